@@ -1,0 +1,185 @@
+"""Data that crosses a stage: frozen, stamped in integer nanoseconds, every frame named.
+
+Frames: *fixed* is the odometry frame that does not move with the vehicle, *base* the vehicle frame
+(REP-105 ``base_link``: x forward, y left, z up), *model* the frame the network predicts in (for
+nuScenes weights the roof LiDAR: x right, y forward, z up).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streampetr_ros import geometry
+
+Array = NDArray[np.float64]
+
+
+def _no_distortion() -> Array:
+    return np.zeros(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraCalibration:
+    """Intrinsics and mounting of one camera.
+
+    Attributes:
+        name: unique within the rig.
+        width: image width in pixels that `intrinsic` refers to.
+        height: image height in pixels.
+        intrinsic: (3, 3) float64 camera matrix, pixels.
+        base_from_camera: (4, 4) float64, optical frame to base frame.
+        distortion_model: "none", "plumb_bob", "rational_polynomial" or "equidistant"
+            (names of sensor_msgs/CameraInfo).
+        distortion: (k,) float64 coefficients of that model; empty for "none".
+    """
+
+    name: str
+    width: int
+    height: int
+    intrinsic: Array
+    base_from_camera: Array
+    distortion_model: str = "none"
+    distortion: Array = field(default_factory=_no_distortion)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraFrame:
+    """One decoded image with all that places it in space and time.
+
+    Attributes:
+        calibration: of the camera that took it.
+        stamp_ns: exposure time, integer nanoseconds.
+        pixels: (height, width, 3) uint8, RGB.
+        fixed_from_base: (4, 4) float64 vehicle pose at `stamp_ns`, not at the set's reference time.
+    """
+
+    calibration: CameraCalibration
+    stamp_ns: int
+    pixels: NDArray[np.uint8]
+    fixed_from_base: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Boxes:
+    """Upright 3D boxes in one frame.
+
+    Attributes:
+        centers: (n, 3) float64 gravity centres, metres.
+        sizes: (n, 3) float64 length (along heading), width, height, metres.
+        yaws: (n,) float64 heading about +z from +x, counter-clockwise, radians.
+        velocities: (n, 2) float64 ground velocity along this frame's x and y, m/s; NaN unknown.
+    """
+
+    centers: Array
+    sizes: Array
+    yaws: Array
+    velocities: Array
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def transformed(self, target_from_source: Array) -> Boxes:
+        """Express the boxes in another frame; boxes stay upright in the target frame.
+
+        Args:
+            target_from_source: (4, 4) from the present frame to the wanted one.
+        """
+        return Boxes(
+            centers=geometry.transform_points(target_from_source, self.centers),
+            sizes=self.sizes,
+            yaws=geometry.rotate_yaws(target_from_source, self.yaws),
+            velocities=geometry.rotate_planar(target_from_source, self.velocities),
+        )
+
+    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Boxes:
+        """Return the boxes at an integer or boolean index."""
+        return Boxes(
+            centers=self.centers[index],
+            sizes=self.sizes[index],
+            yaws=self.yaws[index],
+            velocities=self.velocities[index],
+        )
+
+    def corners(self) -> Array:
+        """Return the (n, 8, 3) corners, ordered as `geometry.CORNER_SIGNS`."""
+        return geometry.box_corners(self.centers, self.sizes, self.yaws)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Truth:
+    """Annotated objects of a frame set, in the base frame at the set's reference time.
+
+    Attributes:
+        boxes: (n) boxes.
+        class_names: n names.
+        instance_ids: (n,) int64, the same number for the same object over time; -1 unknown.
+        visibilities: (n,) float64 visible share in [0, 1]; NaN unknown.
+    """
+
+    boxes: Boxes
+    class_names: tuple[str, ...]
+    instance_ids: NDArray[np.int64]
+    visibilities: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameSet:
+    """The images of one exposure cycle, complete with geometry: the input of a pipeline step.
+
+    Attributes:
+        stamp_ns: reference time of the set; boxes are predicted for it.
+        cameras: images present; a set may lack cameras of the rig.
+        fixed_from_base: (4, 4) float64 vehicle pose at `stamp_ns`.
+        base_from_model: (4, 4) float64 mounting of the model frame.
+        sequence: recording or scene this set belongs to; a change restarts the memory.
+        token: sample token of a data set, else empty.
+        truth: annotations when the source has them.
+    """
+
+    stamp_ns: int
+    cameras: tuple[CameraFrame, ...]
+    fixed_from_base: Array
+    base_from_model: Array
+    sequence: str = ""
+    token: str = ""
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detections:
+    """Scored boxes of one frame set, best first.
+
+    Attributes:
+        stamp_ns: reference time of the set.
+        boxes: (n) boxes in the frame named by `frame`.
+        scores: (n,) float64 in [0, 1], descending.
+        labels: (n,) int64 indices into `class_names`.
+        class_names: names of the label space.
+        frame: "model", "base" or "fixed".
+    """
+
+    stamp_ns: int
+    boxes: Boxes
+    scores: Array
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    frame: str
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def transformed(self, target_from_source: Array, frame: str) -> Detections:
+        """Express the detections in another frame, named `frame`."""
+        return replace(self, boxes=self.boxes.transformed(target_from_source), frame=frame)
+
+    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Detections:
+        """Return the detections at an integer or boolean index."""
+        return replace(
+            self,
+            boxes=self.boxes.selected(index),
+            scores=self.scores[index],
+            labels=self.labels[index],
+        )
