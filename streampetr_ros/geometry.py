@@ -3,8 +3,8 @@
 Convention: every transform is a (4, 4) homogeneous matrix acting on column vectors and is named
 ``target_from_source``: it takes coordinates in *source* to coordinates in *target*, so products
 read by cancelling neighbours (``image_from_base = image_from_camera @ camera_from_base``). Axes
-follow REP-103; camera frames are optical (x right, y down, z forward). Quaternions are ``(w, x, y, z)``,
-Hamilton, unit norm. Angles are radians, lengths metres.
+follow REP-103; camera frames are optical (x right, y down, z forward). Quaternions are
+``(w, x, y, z)``, Hamilton, unit norm. Angles are radians, lengths metres.
 """
 
 from __future__ import annotations

@@ -63,7 +63,8 @@ class DetectorOutputs(NamedTuple):
     Attributes:
         logits: (B, Q + P, G) float32 class logits.
         codes: (B, Q + P, 10) float32 box codes: cx, cy, cz in metres (gravity centre, model
-            frame), log length, log width, log height, sin yaw, cos yaw, vx, vy in m/s (model frame axes).
+            frame), log length, log width, log height, sin yaw, cos yaw, vx, vy in m/s (model
+            frame axes).
     """
 
     logits: Tensor
