@@ -1,0 +1,1 @@
+"""Losses, data and the training loop; offline, never imported by the detector at run time."""
