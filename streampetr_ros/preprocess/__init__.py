@@ -1,0 +1,1 @@
+"""From decoded images and poses to what the network takes."""
