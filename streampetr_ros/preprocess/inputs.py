@@ -1,0 +1,273 @@
+"""From a frame set to network inputs: pose algebra in float64, float32 only at the very end.
+
+Every matrix handed to the network is relative to the model frame at the set's reference time, so
+absolute coordinates and absolute time never reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streampetr_ros import geometry
+from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.model.state import ModelInputs
+from streampetr_ros.preprocess.image import (
+    Polygon,
+    PreprocessError,
+    plan_resize_crop,
+    prepare_image,
+)
+from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
+
+Array = NDArray[np.float64]
+
+#: Gives a camera frame whose pixels and calibration follow the pinhole model.
+Rectify = Callable[[CameraFrame], CameraFrame]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraMask:
+    """A region of one camera that never shows the world, such as the own bonnet.
+
+    Attributes:
+        camera: camera name.
+        polygon: corners in fractions (x, y) of image width and height.
+    """
+
+    camera: str
+    polygon: Polygon
+
+    def __post_init__(self) -> None:
+        if len(self.polygon) < 3:
+            raise ValueError(f"mask of camera '{self.camera}' needs at least three corners")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputConfig:
+    """How frame sets become network inputs.
+
+    Attributes:
+        image: size, channel order and statistics of the network image.
+        masks: regions blanked out before the network sees them.
+    """
+
+    image: ImageConfig
+    masks: tuple[CameraMask, ...] = ()
+
+    def masks_of(self, camera: str) -> tuple[Polygon, ...]:
+        """Return the polygons to blank out in one camera."""
+        return tuple(mask.polygon for mask in self.masks if mask.camera == camera)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreviousFrame:
+    """Where and when the memory handed to the network was written.
+
+    Attributes:
+        stamp_ns: reference time of that frame set.
+        fixed_from_model: (4, 4) float64 model frame at that time.
+    """
+
+    stamp_ns: int
+    fixed_from_model: Array
+
+
+class CameraMap(Protocol):
+    """The built-in ``map`` or the one of an executor."""
+
+    def __call__(
+        self, function: Callable[[int], CameraGeometry], indices: Iterable[int], /
+    ) -> Iterator[CameraGeometry]:
+        """Apply a function to every camera index, in order."""
+        ...
+
+
+class CameraGeometry(NamedTuple):
+    """Pinhole model of one network image.
+
+    Attributes:
+        intrinsic: (3, 3) float64 camera matrix of the network image, pixels.
+        model_from_camera: (4, 4) float64, optical frame at exposure to model frame at reference
+            time.
+    """
+
+    intrinsic: Array
+    model_from_camera: Array
+
+
+def require_rectified(frame: CameraFrame) -> CameraFrame:
+    """Return the frame as it is, or refuse one whose lens distorts.
+
+    Raises:
+        PreprocessError: if the calibration carries distortion.
+    """
+    calibration = frame.calibration
+    if calibration.distortion_model != "none" and np.any(calibration.distortion):
+        raise PreprocessError(
+            f"camera '{calibration.name}' has {calibration.distortion_model} distortion; rectify "
+            "its images first or hand prepare_inputs a rectifier"
+        )
+    return frame
+
+
+def prepare_inputs(
+    frame_set: FrameSet,
+    previous: PreviousFrame | None,
+    config: InputConfig,
+    *,
+    rig: Sequence[CameraCalibration] = (),
+    rectify: Rectify = require_rectified,
+    camera_map: CameraMap = map,
+) -> ModelInputs:
+    """Prepare one frame set for the network, as a batch of one.
+
+    Args:
+        frame_set: images, poses and calibration of one exposure cycle.
+        previous: frame that wrote the memory; None starts afresh.
+        config: image preparation.
+        rig: all cameras in the order they are fed; those without an image in the set are
+            marked absent. Empty: the cameras of the set in their own order.
+        rectify: undistorts a camera frame; the default refuses distorted ones.
+        camera_map: ``Executor.map`` prepares the cameras side by side.
+
+    Returns:
+        Inputs of batch size 1.
+
+    Raises:
+        PreprocessError: if an image, calibration or pose cannot be used; names the camera.
+    """
+    cameras = tuple(rig) or tuple(frame.calibration for frame in frame_set.cameras)
+    frames = _frames_by_name(frame_set, cameras)
+    shape = (len(cameras), 3, config.image.height, config.image.width)
+    images = np.empty(shape, dtype=np.float32)
+
+    def prepare(index: int) -> CameraGeometry:
+        frame = frames.get(cameras[index].name)
+        if frame is None:
+            images[index] = 0.0
+            return _absent_geometry(cameras[index], frame_set, config.image)
+        return _prepare_camera(rectify(frame), frame_set, config, images[index])
+
+    geometries = list(camera_map(prepare, range(len(cameras))))
+    present = [camera.name in frames for camera in cameras]
+    now_from_previous, elapsed = _motion(frame_set, previous)
+    return ModelInputs(
+        images=torch.from_numpy(images)[None],
+        model_from_image=_float32([_model_from_image(g) for g in geometries]),
+        focal_lengths=_float32([np.abs(np.diag(g.intrinsic)[:2]) for g in geometries]),
+        now_from_previous=_float32(now_from_previous),
+        elapsed=torch.tensor([elapsed], dtype=torch.float32),
+        continues=torch.tensor([0.0 if previous is None else 1.0], dtype=torch.float32),
+        camera_present=None if all(present) else torch.tensor([present]),
+    )
+
+
+def _frames_by_name(
+    frame_set: FrameSet, cameras: Sequence[CameraCalibration]
+) -> dict[str, CameraFrame]:
+    if not frame_set.cameras:
+        raise PreprocessError(f"the frame set at {frame_set.stamp_ns} ns holds no image")
+    frames = {frame.calibration.name: frame for frame in frame_set.cameras}
+    known = {camera.name for camera in cameras}
+    strangers = sorted(set(frames) - known)
+    if strangers or len(frames) != len(frame_set.cameras) or len(known) != len(cameras):
+        raise PreprocessError(
+            f"camera names must be unique and belong to the rig {sorted(known)}, "
+            f"got {[frame.calibration.name for frame in frame_set.cameras]}"
+        )
+    return frames
+
+
+def _prepare_camera(
+    frame: CameraFrame, frame_set: FrameSet, config: InputConfig, out: NDArray[np.float32]
+) -> CameraGeometry:
+    """Fill one network image and give its geometry."""
+    calibration = frame.calibration
+    size = (calibration.width, calibration.height)
+    if frame.pixels.shape[1::-1] != size:
+        raise PreprocessError(
+            f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
+            f"{frame.pixels.shape[0]} pixels but is calibrated for {size[0]}x{size[1]}; publish "
+            "the calibration of the streamed resolution"
+        )
+    network_from_image = prepare_image(
+        frame.pixels, config.image, out, config.masks_of(calibration.name)
+    )
+    return CameraGeometry(
+        intrinsic=network_from_image @ calibration.intrinsic,
+        model_from_camera=model_from_camera(frame, frame_set),
+    )
+
+
+def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:
+    """Chain a camera at its own exposure time to the model frame at the reference time.
+
+    The vehicle moves between the two; on a rig that fires camera after camera this is up to half
+    a metre at town speed.
+
+    Args:
+        frame: one camera of the set.
+        frame_set: the set.
+
+    Returns:
+        (4, 4) float64.
+
+    Raises:
+        PreprocessError: if a pose or calibration holds a number that is not finite.
+    """
+    model_from_base = geometry.inverse(frame_set.base_from_model)
+    reference_from_fixed = geometry.inverse(frame_set.fixed_from_base)
+    reference_from_exposure = reference_from_fixed @ frame.fixed_from_base
+    chained = model_from_base @ reference_from_exposure @ frame.calibration.base_from_camera
+    if not (np.isfinite(chained).all() and np.isfinite(frame.calibration.intrinsic).all()):
+        raise PreprocessError(
+            f"camera '{frame.calibration.name}' has a pose or calibration that is not finite at "
+            f"{frame.stamp_ns} ns; check its transforms and camera matrix"
+        )
+    return chained
+
+
+def _absent_geometry(
+    calibration: CameraCalibration, frame_set: FrameSet, image: ImageConfig
+) -> CameraGeometry:
+    """Geometry of a camera without an image, as if exposed at the reference time."""
+    network_from_image = plan_resize_crop(
+        calibration.width, calibration.height, image
+    ).network_from_image
+    model_from_base = geometry.inverse(frame_set.base_from_model)
+    return CameraGeometry(
+        intrinsic=network_from_image @ calibration.intrinsic,
+        model_from_camera=model_from_base @ calibration.base_from_camera,
+    )
+
+
+def _model_from_image(camera: CameraGeometry) -> Array:
+    camera_from_image = np.eye(4)
+    try:
+        camera_from_image[:3, :3] = np.linalg.inv(camera.intrinsic)
+    except np.linalg.LinAlgError as error:
+        raise PreprocessError(
+            f"camera matrix {camera.intrinsic.tolist()} cannot be inverted; the camera is not "
+            "calibrated"
+        ) from error
+    return camera.model_from_camera @ camera_from_image
+
+
+def _motion(frame_set: FrameSet, previous: PreviousFrame | None) -> tuple[Array, float]:
+    """Return ``now_from_previous`` of the model frame and the seconds between."""
+    if previous is None:
+        return np.eye(4), 0.0
+    fixed_from_now = frame_set.fixed_from_base @ frame_set.base_from_model
+    now_from_previous = geometry.inverse(fixed_from_now) @ previous.fixed_from_model
+    return now_from_previous, (frame_set.stamp_ns - previous.stamp_ns) * 1e-9
+
+
+def _float32(value: object) -> torch.Tensor:
+    """Add the batch axis and leave float64 behind."""
+    return torch.from_numpy(np.asarray(value, dtype=np.float64)[None].astype(np.float32))
