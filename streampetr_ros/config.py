@@ -1,4 +1,4 @@
-"""YAML files to frozen dataclasses and back; unknown keys are refused with the nearest known one."""
+"""YAML to frozen dataclasses and back; unknown keys are refused with the nearest known one."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def from_mapping(kind: type[T], content: object, where: str = "configuration") -
 
 def _missing(error: TypeError) -> str:
     text = str(error)
-    return "missing " + text.split(":")[-1].strip() if "missing" in text else text
+    return "missing " + text.rsplit(":", maxsplit=1)[-1].strip() if "missing" in text else text
 
 
 def to_mapping(value: object) -> Any:

@@ -224,9 +224,19 @@ class Batch(NamedTuple):
     image_targets: list[ImageTargets]
     moments: list[Moment]
 
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy to a device."""
+        moved = (part if part is None else part.to(device) for part in self.inputs)
+        return Batch(
+            ModelInputs(*moved),
+            [target.to(device) for target in self.targets],
+            [target.to(device) for target in self.image_targets],
+            self.moments,
+        )
+
 
 def normalise_images(images: NDArray[np.uint8], config: ImageConfig) -> Tensor:
-    """Turn (..., H, W, 3) uint8 RGB into (..., 3, H, W) float32 planes as the network wants them."""
+    """Turn (..., H, W, 3) uint8 RGB into (..., 3, H, W) float32 planes as the network wants."""
     pixels = torch.from_numpy(images).movedim(-1, -3).float()
     if config.channel_order == "bgr":
         pixels = pixels.flip(-3)

@@ -1,0 +1,130 @@
+"""Typed configuration of a training run; one YAML file in ``config/train`` fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.training.augment import Augmentation
+from streampetr_ros.training.denoise import DenoisingConfig
+from streampetr_ros.training.loss import LossConfig
+from streampetr_ros.training.sampler import WindowConfig
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} '{value}' is none of {', '.join(allowed)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Where training frames come from.
+
+    Attributes:
+        source: "synthetic" or "nuscenes".
+        root: nuScenes folder; unused for the synthetic world.
+        version: nuScenes version, such as "v1.0-trainval".
+        split: nuScenes split, such as "train".
+        cache: folder for rendered sequences; empty renders anew every time.
+        sequences: synthetic sequences.
+        first_seed: seed of the first synthetic sequence; the others follow.
+        frames: frames of a synthetic sequence.
+        intervals: frame intervals of synthetic sequences, seconds; one is drawn per sequence.
+        pieces_per_sequence: parts a sequence is cut into for streaming.
+        min_visibility: objects with a smaller visible share are not asked for.
+        workers: loading processes; 0 loads in the training process.
+    """
+
+    source: str = "synthetic"
+    root: str = ""
+    version: str = "v1.0-trainval"
+    split: str = "train"
+    cache: str = ""
+    sequences: int = 256
+    first_seed: int = 100_000
+    frames: int = 16
+    intervals: tuple[float, ...] = (0.1, 0.2, 0.25, 0.5)
+    pieces_per_sequence: int = 2
+    min_visibility: float = 0.0
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("data source", self.source, ("synthetic", "nuscenes"))
+        if self.source == "nuscenes" and not self.root:
+            raise ValueError("data.root must name the nuScenes folder")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserConfig:
+    """AdamW with linear warm-up and cosine decay per step.
+
+    Attributes:
+        learning_rate: of everything but the backbone.
+        backbone_multiplier: factor for the backbone.
+        weight_decay: on every trainable parameter.
+        steps: length of the schedule.
+        warmup_steps: steps from a third of the rate to the full rate.
+        final_ratio: of the learning rate, at the end.
+        clip_norm: largest L2 norm of all gradients.
+        ema_decay: decay of averaged weights; 0 keeps none.
+    """
+
+    learning_rate: float = 4e-4
+    backbone_multiplier: float = 0.25
+    weight_decay: float = 0.01
+    steps: int = 42_192
+    warmup_steps: int = 500
+    final_ratio: float = 1e-3
+    clip_norm: float = 35.0
+    ema_decay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        name: names the result folder.
+        model: detector configuration.
+        mode: "streaming" (one frame per step, memory carried) or "window" (clips).
+        window: shape of a clip in window mode; one frame without memory for single-frame models.
+        batch_size: streams or clips per process.
+        seed: of everything random.
+        initial_weights: safetensors file to start from; empty starts from random weights.
+        backbone_weights: safetensors or state-dict file with backbone keys only; empty for none.
+        batch_norm: "frozen", "eval" (statistics fixed, affine trained), "train" or "sync".
+        precision: of backbone and neck on a GPU: "fp32", "fp16" or "bf16".
+        image_head: whether the 2D auxiliary head is trained along.
+        checkpoint_minutes: interval of checkpoints.
+        log_steps: steps between rows of the curves.
+        data: training frames.
+        augmentation: ranges.
+        denoising: denoising queries.
+        loss: weights.
+        optimiser: schedule.
+    """
+
+    name: str
+    model: str
+    mode: str = "streaming"
+    window: WindowConfig = field(default_factory=WindowConfig)
+    batch_size: int = 2
+    seed: int = 0
+    initial_weights: str = ""
+    backbone_weights: str = ""
+    batch_norm: str = "frozen"
+    precision: str = "fp16"
+    image_head: bool = True
+    checkpoint_minutes: float = 10.0
+    log_steps: int = 50
+    data: DataConfig = field(default_factory=DataConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("model", self.model, MODEL_NAMES)
+        _one_of("mode", self.mode, ("streaming", "window"))
+        _one_of("batch_norm", self.batch_norm, ("frozen", "eval", "train", "sync"))
+        _one_of("precision", self.precision, ("fp32", "fp16", "bf16"))

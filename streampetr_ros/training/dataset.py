@@ -1,0 +1,101 @@
+"""Frames on request, augmented, possibly by worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.training.augment import Augmentation
+from streampetr_ros.training.sampler import Request
+from streampetr_ros.training.samples import Draws, Sample, make_sample
+from streampetr_ros.types import FrameSet
+
+
+class FrameSource(Protocol):
+    """Sequences of annotated frame sets with random access."""
+
+    def lengths(self) -> list[int]:
+        """Return the number of frames of every sequence."""
+        ...
+
+    def frame_set(self, sequence: int, frame: int) -> FrameSet:
+        """Return one frame set with truth."""
+        ...
+
+
+class LoadedFrame(NamedTuple):
+    """A sample and whether it follows the one before in its stream."""
+
+    sample: Sample
+    continues: bool
+
+
+class SampleDataset(Dataset[list[LoadedFrame]]):
+    """Turns clips of requests into clips of augmented samples.
+
+    Args:
+        source: of frame sets.
+        config: of the detector.
+        augmentation: ranges.
+        min_visibility: see `make_sample`.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        config: DetectorConfig,
+        augmentation: Augmentation,
+        min_visibility: float,
+    ) -> None:
+        self._source = source
+        self._config = config
+        self._augmentation = augmentation
+        self._min_visibility = min_visibility
+
+    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame]:
+        return [LoadedFrame(self._load(request), request.continues) for request in clip]
+
+    def _load(self, request: Request) -> Sample:
+        frame_set = self._source.frame_set(request.sequence, request.frame)
+        rng = np.random.default_rng(request.draw_seed)
+        draws = Draws.random(self._augmentation, frame_set, self._config.image, rng)
+        return make_sample(frame_set, self._config, draws, self._min_visibility)
+
+
+class _Steps:
+    """The requests of a run as PyTorch's loader wants them."""
+
+    def __init__(self, requests: Iterable[list[list[Request]]]) -> None:
+        self._requests = requests
+
+    def __iter__(self) -> Iterator[list[list[Request]]]:
+        return iter(self._requests)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def load_steps(
+    dataset: SampleDataset, requests: Iterable[list[list[Request]]], workers: int
+) -> Iterator[list[list[LoadedFrame]]]:
+    """Yield the clips of every step in the order of `requests`.
+
+    Args:
+        dataset: loads a clip.
+        requests: clips of every step.
+        workers: loading processes; 0 loads here.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_sampler=_Steps(requests),  # type: ignore[arg-type]
+        collate_fn=list,
+        num_workers=workers,
+        worker_init_fn=_one_thread if workers else None,
+    )
+    return iter(loader)

@@ -1,0 +1,74 @@
+"""One process, or many under torchrun; nothing here starts processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """This process among those of the run.
+
+    Attributes:
+        rank: 0 for the one that writes results.
+        world_size: processes of the run.
+        device: where its model lives.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes results."""
+        return self.rank == 0
+
+    def wait_for_all(self) -> None:
+        """Return when every process has come here."""
+        if self.world_size > 1:
+            distributed.barrier()
+
+    def any_wants(self, wish: bool) -> bool:
+        """Tell every process whether one of them wishes something (such as to stop)."""
+        if self.world_size == 1:
+            return wish
+        value = torch.tensor([float(wish)], device=self.device)
+        distributed.all_reduce(value, op=distributed.ReduceOp.MAX)
+        return bool(value)
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name, local_rank) if name == "cuda" else torch.device(name)
+
+
+@contextmanager
+def joined_run(device: str = "auto") -> Iterator[Process]:
+    """Join the run that the environment describes (torchrun's variables), or run alone.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+
+    Yields:
+        This process; CPU runs talk over gloo, GPU runs over NCCL.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    place = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    if world_size > 1:
+        distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield Process(rank=rank, world_size=world_size, device=place)
+    finally:
+        if world_size > 1:
+            distributed.destroy_process_group()

@@ -1,0 +1,79 @@
+"""Everything a run needs to go on: written atomically, read back strictly."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streampetr_ros.model.state import MemoryState
+from streampetr_ros.training.errors import TrainingError
+from streampetr_ros.training.samples import Moment
+
+_FORMAT = 1
+
+
+def save_atomically(content: dict[str, Any], path: Path) -> None:
+    """Write a file completely or not at all; the file it replaces stays until then.
+
+    Raises:
+        TrainingError: if the disk is full or not writable.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(content | {"format": _FORMAT}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise TrainingError(
+            f"cannot write '{path}': {reason}; the file before it is intact, free some space"
+        ) from error
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read a file of `save_atomically`; nothing in it is executed.
+
+    Raises:
+        TrainingError: if it is missing, damaged or of another format.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise TrainingError(f"nothing to resume: '{path}' does not exist") from error
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"'{path}' is damaged and cannot be resumed from; delete it to start anew"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise TrainingError(f"'{path}' is not a training state of this version")
+    return content
+
+
+class Streams:
+    """What the streams of this process carry from step to step.
+
+    Attributes:
+        memory: of the detector, detached; None at the start.
+        moments: place and time of the last frame of every stream; None where there was none.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.memory: MemoryState | None = None
+        self.moments: list[Moment | None] = [None] * count
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values for a file."""
+        moments = [m and (torch.from_numpy(m.fixed_from_model), m.stamp_ns) for m in self.moments]
+        return {"memory": self.memory and tuple(self.memory), "moments": moments}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the values of a file."""
+        self.memory = state["memory"] and MemoryState(*state["memory"])
+        self.moments = [m and Moment(m[0].cpu().numpy(), m[1]) for m in state["moments"]]

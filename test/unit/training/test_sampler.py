@@ -1,0 +1,71 @@
+"""Order of training frames."""
+
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+
+from streampetr_ros.training.sampler import (
+    Piece,
+    Share,
+    WindowConfig,
+    split_sequences,
+    streaming_requests,
+    window_clip,
+    window_requests,
+)
+
+
+def test_split():
+    assert split_sequences([5, 1], 2) == [Piece(0, 0, 3), Piece(0, 3, 5), Piece(1, 0, 1)]
+
+
+def test_streams_play_pieces_in_order_and_cover_everything():
+    pieces = split_sequences([6, 5, 4, 7], 2)
+    share = Share(batch_size=2)
+    steps = list(islice(streaming_requests(pieces, share, seed=3), 40))
+    for stream in range(2):
+        frames = [clips[stream][0] for clips in steps]
+        for before, now in pairwise(frames):
+            if now.continues:
+                assert (now.sequence, now.frame) == (before.sequence, before.frame + 1)
+            else:
+                assert now.frame in {piece.start for piece in pieces}
+    seen = {(r.sequence, r.frame) for clips in steps for (r,) in clips}
+    assert len(seen) == 22
+
+
+def test_ranks_share_one_deal():
+    pieces = split_sequences([6, 5, 4, 7], 2)
+    together = list(islice(streaming_requests(pieces, Share(batch_size=4), 1), 20))
+    parts = [
+        list(islice(streaming_requests(pieces, Share(batch_size=2, rank=r, world_size=2), 1), 20))
+        for r in range(2)
+    ]
+    assert [a + b for a, b in zip(*parts, strict=True)] == together
+
+
+def test_resume_continues():
+    pieces = split_sequences([6, 5, 4, 7], 2)
+    share = Share(batch_size=2)
+    full = list(islice(streaming_requests(pieces, share, 1), 20))
+    assert list(islice(streaming_requests(pieces, share, 1, first_step=7), 13)) == full[7:]
+    window = WindowConfig()
+    full = list(islice(window_requests([6, 5], share, 1, window), 20))
+    assert list(islice(window_requests([6, 5], share, 1, window, first_step=7), 13)) == full[7:]
+
+
+def test_too_few_pieces():
+    with pytest.raises(ValueError, match="cannot feed 8 streams"):
+        next(streaming_requests([Piece(0, 0, 4)], Share(batch_size=8), 0))
+
+
+def test_window_clip():
+    clip = window_clip(2, 20, WindowConfig(), (0,))
+    frames = [request.frame for request in clip]
+    assert len(frames) == 8
+    assert frames[-1] == 20
+    assert frames[0] >= 12
+    assert (np.diff(frames) > 0).all()
+    assert [request.continues for request in clip] == [False] + [True] * 7
+    assert window_clip(2, 0, WindowConfig(), (0,))[0].frame == 0
