@@ -120,8 +120,9 @@ def test_missing_camera_keeps_its_place():
 def test_rig_order_decides_not_arrival():
     shuffled = replace(frame_set(), cameras=frame_set().cameras[::-1])
     expected = prepare_inputs(frame_set(), None, CONFIG)
-    for actual, wanted in zip(prepare_inputs(shuffled, None, CONFIG, rig=rig()), expected):
-        assert actual is wanted or torch.equal(actual, wanted)
+    actual = prepare_inputs(shuffled, None, CONFIG, rig=rig())
+    for one, wanted in zip(actual, expected, strict=True):
+        assert one is wanted or torch.equal(one, wanted)
 
 
 def test_threads_give_the_same_inputs():
