@@ -1,0 +1,133 @@
+"""Runs a detector over whole scenes, one stream per scene, and collects records for the metrics."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from streampetr_ros.evaluation.ablation import ABLATIONS, thinned
+from streampetr_ros.evaluation.nuscenes_format import Record, detection_records, truth_records
+from streampetr_ros.types import Detections, FrameSet
+
+#: Feeds one frame set to a stream and returns detections in the base or model frame.
+Step = Callable[[FrameSet], Detections]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a scene is fed and which of its frames are judged.
+
+    Attributes:
+        ablation: name in `ABLATIONS`.
+        every: one frame set of so many is fed.
+        judge_every: one frame set of so many of the source is judged; a multiple of `every`, so
+            that streams of different rates are judged on the same frames.
+        min_visibility: truth below this visible share does not count.
+        max_frames: frame sets of a scene; 0 for all.
+    """
+
+    ablation: str = "none"
+    every: int = 1
+    judge_every: int = 1
+    min_visibility: float = 0.0
+    max_frames: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ablation not in ABLATIONS:
+            raise ValueError(f"no ablation '{self.ablation}'; known: {', '.join(ABLATIONS)}")
+        if self.judge_every % self.every:
+            raise ValueError(
+                f"judge_every {self.judge_every} must be a multiple of every {self.every}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneRecords:
+    """Records of judged frames by sample token.
+
+    Attributes:
+        truth: annotated boxes.
+        detections: detected boxes.
+        places: vehicle position in the fixed frame, metres.
+    """
+
+    truth: dict[str, list[Record]] = field(default_factory=dict)
+    detections: dict[str, list[Record]] = field(default_factory=dict)
+    places: dict[str, list[float]] = field(default_factory=dict)
+
+    def merge(self, other: SceneRecords) -> None:
+        """Add the records of another scene."""
+        self.truth.update(other.truth)
+        self.detections.update(other.detections)
+        self.places.update(other.places)
+
+
+def run_scene(frame_sets: Iterable[FrameSet], step: Step, protocol: Protocol) -> SceneRecords:
+    """Feed one scene to a fresh stream and collect the judged frames.
+
+    Args:
+        frame_sets: of one scene in order, each with truth and a token unique over all scenes.
+        step: a stream with empty memory.
+        protocol: how to feed and judge.
+    """
+    change = ABLATIONS[protocol.ablation]
+    records = SceneRecords()
+    for index, frame_set in enumerate(thinned(frame_sets, protocol.every)):
+        if protocol.max_frames and index * protocol.every >= protocol.max_frames:
+            break
+        detections = step(change(frame_set))
+        if (index * protocol.every) % protocol.judge_every:
+            continue
+        records.truth[frame_set.token] = truth_records(frame_set, protocol.min_visibility)
+        # The unchanged frame set gives the true pose, whatever the stream was told.
+        records.detections[frame_set.token] = detection_records(detections, frame_set)
+        records.places[frame_set.token] = frame_set.fixed_from_base[:3, 3].tolist()
+    return records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneJob:
+    """One scene to be run in a worker process.
+
+    Attributes:
+        scene: what `open_scene` takes.
+        protocol: how to feed and judge.
+        open_scene: gives the frame sets of a scene; a module-level function.
+        open_stream: gives a fresh stream; a module-level function.
+        weights: what `open_stream` takes.
+    """
+
+    scene: str
+    protocol: Protocol
+    open_scene: Callable[[str], Iterable[FrameSet]]
+    open_stream: Callable[[str], Step]
+    weights: str
+
+
+def run_job(job: SceneJob) -> SceneRecords:
+    """Run one scene on one thread, so that numbers do not depend on how scenes are shared out."""
+    torch.set_num_threads(1)
+    return run_scene(job.open_scene(job.scene), job.open_stream(job.weights), job.protocol)
+
+
+def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:
+    """Run scenes, several at a time.
+
+    Args:
+        jobs: scenes.
+        workers: processes; 1 runs here.
+    """
+    total = SceneRecords()
+    if workers <= 1:
+        threads = torch.get_num_threads()
+        for job in jobs:
+            total.merge(run_job(job))
+        torch.set_num_threads(threads)
+        return total
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for records in pool.imap(run_job, jobs):
+            total.merge(records)
+    return total

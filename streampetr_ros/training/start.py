@@ -1,0 +1,169 @@
+"""Puts a run together from its configuration and starts or resumes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from streampetr_ros.model.checkpoint import load_weights, save_weights
+from streampetr_ros.model.config import detector_config
+from streampetr_ros.model.detector import Detector, build_detector
+from streampetr_ros.training.config import DataConfig, TrainConfig
+from streampetr_ros.training.dataset import FrameSource, LoadedFrame, SampleDataset, load_steps
+from streampetr_ros.training.errors import TrainingError
+from streampetr_ros.training.loop import Trainer, run
+from streampetr_ros.training.nuscenes_data import NuscenesSource
+from streampetr_ros.training.objective import Objective
+from streampetr_ros.training.processes import Process, joined_run
+from streampetr_ros.training.sampler import (
+    Share,
+    split_sequences,
+    streaming_requests,
+    window_requests,
+)
+from streampetr_ros.training.synthetic_data import SyntheticSource
+
+#: Name of the exported weights inside the result folder.
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One call of the trainer, possibly a part of a longer run.
+
+    Attributes:
+        folder: for results; the same folder continues the run.
+        resume: whether to go on from the checkpoint in the folder.
+        max_minutes: of this slice; 0 for no limit.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    folder: Path
+    resume: bool = False
+    max_minutes: float = 0.0
+    device: str = "auto"
+
+
+def open_frames(data: DataConfig) -> FrameSource:
+    """Open the source of training frames."""
+    if data.source == "nuscenes":
+        return NuscenesSource(data.root, data.version, data.split)
+    return SyntheticSource(data)
+
+
+def build_objective(config: TrainConfig) -> Objective:
+    """Build the detector with its losses, from random or given weights.
+
+    Raises:
+        TrainingError: if given weights do not fit.
+    """
+    torch.manual_seed(config.seed)
+    if config.initial_weights:
+        _, detector = load_weights(Path(config.initial_weights), config.model)
+    else:
+        detector = build_detector(detector_config(config.model))
+    if config.backbone_weights:
+        load_backbone(detector, Path(config.backbone_weights))
+    if config.batch_norm == "frozen":
+        _freeze_batch_norm(detector)
+    objective = Objective(detector, config)
+    if config.batch_norm == "sync":
+        objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
+    return objective
+
+
+def load_backbone(detector: Detector, path: Path) -> None:
+    """Load pre-trained weights of the backbone alone.
+
+    Keys may carry the prefix ``backbone.`` or ``img_backbone.``; everything else in the file is
+    ignored, but every parameter of the backbone must be found.
+
+    Raises:
+        TrainingError: if the file does not fit.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TrainingError(f"cannot read backbone weights '{path}': {error}") from error
+    state = content.get("state_dict", content)
+    trimmed = {_without_prefix(key): value for key, value in state.items()}
+    result = detector.backbone.load_state_dict(trimmed, strict=False)
+    missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    if missing:
+        raise TrainingError(
+            f"backbone weights '{path}' lack '{missing[0]}' and {len(missing) - 1} more; "
+            f"they are not of a {detector.config.backbone}"
+        )
+
+
+def _without_prefix(key: str) -> str:
+    for prefix in ("img_backbone.", "backbone."):
+        if key.startswith(prefix):
+            return key[len(prefix) :]
+    return key
+
+
+def _freeze_batch_norm(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.requires_grad_(False)
+
+
+def _steps(
+    config: TrainConfig, source: FrameSource, process: Process, first_step: int
+) -> Iterator[list[list[LoadedFrame]]]:
+    share = Share(
+        batch_size=config.batch_size, rank=process.rank, world_size=process.world_size
+    )
+    lengths = source.lengths()
+    if config.mode == "window":
+        requests = window_requests(lengths, share, config.seed, config.window, first_step)
+    else:
+        pieces = split_sequences(lengths, config.data.pieces_per_sequence)
+        requests = streaming_requests(pieces, share, config.seed, first_step)
+    model = detector_config(config.model)
+    dataset = SampleDataset(source, model, config.augmentation, config.data.min_visibility)
+    return load_steps(dataset, requests, config.data.workers)
+
+
+def start(config: TrainConfig, part: Slice) -> bool:
+    """Train one slice of a run and export the weights it ends with.
+
+    Returns:
+        Whether the schedule is complete.
+
+    Raises:
+        TrainingError: with one sentence for every expected failure.
+    """
+    part.folder.mkdir(parents=True, exist_ok=True)
+    if (part.folder / "last.pt").exists() and not part.resume:
+        raise TrainingError(f"'{part.folder}' holds a run already; add --resume or use another --out")
+    with joined_run(part.device) as process:
+        objective = build_objective(config).to(process.device)
+        trainer = Trainer(config, objective, process, part.folder)
+        if part.resume and (part.folder / "last.pt").exists():
+            trainer.restore()
+        source = open_frames(config.data)
+        complete = run(trainer, _steps(config, source, process, trainer.step), part.max_minutes)
+        if process.is_main:
+            export_weights(trainer, part.folder / WEIGHTS_FILE)
+        process.wait_for_all()
+    return complete
+
+
+def export_weights(trainer: Trainer, path: Path) -> None:
+    """Write the detector alone, averaged when the run keeps an average."""
+    detector = trainer.objective.detector
+    state = detector.state_dict()
+    if trainer.average:
+        prefix = "detector."
+        averaged = trainer.average.values.items()
+        state = {key[len(prefix) :]: v for key, v in averaged if key.startswith(prefix)}
+    try:
+        save_weights(path, detector.config, state)
+    except OSError as error:
+        raise TrainingError(f"cannot write weights '{path}': {error.strerror}") from error
