@@ -1,0 +1,96 @@
+"""Start the detector node on a rig of cameras.
+
+Every argument left empty keeps the value of the parameter file. Example::
+
+    ros2 launch streampetr_ros streampetr.launch.py weights:=/data/r50.safetensors device:=cuda \
+        cameras:=front,front_left,front_right,rear 'image_topic:=/sensing/{camera}/image_raw'
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+_SHARE = Path(get_package_share_directory("streampetr_ros"))
+
+#: Launch argument -> parameter it overrides, its type, meaning.
+_OVERRIDES: dict[str, tuple[str, type, str]] = {
+    "model": ("model.name", str, "model name, for example stream_petr_r50_428q"),
+    "weights": ("model.weights", str, "weights file (.safetensors) or random:SEED"),
+    "device": ("model.device", str, "torch device: cpu, cuda, cuda:1"),
+    "cameras": ("cameras.names", list, "camera names, separated by commas"),
+    "image_topic": ("cameras.image_topics", list, "image topic; {camera} stands for the name"),
+    "info_topic": ("cameras.info_topics", list, "CameraInfo topic; {camera} stands for the name"),
+    "transport": ("cameras.transports", list, "images: raw, compressed or auto"),
+    "fixed_frame": ("frames.fixed", str, "frame that does not move with the vehicle"),
+    "base_frame": ("frames.base", str, "vehicle frame of the published boxes"),
+    "autostart": ("autostart", bool, "false leaves the life cycle to a manager"),
+    "use_sim_time": ("use_sim_time", bool, "true follows /clock"),
+}
+
+_PLAIN_ARGUMENTS = {
+    "params_file": (str(_SHARE / "config" / "streampetr.yaml"), "parameter file of the node"),
+    "namespace": ("", "namespace of the node and of relative topics"),
+    "name": ("streampetr", "name of the node"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments and start the node with them."""
+    plain = [
+        DeclareLaunchArgument(name, default_value=default, description=meaning)
+        for name, (default, meaning) in _PLAIN_ARGUMENTS.items()
+    ]
+    overrides = [
+        DeclareLaunchArgument(name, default_value="", description=meaning)
+        for name, (_, _, meaning) in _OVERRIDES.items()
+    ]
+    return LaunchDescription([*plain, *overrides, OpaqueFunction(function=_start_node)])
+
+
+def _start_node(context: LaunchContext) -> list[Node]:
+    def chosen(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    overrides = {
+        parameter: _typed(chosen(argument), kind)
+        for argument, (parameter, kind, _) in _OVERRIDES.items()
+        if chosen(argument)
+    }
+    return [
+        Node(
+            package="streampetr_ros",
+            executable="streampetr_node",
+            name=chosen("name"),
+            namespace=chosen("namespace"),
+            parameters=[chosen("params_file"), *([overrides] if overrides else [])],
+            ros_arguments=["--log-level", chosen("log_level")],
+            additional_env=_image_transport(),
+            output="screen",
+            emulate_tty=True,
+        )
+    ]
+
+
+def _typed(text: str, kind: type) -> ParameterValue:
+    """Keep launch from guessing types: a camera named 1 or a device named on stays text."""
+    if kind is list:
+        names = [part.strip() for part in text.split(",") if part.strip()]
+        return ParameterValue(str(names), value_type=list[str])
+    return ParameterValue(text, value_type=kind)
+
+
+def _image_transport() -> dict[str, str]:
+    """Give images room in shared memory unless the user has a Fast DDS profile."""
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    if any(os.environ.get(name) for name in names):
+        return {}
+    return {names[0]: str(_SHARE / "config" / "fastdds_shm.xml")}

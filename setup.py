@@ -1,0 +1,33 @@
+"""Plain pip install of the core without ROS; colcon reads package.xml and CMakeLists.txt instead."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="streampetr_ros",
+    version="0.1.0",
+    description="Multi-camera 3D object detection with a streaming memory, for ROS 2",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    # Naming the root makes an editable install a plain path entry, which lets Python join the
+    # source tree with the generated messages installed elsewhere.
+    package_dir={"": "."},
+    packages=find_packages(include=["streampetr_ros", "streampetr_ros.*"]),
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python-headless>=4.6",
+        "pillow>=10",
+        "PyYAML>=5.4",
+        "rich>=12",
+        "safetensors>=0.4",
+        "scipy>=1.8",
+        "torch>=2.2",
+        "tqdm>=4.60",
+        "typer>=0.9",
+    ],
+    extras_require={
+        "test": ["pytest>=8,<9"],
+        "dev": ["pytest>=8,<9", "ruff"],
+    },
+    entry_points={"console_scripts": ["streampetr = streampetr_ros.tools.cli:main"]},
+)
