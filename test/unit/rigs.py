@@ -73,7 +73,7 @@ def frame_set(
     frames = []
     for number, camera in enumerate(rig(size)):
         lag_ns = round(CAMERAS[number][2] * 1e6)
-        rng = np.random.default_rng(100 * index + number)
+        rng = np.random.default_rng(abs(round(1000 * index)) + number)
         frames.append(
             CameraFrame(
                 calibration=camera,
