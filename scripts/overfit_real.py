@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
+import numpy as np
 import torch
 from streampetr_ros.decode import decode
 from streampetr_ros.model.detector import build_detector
@@ -43,8 +44,6 @@ def load_frames(root: Path) -> list:
 
 def plain_sample(frame_set, config):
     """Prepare a frame without any augmentation."""
-    import numpy as np
-
     draws = Draws.random(Augmentation(), frame_set, config.image, np.random.default_rng(0))
     return make_sample(frame_set, config, draws)
 
@@ -101,9 +100,10 @@ def main() -> int:
         if trainer.step % 50 == 0:
             precision = average_precision(trainer.objective.detector, frames, samples)
             total = report.losses["total"]
-            print(f"step {trainer.step}: loss {total:.2f}, AP at 2 m {precision:.3f}", flush=True)
+            sys.stdout.write(f"step {trainer.step}: loss {total:.2f}, AP at 2 m {precision:.3f}\n")
+            sys.stdout.flush()
     precision = average_precision(trainer.objective.detector, frames, samples)
-    print(f"AP at 2 m over the classes present: {precision:.3f} (wanted: 0.9)")
+    sys.stdout.write(f"AP at 2 m over the classes present: {precision:.3f} (wanted: 0.9)\n")
     return 0 if precision >= 0.9 else 1
 
 

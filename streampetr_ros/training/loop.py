@@ -112,7 +112,7 @@ class Trainer:
             self.average.update(self.objective, self.step)
         self.streams.memory = result.memory
         losses = {name: float(value.detach()) for name, value in result.losses.items()}
-        return StepReport(losses=losses | {"total": float(total)}, grad_norm=float(norm))
+        return StepReport(losses=losses | {"total": float(total.detach())}, grad_norm=float(norm))
 
     def _batches(self, clips: list[list[LoadedFrame]]) -> list[Batch]:
         """Relate every frame to the one before in its stream and stack the streams."""

@@ -22,7 +22,21 @@ CAMERA_ORDER: tuple[str, ...] = (
     "CAM_BACK_RIGHT",
 )
 
-_TABLES = ["attribute", "calibrated_sensor", "category", "ego_pose", "instance", "log", "map", "sample", "sample_annotation", "sample_data", "scene", "sensor", "visibility"]
+_TABLES = (
+    "attribute",
+    "calibrated_sensor",
+    "category",
+    "ego_pose",
+    "instance",
+    "log",
+    "map",
+    "sample",
+    "sample_annotation",
+    "sample_data",
+    "scene",
+    "sensor",
+    "visibility",
+)
 # Middle of the visibility bins of the data set (0-40, 40-60, 60-80, 80-100 %).
 _VISIBILITIES = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
 

@@ -116,9 +116,7 @@ def _freeze_batch_norm(module: nn.Module) -> None:
 def _steps(
     config: TrainConfig, source: FrameSource, process: Process, first_step: int
 ) -> Iterator[list[list[LoadedFrame]]]:
-    share = Share(
-        batch_size=config.batch_size, rank=process.rank, world_size=process.world_size
-    )
+    share = Share(batch_size=config.batch_size, rank=process.rank, world_size=process.world_size)
     lengths = source.lengths()
     if config.mode == "window":
         requests = window_requests(lengths, share, config.seed, config.window, first_step)
@@ -141,7 +139,9 @@ def start(config: TrainConfig, part: Slice) -> bool:
     """
     part.folder.mkdir(parents=True, exist_ok=True)
     if (part.folder / "last.pt").exists() and not part.resume:
-        raise TrainingError(f"'{part.folder}' holds a run already; add --resume or use another --out")
+        raise TrainingError(
+            f"'{part.folder}' holds a run already; add --resume or use another --out"
+        )
     with joined_run(part.device) as process:
         objective = build_objective(config).to(process.device)
         trainer = Trainer(config, objective, process, part.folder)

@@ -1,0 +1,130 @@
+"""The loop: resume, window mode, processes, failures."""
+
+import csv
+import os
+import socket
+
+import pytest
+import torch
+import torch.multiprocessing
+from micro import make_trainer, steps_for, train, train_config
+
+from streampetr_ros.training.config import OptimiserConfig
+from streampetr_ros.training.errors import TrainingError
+from streampetr_ros.training.loop import run
+from streampetr_ros.training.processes import joined_run
+from streampetr_ros.training.sampler import WindowConfig
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights_of(trainer):
+    return {name: value.clone() for name, value in trainer.objective.state_dict().items()}
+
+
+def test_resumed_run_equals_uninterrupted(tmp_path):
+    whole = make_trainer(tmp_path)
+    reports = train(whole, 6)
+    first = make_trainer(tmp_path)
+    train(first, 3)
+    first.save()
+    second = make_trainer(tmp_path)
+    second.restore()
+    assert second.step == 3
+    resumed = train(second, 3)
+    assert [r.losses for r in resumed] == [r.losses for r in reports[3:]]
+    expected = weights_of(whole)
+    for name, value in weights_of(second).items():
+        assert torch.equal(value, expected[name]), name
+    for name, value in second.average.values.items():
+        assert torch.equal(value, whole.average.values[name]), name
+
+
+def test_loss_falls_on_one_frame(tmp_path):
+    config = train_config(optimiser=OptimiserConfig(learning_rate=2e-3, steps=60, warmup_steps=2))
+    trainer = make_trainer(tmp_path, config)
+    clips = next(steps_for(trainer))
+    reports = [trainer.train_step(clips) for _ in range(25)]
+    assert reports[-1].losses["total"] < 0.8 * reports[0].losses["total"]
+
+
+def test_window_mode(tmp_path):
+    window = WindowConfig(frames=4, dropped=1, gradient_frames=2)
+    trainer = make_trainer(tmp_path, train_config(mode="window", window=window))
+    (report,) = train(trainer, 1)
+    assert {"frame_0_loss_cls", "frame_1_loss_cls", "frame_1_dn_loss_bbox"} <= set(report.losses)
+
+
+def test_run_writes_results_and_can_be_cut_in_slices(tmp_path):
+    trainer = make_trainer(tmp_path)
+    assert not run(trainer, steps_for(trainer), max_minutes=1e-9)
+    assert trainer.step == 1
+    again = make_trainer(tmp_path)
+    again.restore()
+    assert run(again, steps_for(again))
+    rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert (tmp_path / "config.yaml").exists()
+
+
+def test_non_finite_loss_stops(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with torch.no_grad():
+        for parameter in trainer.objective.image_head.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"step 0: .*enc_loss.* not finite; .*learning_rate"):
+        train(trainer, 1)
+
+
+def test_other_architecture_is_refused(tmp_path):
+    make_trainer(tmp_path).save()
+    other = make_trainer(tmp_path, train_config(model="stream_petr_r50_428q"))
+    with pytest.raises(TrainingError, match="holds model 'tiny'"):
+        other.restore()
+
+
+def test_full_disk_at_a_checkpoint_keeps_the_run(tmp_path, monkeypatch, caplog):
+    trainer = make_trainer(tmp_path, train_config(checkpoint_minutes=0.0))
+    saved = torch.save
+    calls = []
+
+    def full_once(*args):
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        saved(*args)
+
+    monkeypatch.setattr(torch, "save", full_once)
+    assert run(trainer, steps_for(trainer))
+    assert "No space left" in caplog.text
+    assert (tmp_path / "last.pt").exists()
+
+
+def _train_as_rank(rank, port, folder):
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    with joined_run("cpu") as process:
+        config = train_config(batch_size=1)
+        trainer = make_trainer(folder, config, process.rank, process.world_size)
+        train(trainer, 2)
+        trainer.save()
+        torch.save(weights_of(trainer), folder / f"weights{rank}.pt")
+
+
+def test_two_processes_agree(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.spawn(_train_as_rank, (port, tmp_path), nprocs=2)
+    first, second = (torch.load(tmp_path / f"weights{rank}.pt") for rank in range(2))
+    for name, value in first.items():
+        if "running" not in name:
+            torch.testing.assert_close(value, second[name], msg=name)
+    assert {"last.pt", "streams_0.pt", "streams_1.pt"} <= {p.name for p in tmp_path.iterdir()}
