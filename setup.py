@@ -1,4 +1,4 @@
-"""Plain pip install of the core without ROS; colcon reads package.xml and CMakeLists.txt instead."""
+"""Plain pip install of the core without ROS; colcon reads package.xml and CMakeLists.txt."""
 
 from setuptools import find_packages, setup
 
@@ -26,6 +26,7 @@ setup(
         "typer>=0.9",
     ],
     extras_require={
+        "nuscenes": ["nuscenes-devkit>=1.1.11"],
         "test": ["pytest>=8,<9"],
         "dev": ["pytest>=8,<9", "ruff"],
     },

@@ -1,0 +1,100 @@
+"""Sizes, names and words that the house style rules out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from repository import PACKAGE, ROOT, tracked_files, tracked_python, tracked_text
+
+LONGEST_FUNCTION = 60
+LONGEST_FILE = 400
+LARGEST_FILE = 500_000
+FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers"}
+
+# Put together here so that this file does not contain what it looks for.
+UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
+MACHINE_PATH = re.compile(r"(?<![\w.$}\-/])/(" + "|".join(("work", "root", "tm" + "p")) + r")/")
+HOME_PATH = re.compile(r"(?<![\w.])/ho" + r"me/\w+")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[Function]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, Function):
+            yield node
+
+
+@pytest.mark.parametrize("path", tracked_python(), ids=relative)
+def test_functions_and_files_are_short(path: Path) -> None:
+    long = [
+        f"{function.name}: {length} lines"
+        for function in functions(path)
+        if (length := (function.end_lineno or 0) - function.lineno + 1) > LONGEST_FUNCTION
+    ]
+    assert not long
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", tracked_python(), ids=relative)
+def test_file_name_says_what_is_in_it(path: Path) -> None:
+    assert path.stem not in FORBIDDEN_NAMES
+
+
+def library_files() -> list[Path]:
+    return [path for path in tracked_python() if path.is_relative_to(ROOT / PACKAGE)]
+
+
+@pytest.mark.parametrize("path", library_files(), ids=relative)
+def test_library_does_not_print_exit_or_hide_errors(path: Path) -> None:
+    wrong = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit", "exit"):
+            wrong.append(f"line {node.lineno}: {ast.unparse(node.func)}")
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            wrong.append(f"line {node.lineno}: bare except")
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", library_files(), ids=relative)
+def test_functions_are_annotated(path: Path) -> None:
+    bare = [
+        function.name
+        for function in functions(path)
+        if function.returns is None or any(a.annotation is None for a in named_arguments(function))
+    ]
+    assert not bare
+
+
+def named_arguments(function: Function) -> list[ast.arg]:
+    every = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    return [argument for argument in every if argument.arg not in ("self", "cls")]
+
+
+def test_files_are_small() -> None:
+    large = [
+        relative(path)
+        for path in tracked_files()
+        if path.stat().st_size > LARGEST_FILE and not path.is_relative_to(ROOT / "models")
+    ]
+    assert not large
+
+
+def test_nothing_is_marked_unfinished() -> None:
+    assert not [relative(path) for path, text in tracked_text() if UNFINISHED.search(text)]
+
+
+def test_no_path_of_one_machine() -> None:
+    found = []
+    for path, text in tracked_text():
+        for pattern in (MACHINE_PATH, HOME_PATH):
+            found += [f"{relative(path)}: {match.group()}" for match in pattern.finditer(text)]
+    assert not found

@@ -1,0 +1,131 @@
+"""Package files agree with each other and with the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+from repository import PACKAGE, ROOT, imports, modules, tracked_files
+
+#: Import name -> name on the package index, where they differ.
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
+DISTRIBUTIONS["nuscenes"] = "nuscenes-devkit"
+
+
+def package_xml() -> ElementTree.Element:
+    return ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+def setup_argument(name: str) -> object:
+    """Return the literal value of an argument of the call of setup()."""
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    call = next(call for call in calls if ast.unparse(call.func) == "setup")
+    return ast.literal_eval(next(word.value for word in call.keywords if word.arg == name))
+
+
+def declared_distributions() -> set[str]:
+    extras = setup_argument("extras_require")
+    required = setup_argument("install_requires")
+    assert isinstance(extras, dict)
+    assert isinstance(required, list)
+    every = [*required, *(entry for entries in extras.values() for entry in entries)]
+    return {re.split(r"[\[<>=;! ]", entry)[0].lower() for entry in every}
+
+
+def test_versions_agree() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    match = re.search(rf"project\({PACKAGE} VERSION ([\d.]+)", cmake)
+    assert match
+    assert package_xml().findtext("version") == match.group(1) == setup_argument("version")
+
+
+def test_names_and_licence_agree() -> None:
+    assert package_xml().findtext("name") == setup_argument("name") == PACKAGE
+    assert package_xml().findtext("license") == setup_argument("license") == "Apache-2.0"
+    assert package_xml().findtext("export/build_type") == "ament_cmake"
+
+
+def outside_imports(ros: bool) -> set[str]:
+    names = set()
+    for module, path in modules().items():
+        if module.startswith("ros.") == ros:
+            names |= {name.split(".")[0] for name in imports(path)}
+    return names - {PACKAGE, *sys.stdlib_module_names}
+
+
+def test_imported_packages_are_declared_for_pip() -> None:
+    wanted = {DISTRIBUTIONS.get(name, name).lower() for name in outside_imports(ros=False)}
+    assert wanted <= declared_distributions(), "declare them in setup.py"
+
+
+def test_imported_ros_packages_are_declared_for_rosdep() -> None:
+    declared = {(entry.text or "").strip() for entry in package_xml() if "depend" in entry.tag}
+    pip = declared_distributions()
+    wanted = {
+        name for name in outside_imports(ros=True) if DISTRIBUTIONS.get(name, name) not in pip
+    }
+    assert wanted <= declared, "declare them in package.xml"
+
+
+def test_executables_lead_to_modules_with_main() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    entries = re.findall(r"^\s+(\w+)=([\w.]+)\)?$", cmake, flags=re.MULTILINE)
+    assert {name for name, _ in entries} == {"streampetr_node", "replay_publisher", "streampetr"}
+    for _, module in entries:
+        assert module in modules(), f"no module {module}"
+        assert re.search(r"\bmain\b", modules()[module].read_text(encoding="utf-8")), module
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
+)
+def test_requirements_are_pinned(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    wrong = [line for line in lines if not line.startswith("#") and "==" not in line]
+    assert not wrong
+
+
+def test_required_packages_are_pinned() -> None:
+    text = (ROOT / "requirements" / "run.txt").read_text(encoding="utf-8")
+    text += (ROOT / "requirements" / "torch.txt").read_text(encoding="utf-8")
+    required = setup_argument("install_requires")
+    assert isinstance(required, list)
+    for entry in required:
+        name = re.split(r"[<>=]", entry)[0]
+        assert re.search(rf"^{name}==", text, flags=re.MULTILINE), f"pin {name}"
+
+
+def yaml_files() -> list[Path]:
+    return [path for path in tracked_files() if path.suffix in (".yaml", ".yml")]
+
+
+@pytest.mark.parametrize("path", yaml_files(), ids=lambda path: path.name)
+def test_yaml_parses(path: Path) -> None:
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) is not None
+
+
+@pytest.mark.parametrize("path", files("config/*.xml"), ids=lambda path: path.name)
+def test_xml_parses(path: Path) -> None:
+    ElementTree.parse(path)
+
+
+@pytest.mark.parametrize("path", files("msg/*.msg"), ids=lambda path: path.name)
+def test_every_message_field_is_explained(path: Path) -> None:
+    explained = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.strip():
+            explained = False
+        elif line.startswith("#"):
+            explained = True
+        else:
+            assert explained, f"no comment above: {line}"
+
+
+def test_stand_ins_stay_invisible_to_colcon() -> None:
+    assert (ROOT / "stand_ins" / "COLCON_IGNORE").is_file()
