@@ -82,9 +82,11 @@ def test_executables_lead_to_modules_with_main() -> None:
         assert re.search(r"\bmain\b", modules()[module].read_text(encoding="utf-8")), module
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.name
-)
+def files(pattern: str) -> list[Path]:
+    return sorted(ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("path", files("requirements/*.txt"), ids=lambda path: path.name)
 def test_requirements_are_pinned(path: Path) -> None:
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     wrong = [line for line in lines if not line.startswith("#") and "==" not in line]
