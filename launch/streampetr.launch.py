@@ -16,7 +16,6 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
 _SHARE = Path(get_package_share_directory("streampetr_ros"))
 
@@ -80,12 +79,19 @@ def _start_node(context: LaunchContext) -> list[Node]:
     ]
 
 
-def _typed(text: str, kind: type) -> ParameterValue:
-    """Keep launch from guessing types: a camera named 1 or a device named on stays text."""
+def _typed(text: str, kind: type) -> str | bool | list[str]:
+    """Make the value of a parameter from the text of an argument.
+
+    Raises:
+        ValueError: if an argument that is true or false is neither.
+    """
     if kind is list:
-        names = [part.strip() for part in text.split(",") if part.strip()]
-        return ParameterValue(str(names), value_type=list[str])
-    return ParameterValue(text, value_type=kind)
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"launch argument value '{text}' is neither 'true' nor 'false'")
+        return text.lower() == "true"
+    return text
 
 
 def _image_transport() -> dict[str, str]:

@@ -1,0 +1,49 @@
+"""The shipped parameter file and the launch file fit the node's parameters."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from repository import ROOT
+
+LAUNCH_FILE = ROOT / "launch" / "streampetr.launch.py"
+PARAMETER_FILE = ROOT / "config" / "streampetr.yaml"
+TYPES = {"str": str, "list": tuple, "bool": bool}
+
+
+def launch_overrides() -> dict[str, tuple[str, str]]:
+    """Return launch argument -> (parameter, name of its type) without importing launch."""
+    tree = ast.parse(LAUNCH_FILE.read_text(encoding="utf-8"))
+    table = next(
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_OVERRIDES"
+    )
+    assert isinstance(table, ast.Dict)
+    rows = [row for row in table.values if isinstance(row, ast.Tuple)]
+    names = [ast.literal_eval(key) for key in table.keys if key]
+    return {
+        name: (ast.literal_eval(row.elts[0]), ast.unparse(row.elts[1]))
+        for name, row in zip(names, rows, strict=True)
+    }
+
+
+def test_launch_arguments_override_existing_parameters() -> None:
+    params = pytest.importorskip("streampetr_ros.ros.params")
+    tree = pytest.importorskip("streampetr_ros.ros.parameter_tree")
+    defaults = {leaf.name: leaf.default for leaf in tree.leaves(params.NodeParameters)}
+    defaults["use_sim_time"] = False
+    for argument, (parameter, kind) in launch_overrides().items():
+        assert parameter in defaults, f"argument '{argument}' overrides no parameter"
+        assert isinstance(defaults[parameter], TYPES[kind]), argument
+
+
+def test_parameter_file_is_the_generated_one() -> None:
+    params = pytest.importorskip("streampetr_ros.ros.params")
+    tree = pytest.importorskip("streampetr_ros.ros.parameter_tree")
+    text = PARAMETER_FILE.read_text(encoding="utf-8")
+    body = text[text.index("/**:") :]
+    assert body == tree.yaml_template(params.NodeParameters), (
+        "write config/streampetr.yaml anew from parameter_tree.yaml_template(NodeParameters)"
+    )
