@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: nuScenes detection classes in the order of the published 3D logits (specification 1.1).
 NUSCENES_CLASSES: tuple[str, ...] = (
@@ -154,6 +154,21 @@ def _stream_petr_v2_99_900q() -> DetectorConfig:
     )
 
 
+def _petr_r50() -> DetectorConfig:
+    return DetectorConfig(
+        name="petr_r50",
+        image=ImageConfig(height=256, width=704),
+        backbone="resnet50",
+        num_queries=900,
+        temporal=False,
+    )
+
+
+def _focal_petr_r50() -> DetectorConfig:
+    """Differs from PETR by the 2D head that guides its training, not at inference."""
+    return replace(_petr_r50(), name="focal_petr_r50")
+
+
 def _tiny() -> DetectorConfig:
     return DetectorConfig(
         name="tiny",
@@ -177,6 +192,8 @@ _CONFIGS = {
     "stream_petr_r50_428q": _stream_petr_r50_428q,
     "stream_petr_r50_900q": _stream_petr_r50_900q,
     "stream_petr_v2_99_900q": _stream_petr_v2_99_900q,
+    "petr_r50": _petr_r50,
+    "focal_petr_r50": _focal_petr_r50,
     "tiny": _tiny,
 }
 

@@ -1,0 +1,43 @@
+"""What the pipeline asks of something that runs a detector."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+
+
+class BackendError(RuntimeError):
+    """A runtime, device or engine that cannot be used; the message says what to do."""
+
+
+class Backend(Protocol):
+    """Runs one detector; it holds weights, never memory."""
+
+    @property
+    def name(self) -> str:
+        """Runtime and device, for logs and diagnostics."""
+        ...
+
+    @property
+    def config(self) -> DetectorConfig:
+        """Configuration of the detector."""
+        ...
+
+    def run(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        """Process one frame; a memory of None starts afresh.
+
+        Args:
+            inputs: on the CPU; the backend moves them.
+            memory: as returned by the previous call; it stays on the backend's device.
+
+        Returns:
+            Outputs of the last layer and the new memory.
+
+        Raises:
+            BackendError: if the device fails, for example for lack of memory.
+        """
+        ...

@@ -1,0 +1,72 @@
+"""PyTorch on CPU or GPU."""
+
+from __future__ import annotations
+
+import torch
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.detector import Detector
+from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+
+
+class TorchBackend:
+    """Runs a detector with PyTorch in float32.
+
+    Args:
+        detector: with its weights; moved to the device and put in evaluation mode.
+        device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        BackendError: if the device is not there.
+    """
+
+    def __init__(self, detector: Detector, device: str = "cpu") -> None:
+        self._device = _checked_device(device)
+        self._detector = detector.to(self._device).eval()
+
+    @property
+    def name(self) -> str:
+        """Runtime and device."""
+        return f"torch {torch.__version__} on {self._device}"
+
+    @property
+    def config(self) -> DetectorConfig:
+        """Configuration of the detector."""
+        return self._detector.config
+
+    @torch.inference_mode()
+    def run(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        """Process one frame; see `Backend.run`."""
+        moved = ModelInputs(
+            *(value if value is None else value.to(self._device) for value in inputs)
+        )
+        try:
+            outputs: tuple[DetectorOutputs, MemoryState | None] = self._detector(moved, memory)
+        except torch.cuda.OutOfMemoryError as error:
+            raise BackendError(
+                f"{self._device} has too little free memory for {self.config.name}; "
+                "close other programs on it or choose a smaller model"
+            ) from error
+        return outputs
+
+
+def _checked_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BackendError(f"'{name}' is no device; use cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendError(
+            f"device '{name}' asked for, but PyTorch finds no CUDA GPU; install the driver and a "
+            "CUDA build of PyTorch, or choose cpu"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BackendError(
+            f"device '{name}' asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise BackendError(f"device '{name}' is not supported; use cpu, cuda or cuda:N")
+    return device

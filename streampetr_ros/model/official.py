@@ -1,0 +1,130 @@
+"""Names of the published checkpoints, and the constants they carry (specification 3 and 4.1)."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.position import depth_bins
+
+#: Copies of the shared prediction branches in a published state dict.
+BRANCH_COPIES = 6
+#: Prefix of the 2D auxiliary head, which inference does not use.
+IMAGE_HEAD_PREFIX = "img_roi_head."
+_HEAD = "pts_bbox_head."
+
+_NECK = {
+    "lateral_convs.0.conv": "lateral16",
+    "lateral_convs.1.conv": "lateral32",
+    "fpn_convs.0.conv": "smooth",
+}
+_VOVNET_RULES = (
+    (r"^stem\.stem_(\d)/(conv|norm)", lambda m: f"stem.{int(m[1]) - 1}.{m[2]}"),
+    (
+        r"^stage(\d)\.OSA\d_(\d)\.layers\.(\d)\.OSA\d_\d_\d/(conv|norm)",
+        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.layers.{m[3]}.{m[4]}",
+    ),
+    (
+        r"^stage(\d)\.OSA\d_(\d)\.concat\.OSA\d_\d_concat/(conv|norm)",
+        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.concat.{m[3]}",
+    ),
+    (
+        r"^stage(\d)\.OSA\d_(\d)\.ese\.fc",
+        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.gate",
+    ),
+)
+_QUERY_KEYS = {
+    "reference_points.weight": "head.reference_points",
+    "pseudo_reference_points.weight": "head.pseudo_points",
+}
+_HEAD_RULES = (
+    (r"^position_encoder\.", "position.encoder."),
+    (r"^featurized_pe\.conv_", "head.gate."),
+    (r"^(spatial_alignment)\.reduce\.0\.", r"head.\1.reduce."),
+    (r"^ego_pose_pe\.reduce\.0\.", "head.motion_position.reduce."),
+    (r"^ego_pose_pe\.", "head.motion_position."),
+    (r"^ego_pose_memory\.reduce\.0\.", "head.motion_content.reduce."),
+    (r"^ego_pose_memory\.", "head.motion_content."),
+    (r"^transformer\.decoder\.post_norm\.", "head.decoder.post_norm."),
+    (r"^(memory_embed|query_embedding|spatial_alignment|time_embedding)\.", r"head.\1."),
+)
+_LAYER_PARTS = (
+    ("attentions.0.attn.in_proj_", "self_attention.in_proj."),
+    ("attentions.0.attn.out_proj.", "self_attention.out_proj."),
+    ("attentions.1.attn.in_proj_", "cross_attention.in_proj."),
+    ("attentions.1.attn.out_proj.", "cross_attention.out_proj."),
+    ("ffns.0.layers.0.0.", "ffn_in."),
+    ("ffns.0.layers.1.", "ffn_out."),
+    ("norms.", "norms."),
+)
+
+
+def constants(config: DetectorConfig) -> dict[str, Tensor]:
+    """Return the constants a published checkpoint of this architecture must carry, by key."""
+    weights = torch.tensor([2.0, 2.0] + [1.0] * 8)
+    velocity_weight = 1.0 if config.temporal else 0.2
+    weights[8:] = velocity_weight
+    return {
+        f"{_HEAD}code_weights": weights,
+        f"{_HEAD}match_costs": weights,
+        f"{_HEAD}pc_range": torch.tensor(config.detection_range),
+        f"{_HEAD}position_range": torch.tensor(config.position_range),
+        f"{_HEAD}coords_d": depth_bins(config),
+    }
+
+
+def branch_copy(key: str) -> str | None:
+    """Return the key of the first copy when `key` is one of the six shared branch copies."""
+    match = re.match(rf"^{re.escape(_HEAD)}(cls|reg)_branches\.(\d+)\.(.+)$", key)
+    if match is None:
+        return None
+    return f"{_HEAD}{match[1]}_branches.0.{match[3]}"
+
+
+def own_key(key: str) -> str | None:
+    """Translate a published key to this project's; None when it is not known.
+
+    Constants, the 2D head and branch copies other than the first are not translated.
+    """
+    if key.startswith("img_backbone."):
+        return _backbone_key(key.removeprefix("img_backbone."))
+    if key.startswith("img_neck."):
+        rest, _, kind = key.removeprefix("img_neck.").rpartition(".")
+        return f"neck.{_NECK[rest]}.{kind}" if rest in _NECK else None
+    if key.startswith(_HEAD):
+        return _head_key(key.removeprefix(_HEAD))
+    return None
+
+
+def _backbone_key(rest: str) -> str:
+    for pattern, replacement in _VOVNET_RULES:
+        translated, count = re.subn(pattern, replacement, rest)
+        if count:
+            return f"backbone.{translated}"
+    return f"backbone.{rest}"
+
+
+def _head_key(rest: str) -> str | None:
+    if rest in _QUERY_KEYS:
+        return _QUERY_KEYS[rest]
+    branch = re.match(r"^(cls|reg)_branches\.0\.(.+)$", rest)
+    if branch:
+        return f"head.{'class' if branch[1] == 'cls' else 'box'}_branch.{branch[2]}"
+    layer = re.match(r"^transformer\.decoder\.layers\.(\d+)\.(.+)$", rest)
+    if layer:
+        return _layer_key(layer[1], layer[2])
+    for pattern, replacement in _HEAD_RULES:
+        translated, count = re.subn(pattern, replacement, rest)
+        if count:
+            return translated
+    return None
+
+
+def _layer_key(number: str, rest: str) -> str | None:
+    for theirs, ours in _LAYER_PARTS:
+        if rest.startswith(theirs):
+            return f"head.decoder.layers.{number}.{ours}{rest.removeprefix(theirs)}"
+    return None
