@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from streampetr_ros.model.detector import Detector
+from streampetr_ros.model.head import ExtraQueries
 from streampetr_ros.model.state import MemoryState, ModelInputs
 from streampetr_ros.training.augment import GridDraw, grid_mask
 from streampetr_ros.training.config import TrainConfig
@@ -177,4 +178,11 @@ class Objective(nn.Module):
         denoising: Denoising | None,
     ) -> tuple[Tensor, Tensor, MemoryState | None]:
         """Return logits (L, B, pad + Q + P, G), codes and the new memory."""
-        raise NotImplementedError
+        extra = None
+        if denoising is not None:
+            extra = ExtraQueries(denoising.reference_points, denoising.blocked)
+        position = self.detector.token_position(inputs)
+        outputs, memory = self.detector.predict(features, position, inputs, memory, extra)
+        logits = torch.stack([layer.logits for layer in outputs])
+        codes = torch.stack([layer.codes for layer in outputs])
+        return logits, codes, memory

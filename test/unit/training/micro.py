@@ -33,7 +33,7 @@ MICRO = DetectorConfig(
     num_propagated=6,
     num_proposals=6,
     memory_length=12,
-    depth_bins=8,
+    depth_bins=32,
     max_detections=20,
 )
 
