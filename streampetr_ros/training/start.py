@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from streampetr_ros.model.checkpoint import load_weights, save_weights
+from streampetr_ros.model.checkpoint import CheckpointError, load_weights, save_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.training.config import DataConfig, TrainConfig
@@ -63,7 +63,10 @@ def build_objective(config: TrainConfig) -> Objective:
     """
     torch.manual_seed(config.seed)
     if config.initial_weights:
-        _, detector = load_weights(Path(config.initial_weights), config.model)
+        try:
+            _, detector = load_weights(Path(config.initial_weights), config.model)
+        except CheckpointError as error:
+            raise TrainingError(str(error)) from error
     else:
         detector = build_detector(detector_config(config.model))
     if config.backbone_weights:
@@ -71,6 +74,8 @@ def build_objective(config: TrainConfig) -> Objective:
     if config.batch_norm == "frozen":
         _freeze_batch_norm(detector)
     objective = Objective(detector, config)
+    # Convolutions on a CPU run a fifth faster with channels last.
+    objective.to(memory_format=torch.channels_last)
     if config.batch_norm == "sync":
         objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
     return objective
@@ -158,12 +163,14 @@ def start(config: TrainConfig, part: Slice) -> bool:
 def export_weights(trainer: Trainer, path: Path) -> None:
     """Write the detector alone, averaged when the run keeps an average."""
     detector = trainer.objective.detector
-    state = detector.state_dict()
     if trainer.average:
         prefix = "detector."
         averaged = trainer.average.values.items()
         state = {key[len(prefix) :]: v for key, v in averaged if key.startswith(prefix)}
+        detector = build_detector(detector.config)
+        detector.load_state_dict(state)
+    details = {"recipe": trainer.config.name, "step": str(trainer.step)}
     try:
-        save_weights(path, detector.config, state)
-    except OSError as error:
-        raise TrainingError(f"cannot write weights '{path}': {error.strerror}") from error
+        save_weights(path, detector, details | {"seed": str(trainer.config.seed)})
+    except CheckpointError as error:
+        raise TrainingError(str(error)) from error

@@ -232,3 +232,28 @@ def test_image_head(golden):
     sum(losses.values()).backward()
     norm = golden["roi.gradnorm.img_feats"][0]
     np.testing.assert_allclose(float(features.grad.norm()), norm, rtol=1e-4)
+
+
+def test_head_in_training_mode(golden):
+    """Losses and gradient norms of the whole head over two frames of a stream."""
+    from golden_training import TrainingHead  # noqa: PLC0415
+
+    head = TrainingHead(GOLDEN)
+    memory = None
+    # Frame 1 sees relative float64 poses here, global float32 poses in the recording.
+    tolerances = {"f0": (5e-5, 2e-4), "f1": (5e-4, 5e-3)}
+    for frame, (loss_tolerance, gradient_tolerance) in tolerances.items():
+        prefix = f"train.{frame}."
+        target = targets_from(golden[prefix + "gt_bottom"], golden[prefix + "gt_labels"])
+        noise = torch.from_numpy(golden[prefix + "noise01"])
+        result, memory = head.step(int(frame[1]), target, noise, memory)
+        for name, value in result.losses.items():
+            np.testing.assert_allclose(
+                value, golden[f"{prefix}loss.{name}"][0], rtol=loss_tolerance, err_msg=name
+            )
+        assert len(result.losses) == 24
+        for name, value in result.gradient_norms.items():
+            expected = golden[f"{prefix}gradnorm.{name}"][0]
+            np.testing.assert_allclose(value, expected, rtol=gradient_tolerance, err_msg=name)
+        total = golden[prefix + "grad_total_norm_head"][0]
+        np.testing.assert_allclose(result.total_norm, total, rtol=gradient_tolerance)
