@@ -1,0 +1,250 @@
+"""From frame set to boxes: `StreamingPipeline.step` is the whole story.
+
+The network holds weights only; the object memory and the history it belongs to live here and are
+replaced together at the end of a successful step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+
+import torch
+
+from streampetr_ros.backends.base import Backend
+from streampetr_ros.decode import decode
+from streampetr_ros.filters import FilterConfig, filter_detections
+from streampetr_ros.memory_policy import (
+    History,
+    MemoryPolicyConfig,
+    MemoryStatistics,
+    Plan,
+    ResetReason,
+    advance,
+    is_due,
+    ordered_rig,
+    plan_step,
+    updated_statistics,
+)
+from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+from streampetr_ros.preprocess.inputs import (
+    CameraMask,
+    InputConfig,
+    Rectify,
+    prepare_inputs,
+    require_rectified,
+)
+from streampetr_ros.timing import StageClock
+from streampetr_ros.types import Detections, FrameSet
+
+
+class PipelineError(RuntimeError):
+    """A step that produced no usable result; memory and history are as before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineConfig:
+    """Everything about a pipeline except the network.
+
+    Attributes:
+        policy: life of the object memory.
+        filters: which boxes are handed on.
+        cameras: names in the order cameras are fed; unlisted ones follow in the order of the set.
+        masks: image regions blanked out before the network sees them.
+        workers: threads that prepare images side by side.
+    """
+
+    policy: MemoryPolicyConfig = field(default_factory=MemoryPolicyConfig)
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    cameras: tuple[str, ...] = ()
+    masks: tuple[CameraMask, ...] = ()
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {self.workers}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepResult:
+    """What a step gives.
+
+    Attributes:
+        detections: boxes that passed the filters, base frame, best first.
+        detections_model: all decoded boxes, model frame, best first.
+        reset_reason: why the memory was dropped before this step; None when it was continued.
+        wrote_memory: whether this step replaced the kept memory.
+        num_cameras: cameras that had an image.
+        timings_ms: wall time per stage, milliseconds.
+        statistics: state of the memory after the step.
+    """
+
+    detections: Detections
+    detections_model: Detections
+    reset_reason: ResetReason | None
+    wrote_memory: bool
+    num_cameras: int
+    timings_ms: Mapping[str, float]
+    statistics: MemoryStatistics
+
+
+class StreamingPipeline:
+    """Runs frame sets through a backend, one after the other.
+
+    `step` belongs to one thread; `reset` and the assignment of `filters` may come from any.
+
+    Args:
+        backend: runs the network.
+        config: all else.
+        rectify: undistorts camera frames; the default refuses distorted ones.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: PipelineConfig | None = None,
+        rectify: Rectify = require_rectified,
+    ) -> None:
+        self._backend = backend
+        self._config = config or PipelineConfig()
+        self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
+        self._rectify = rectify
+        self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
+        self._memory: MemoryState | None = None
+        self._history: History | None = None
+        self._statistics = MemoryStatistics()
+        self._requests: list[ResetReason] = []
+        self._lock = Lock()
+        self.filters = self._config.filters
+
+    @property
+    def filters(self) -> FilterConfig:
+        """Limits on the boxes handed on; may be replaced between steps."""
+        return self._filters
+
+    @filters.setter
+    def filters(self, filters: FilterConfig) -> None:
+        filters.check_classes(self._backend.config.class_names)
+        self._filters = filters
+
+    @property
+    def statistics(self) -> MemoryStatistics:
+        """State of the memory after the last step."""
+        return self._statistics
+
+    def is_due(self, stamp_ns: int) -> bool:
+        """Tell whether a set of this stamp should be processed, before its images are decoded."""
+        with self._lock:
+            if self._requests:
+                return True
+        return is_due(self._history, stamp_ns, self._config.policy)
+
+    def step(self, frame_set: FrameSet) -> StepResult:
+        """Detect objects in one frame set.
+
+        Args:
+            frame_set: images and geometry of one exposure cycle.
+
+        Returns:
+            Boxes at the set's reference time.
+
+        Raises:
+            PreprocessError: if an image or pose cannot be used.
+            PipelineError: if the network gave numbers that are not finite.
+            After any error memory and history are as before.
+        """
+        clock = StageClock()
+        requests = self._pending_requests()
+        with clock.stage("plan"):
+            plan = self._plan(frame_set, requests)
+        with clock.stage("preprocess"):
+            inputs = self._prepare(frame_set, plan)
+        with clock.stage("network"):
+            outputs, memory = self._run(inputs, plan)
+        with clock.stage("decode"):
+            detections_model = decode(outputs, self._backend.config, frame_set.stamp_ns)
+        with clock.stage("filter"):
+            detections_base = detections_model.transformed(frame_set.base_from_model, "base")
+            detections = filter_detections(detections_base, self._filters)
+        self._commit(frame_set, plan, memory, len(requests))
+        return StepResult(
+            detections=detections,
+            detections_model=detections_model,
+            reset_reason=plan.reset_reason,
+            wrote_memory=plan.writes_memory,
+            num_cameras=len(frame_set.cameras),
+            timings_ms=clock.timings_ms,
+            statistics=self._statistics,
+        )
+
+    def reset(self, reason: ResetReason = ResetReason.MANUAL) -> None:
+        """Drop the memory before the next step; a step in progress is not disturbed."""
+        with self._lock:
+            self._requests.append(reason)
+
+    def warm_up(self, num_cameras: int = 6) -> None:
+        """Run the network on blank images, so that the first real step is not the slowest."""
+        self._backend.run(_blank_inputs(self._inputs, num_cameras), None)
+
+    def close(self) -> None:
+        """Stop the threads; the pipeline cannot be used afterwards."""
+        self._pool.shutdown()
+        self._memory = None
+
+    def _pending_requests(self) -> Sequence[ResetReason]:
+        with self._lock:
+            return tuple(self._requests)
+
+    def _plan(self, frame_set: FrameSet, requests: Sequence[ResetReason]) -> Plan:
+        return plan_step(
+            self._history,
+            frame_set,
+            self._config.policy,
+            self._backend.config.training_interval,
+            requests[-1] if requests else None,
+        )
+
+    def _prepare(self, frame_set: FrameSet, plan: Plan) -> ModelInputs:
+        return prepare_inputs(
+            frame_set,
+            plan.previous,
+            self._inputs,
+            rig=ordered_rig(plan.rig, self._config.cameras),
+            rectify=self._rectify,
+            camera_map=self._pool.map,
+        )
+
+    def _run(self, inputs: ModelInputs, plan: Plan) -> tuple[DetectorOutputs, MemoryState | None]:
+        memory = None if plan.previous is None else self._memory
+        outputs, next_memory = self._backend.run(inputs, memory)
+        if not (torch.isfinite(outputs.logits).all() and torch.isfinite(outputs.codes).all()):
+            raise PipelineError(
+                "the network gave numbers that are not finite, so this frame set is skipped; if "
+                "it happens again, check the weights file and the calibration"
+            )
+        return outputs, next_memory
+
+    def _commit(
+        self, frame_set: FrameSet, plan: Plan, memory: MemoryState | None, served: int
+    ) -> None:
+        """Replace memory and history together, now that nothing can fail any more."""
+        if plan.writes_memory:
+            self._memory = memory
+        self._history = advance(self._history, frame_set, plan)
+        self._statistics = updated_statistics(self._statistics, self._history, plan.reset_reason)
+        with self._lock:
+            del self._requests[:served]
+
+
+def _blank_inputs(config: InputConfig, num_cameras: int) -> ModelInputs:
+    height, width = config.image.height, config.image.width
+    return ModelInputs(
+        images=torch.zeros(1, num_cameras, 3, height, width),
+        model_from_image=torch.eye(4).expand(1, num_cameras, 4, 4).contiguous(),
+        focal_lengths=torch.full((1, num_cameras, 2), float(width)),
+        now_from_previous=torch.eye(4)[None],
+        elapsed=torch.zeros(1),
+        continues=torch.zeros(1),
+    )
