@@ -1,0 +1,228 @@
+"""Weights files: round trip, and every way a file can be wrong."""
+
+import json
+import pickle
+from pathlib import Path
+
+import micro
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from streampetr_ros.model import official
+from streampetr_ros.model.checkpoint import (
+    CheckpointError,
+    config_from_json,
+    config_to_json,
+    load_official,
+    load_weights,
+    read_metadata,
+    read_official,
+    save_weights,
+)
+from streampetr_ros.model.config import detector_config
+from streampetr_ros.model.detector import build_detector
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "micro.safetensors"
+    detector = micro.detector()
+    save_weights(path, detector, {"recipe": "none"})
+    return path, detector
+
+
+def test_round_trip(saved):
+    path, detector = saved
+    config, loaded = load_weights(path, "micro")
+    assert config == detector.config
+    assert read_metadata(path)["recipe"] == "none"
+    for key, value in detector.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[key])
+    assert not loaded.training
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_configuration_survives_json():
+    config = detector_config("stream_petr_v2_99_900q")
+    assert config_from_json(config_to_json(config)) == config
+    values = json.loads(config_to_json(config)) | {"embed_dim": 1}
+    with pytest.raises(ValueError, match="embed_dim"):
+        config_from_json(json.dumps(values))
+
+
+def test_another_model_is_refused(saved):
+    with pytest.raises(CheckpointError, match="for model 'micro', not 'tiny'"):
+        load_weights(saved[0], "tiny")
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_weights(tmp_path / "nothing.safetensors")
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_weights(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -100])
+def test_truncated_file(saved, keep):
+    content = saved[0].read_bytes()
+    saved[0].write_bytes(content[:keep])
+    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
+        load_weights(saved[0])
+
+
+def test_file_without_configuration(tmp_path):
+    path = tmp_path / "plain.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="no detector configuration"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown", "shape"])
+def test_tensors_must_fit_exactly(saved, change):
+    path, _ = saved
+    tensors, metadata = load_file(path), read_metadata(path)
+    if change == "missing":
+        del tensors["head.reference_points"]
+    elif change == "unknown":
+        tensors["head.extra"] = torch.zeros(1)
+    else:
+        tensors["head.reference_points"] = torch.zeros(3, 3)
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(CheckpointError, match="another architecture"):
+        load_weights(path)
+
+
+def test_unwritable_target(saved, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        save_weights(tmp_path / "file" / "below.safetensors", saved[1])
+
+
+class Exploit:
+    def __reduce__(self):
+        return (Path.touch, (Path("executed"),))
+
+
+def test_code_in_a_checkpoint_is_not_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"x": Exploit()}}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Exploit()))
+    for name in ("evil.pth", "plain.pth"):
+        with pytest.raises(CheckpointError):
+            read_official(tmp_path / name)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+def test_broken_checkpoints(tmp_path, content):
+    path = tmp_path / "broken.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="broken"):
+        read_official(path)
+
+
+def test_checkpoint_of_something_else(tmp_path):
+    torch.save({"state_dict": {"x": 1}}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        read_official(tmp_path / "a.pth")
+    torch.save([1, 2], tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        read_official(tmp_path / "b.pth")
+
+
+def published(config) -> dict[str, torch.Tensor]:
+    """Give a fresh ResNet detector of ours the key names of the original project."""
+    state = {key: value.clone() for key, value in official.constants(config).items()}
+    own = build_detector(config).state_dict()
+    names = {
+        "position.encoder.": "position_encoder.",
+        "head.class_branch.": "cls_branches.0.",
+        "head.box_branch.": "reg_branches.0.",
+        "head.reference_points": "reference_points.weight",
+        "head.pseudo_points": "pseudo_reference_points.weight",
+        "head.gate.": "featurized_pe.conv_",
+        "head.motion_position.reduce.": "ego_pose_pe.reduce.0.",
+        "head.motion_position.": "ego_pose_pe.",
+        "head.motion_content.reduce.": "ego_pose_memory.reduce.0.",
+        "head.motion_content.": "ego_pose_memory.",
+        "head.spatial_alignment.reduce.": "spatial_alignment.reduce.0.",
+        "head.decoder.post_norm.": "transformer.decoder.post_norm.",
+        "self_attention.in_proj.": "attentions.0.attn.in_proj_",
+        "self_attention.": "attentions.0.attn.",
+        "cross_attention.in_proj.": "attentions.1.attn.in_proj_",
+        "cross_attention.": "attentions.1.attn.",
+        "ffn_in.": "ffns.0.layers.0.0.",
+        "ffn_out.": "ffns.0.layers.1.",
+        "head.decoder.": "transformer.decoder.",
+        "head.": "",
+    }
+    necks = {
+        "lateral16": "lateral_convs.0",
+        "lateral32": "lateral_convs.1",
+        "smooth": "fpn_convs.0",
+    }
+    for key, value in own.items():
+        if key.startswith("backbone."):
+            state[f"img_{key}"] = value
+        elif key.startswith("neck."):
+            _, part, kind = key.split(".")
+            state[f"img_neck.{necks[part]}.conv.{kind}"] = value
+        else:
+            theirs = key
+            for before, after in names.items():
+                theirs = theirs.replace(before, after)
+            state[f"pts_bbox_head.{theirs}"] = value
+    for key in [k for k in state if "_branches.0." in k]:
+        for copy in range(1, official.BRANCH_COPIES):
+            state[key.replace("_branches.0.", f"_branches.{copy}.")] = state[key].clone()
+    state["img_roi_head.cls.weight"] = torch.zeros(1)
+    return state
+
+
+@pytest.fixture(scope="module")
+def state_428q():
+    torch.manual_seed(0)
+    return published(detector_config("stream_petr_r50_428q"))
+
+
+def load(state, name="stream_petr_r50_428q"):
+    return load_official(state, detector_config(name), Path("official.pth"))
+
+
+def test_published_names_load(state_428q):
+    detector = load(state_428q)
+    key = "pts_bbox_head.transformer.decoder.layers.3.attentions.1.attn.in_proj_weight"
+    weight = detector.head.decoder.layers[3].cross_attention.in_proj.weight
+    assert torch.equal(weight, state_428q[key])
+
+
+def test_batch_counters_may_be_absent(state_428q):
+    load({k: v for k, v in state_428q.items() if not k.endswith("num_batches_tracked")})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("pts_bbox_head.memory_embed.0.weight", None, "missing"),
+        ("pts_bbox_head.surprise", torch.zeros(1), "does not know"),
+        ("pts_bbox_head.pc_range", torch.zeros(6), "expects"),
+        ("pts_bbox_head.coords_d", None, "lacks"),
+        ("pts_bbox_head.cls_branches.4.6.bias", torch.zeros(10), "shared by all layers"),
+        ("pts_bbox_head.cls_branches.4.6.bias", None, "5 copies"),
+        ("img_neck.lateral_convs.2.conv.bias", torch.zeros(256), "does not know"),
+    ],
+)
+def test_every_key_counts(state_428q, key, value, reason):
+    state = dict(state_428q)
+    if value is None:
+        del state[key]
+    else:
+        state[key] = value
+    with pytest.raises(CheckpointError, match=reason):
+        load(state)
+
+
+def test_the_wrong_model_is_named(state_428q):
+    with pytest.raises(CheckpointError, match="stream_petr_r50_900q"):
+        load(state_428q, "stream_petr_r50_900q")
