@@ -183,3 +183,61 @@ class Detections:
             scores=self.scores[index],
             labels=self.labels[index],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tracks:
+    """Objects followed over time, most certain first.
+
+    Attributes:
+        stamp_ns: time the boxes hold for.
+        boxes: (n) filtered boxes in the frame named by `frame`.
+        scores: (n,) float64 probability in [0, 1] that the object exists, descending.
+        labels: (n,) int64 indices into `class_names`.
+        ids: (n,) int64, positive; kept for the life of a track and never used twice.
+        ages: (n,) float64 seconds since the first detection.
+        unseen: (n,) float64 seconds since the last detection; 0 for objects seen just now.
+        covariances: (n, 6, 6) float64 of x, y, z (m), yaw (rad) and the velocity along x and y
+            (m/s), along the axes of `frame`.
+        class_names: names of the label space.
+        frame: "fixed" or "base".
+    """
+
+    stamp_ns: int
+    boxes: Boxes
+    scores: Array
+    labels: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    ages: Array
+    unseen: Array
+    covariances: Array
+    class_names: tuple[str, ...]
+    frame: str
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def transformed(self, target_from_source: Array, frame: str) -> Tracks:
+        """Express the tracks in another frame, named `frame`; angles keep their variance."""
+        rotation = np.eye(6)
+        rotation[:3, :3] = target_from_source[:3, :3]
+        rotation[4:, 4:] = target_from_source[:2, :2]
+        return replace(
+            self,
+            boxes=self.boxes.transformed(target_from_source),
+            covariances=rotation @ self.covariances @ rotation.T,
+            frame=frame,
+        )
+
+    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Tracks:
+        """Return the tracks at an integer or boolean index."""
+        return replace(
+            self,
+            boxes=self.boxes.selected(index),
+            scores=self.scores[index],
+            labels=self.labels[index],
+            ids=self.ids[index],
+            ages=self.ages[index],
+            unseen=self.unseen[index],
+            covariances=self.covariances[index],
+        )
