@@ -1,0 +1,73 @@
+"""Scenes and streams by what a user types; worker processes can take these functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.evaluation.scenes import Step
+from streampetr_ros.model.checkpoint import load_weights
+from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
+from streampetr_ros.sources import open_source
+from streampetr_ros.training.nuscenes_data import NuscenesSource
+from streampetr_ros.types import Detections, FrameSet
+
+_NUSCENES = "nuscenes:"
+
+
+def scene_names(source: str) -> list[str]:
+    """List the scenes of a source.
+
+    Args:
+        source: ``synthetic:7``, ``synthetic:0-39`` (seeds, both included), a recording's folder, or
+            ``nuscenes:ROOT:VERSION:SPLIT``.
+
+    Returns:
+        Names that `open_scene` takes.
+
+    Raises:
+        ValueError: if the seeds cannot be read.
+    """
+    kind, _, rest = source.partition(":")
+    if kind == "nuscenes":
+        count = len(_nuscenes(rest).lengths())
+        return [f"{source}#{index}" for index in range(count)]
+    if kind != "synthetic" or "-" not in rest:
+        return [source]
+    first, _, last = rest.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise ValueError(f"'{source}' is no range of seeds; write for example synthetic:0-39")
+    return [f"synthetic:{seed}" for seed in range(int(first), int(last) + 1)]
+
+
+def _nuscenes(rest: str) -> NuscenesSource:
+    parts = rest.rsplit(":", 2)
+    if len(parts) != 3:
+        raise ValueError(f"'{_NUSCENES}{rest}' is not of the form nuscenes:ROOT:VERSION:SPLIT")
+    return NuscenesSource(*parts)
+
+
+def open_scene(name: str) -> Iterator[FrameSet]:
+    """Yield the frame sets of a scene; every one has a token that is unique over all scenes."""
+    if name.startswith(_NUSCENES):
+        rest, _, index = name.removeprefix(_NUSCENES).rpartition("#")
+        source = _nuscenes(rest)
+        scene = int(index)
+        for frame in range(source.lengths()[scene]):
+            yield source.frame_set(scene, frame)
+        return
+    for index, frame_set in enumerate(open_source(name)):
+        yield replace(frame_set, token=f"{name}/{index}", sequence=name)
+
+
+def open_stream(weights: str) -> Step:
+    """Return a fresh stream of the detector in a weights file."""
+    _, detector = load_weights(Path(weights))
+    pipeline = StreamingPipeline(TorchBackend(detector), PipelineConfig(workers=1))
+
+    def step(frame_set: FrameSet) -> Detections:
+        return pipeline.step(frame_set).detections_model
+
+    return step

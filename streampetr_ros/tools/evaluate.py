@@ -1,0 +1,54 @@
+"""``streampetr evaluate``: nuScenes metrics of a weights file on scenes with truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streampetr_ros.evaluation.metrics import EvaluationError
+from streampetr_ros.model.checkpoint import CheckpointError
+from streampetr_ros.sources import SourceError
+from streampetr_ros.training.errors import TrainingError
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
+    weights: Annotated[Path, typer.Argument(help="safetensors file.")],
+    source: Annotated[
+        str, typer.Option(help="synthetic:0-39, a recording, nuscenes:ROOT:VERSION:SPLIT.")
+    ] = "synthetic:0-39",
+    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for result file and plots.")] = None,
+    ablation: Annotated[str, typer.Option(help="What the stream is deprived of.")] = "none",
+    every: Annotated[int, typer.Option(help="Feed one frame set of so many.")] = 1,
+    judge_every: Annotated[int, typer.Option(help="Judge one frame set of so many.")] = 1,
+    min_visibility: Annotated[float, typer.Option(help="Smallest visible share.")] = 0.0,
+    farthest: Annotated[float, typer.Option(help="Largest distance, metres.")] = 50.0,
+    workers: Annotated[int, typer.Option(help="Scenes at a time.")] = 1,
+) -> None:
+    """Evaluate detections with the metrics of nuscenes-devkit, one stream per scene."""
+    from streampetr_ros.evaluation import report  # noqa: PLC0415
+    from streampetr_ros.evaluation.scenes import Protocol  # noqa: PLC0415
+
+    try:
+        protocol = Protocol(
+            ablation=ablation,
+            every=every,
+            judge_every=judge_every,
+            min_visibility=min_visibility,
+        )
+        wanted = report.Evaluation(
+            weights=str(weights),
+            source=source,
+            protocol=protocol,
+            farthest=farthest,
+            workers=workers,
+        )
+        result = report.evaluate(wanted, out)
+    except (EvaluationError, CheckpointError, SourceError, TrainingError, ValueError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo("\n".join(result.lines()))
+    if json is not None:
+        report.write_json(result, json)
