@@ -1,0 +1,136 @@
+"""ONNX Runtime on CPU or GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.export.graphs import MEMORY_NAMES, signatures
+from streampetr_ros.export.onnx_export import ExportedModel, open_exported
+from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.memory import empty_memory
+from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxBackend:
+    """Runs an exported detector with ONNX Runtime.
+
+    Args:
+        folder: written by `export_onnx`.
+        device: "cpu" or "cuda".
+        threads: CPU threads; 0 leaves the choice to the runtime.
+
+    Raises:
+        BackendError: if the runtime or the device is missing, or a file does not load.
+        ExportError: if the folder is no complete exported model.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", threads: int = 0) -> None:
+        runtime = _runtime()
+        provider = _PROVIDERS.get(device)
+        if provider is None or provider not in runtime.get_available_providers():
+            raise BackendError(
+                f"onnxruntime cannot use device '{device}' here; install onnxruntime-gpu for cuda "
+                "or choose cpu"
+            )
+        self._model = open_exported(folder)
+        self._device = device
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._sessions = {
+            name: _session(runtime, self._model, name, options, provider)
+            for name in signatures(self._model.config)
+        }
+        self._projection: tuple[Tensor, Tensor] | None = None
+        self._position: dict[str, NDArray[Any]] = {}
+        self._name = f"onnxruntime {runtime.__version__} on {device}"
+
+    @property
+    def name(self) -> str:
+        """Runtime and device."""
+        return self._name
+
+    @property
+    def config(self) -> DetectorConfig:
+        """Configuration of the detector."""
+        return self._model.config
+
+    def run(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        """Process one frame; see `Backend.run`."""
+        if inputs.images.shape[:2] != (1, self._model.cameras):
+            raise BackendError(
+                f"'{self._model.folder}' was exported for 1 stream of {self._model.cameras} "
+                f"cameras, but got {tuple(inputs.images.shape[:2])}; export it again"
+            )
+        feed = {key: value.numpy() for key, value in self._feed(inputs, memory).items()}
+        feed |= self._call("encoder", feed)
+        feed |= self._token_position(inputs, feed)
+        results = self._call("head", feed)
+        tensors = {key: torch.from_numpy(value) for key, value in results.items()}
+        outputs = DetectorOutputs(tensors["logits"], tensors["codes"])
+        if not self.config.temporal:
+            return outputs, None
+        return outputs, MemoryState(*(tensors[f"next_{name}"] for name in MEMORY_NAMES))
+
+    def _feed(self, inputs: ModelInputs, memory: MemoryState | None) -> dict[str, Tensor]:
+        tensors = dict(zip(inputs._fields, inputs, strict=True))
+        if inputs.camera_present is None:
+            tensors["camera_present"] = torch.ones(inputs.images.shape[:2], dtype=torch.bool)
+        if self.config.temporal:
+            if memory is None:
+                memory = empty_memory(self.config, 1, torch.device("cpu"))
+                tensors["continues"] = torch.zeros(1)
+            tensors |= dict(zip(MEMORY_NAMES, memory, strict=True))
+        return {key: value.contiguous() for key, value in tensors.items()}
+
+    def _token_position(
+        self, inputs: ModelInputs, feed: dict[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """Encode token positions unless every projection is the same as last time."""
+        projection = (inputs.model_from_image, inputs.focal_lengths)
+        known = self._projection is not None and all(
+            torch.equal(new, old) for new, old in zip(projection, self._projection, strict=True)
+        )
+        if not known:
+            self._position = self._call("position", feed)
+            self._projection = tuple(value.clone() for value in projection)
+        return self._position
+
+    def _call(self, graph: str, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        table = signatures(self.config)[graph]
+        session = self._sessions[graph]
+        # An input that does not influence any output is not part of the graph.
+        wanted = {item.name for item in session.get_inputs()}
+        values = session.run(list(table.outputs), {k: feed[k] for k in table.inputs if k in wanted})
+        return dict(zip(table.outputs, (np.asarray(value) for value in values), strict=True))
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime  # noqa: PLC0415
+    except ImportError as error:
+        raise BackendError(
+            "backend 'onnxruntime' is not installed; install it with 'pip install onnxruntime'"
+        ) from error
+    return onnxruntime
+
+
+def _session(runtime: Any, model: ExportedModel, graph: str, options: Any, provider: str) -> Any:
+    try:
+        return runtime.InferenceSession(
+            str(model.path(graph)), sess_options=options, providers=[provider]
+        )
+    except Exception as error:
+        raise BackendError(
+            f"onnxruntime cannot load '{model.path(graph)}': {error}; export the model again"
+        ) from error

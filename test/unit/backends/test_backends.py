@@ -1,0 +1,103 @@
+"""Every backend gives what plain PyTorch gives, over a drive with a reset and a lost camera."""
+
+import json
+
+import micro
+import pytest
+import torch
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.onnx_backend import OnnxBackend
+from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.export.onnx_export import ExportError, export_onnx, open_exported
+
+FRAMES = 9
+
+
+def drive():
+    frames = [micro.inputs(seed) for seed in range(FRAMES)]
+    frames[4] = frames[4]._replace(continues=torch.zeros(1))
+    present = torch.tensor([[True, False, True, True, True, True]])
+    frames[6] = frames[6]._replace(camera_present=present)
+    # The projections of the frame before: position codes may be reused here and nowhere else.
+    frames[8] = frames[8]._replace(
+        model_from_image=frames[7].model_from_image, focal_lengths=frames[7].focal_lengths
+    )
+    return frames
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["temporal", "single frame"])
+def exported(request, tmp_path_factory):
+    detector = micro.detector(temporal=request.param)
+    folder = tmp_path_factory.mktemp("export") / "micro"
+    export_onnx(detector, folder)
+    return detector, folder
+
+
+def test_onnxruntime_follows_torch_over_a_drive(exported):
+    pytest.importorskip("onnxruntime")
+    detector, folder = exported
+    reference, subject = TorchBackend(detector), OnnxBackend(folder)
+    expected_memory = memory = None
+    for frame in drive():
+        expected, expected_memory = reference.run(frame, expected_memory)
+        outputs, memory = subject.run(frame, memory)
+        torch.testing.assert_close(outputs.logits, expected.logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(outputs.codes, expected.codes, atol=1e-3, rtol=1e-4)
+        for ours, theirs in zip(memory or (), expected_memory or (), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
+
+
+def test_another_number_of_cameras_is_refused(exported):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(BackendError, match="6 cameras"):
+        OnnxBackend(exported[1]).run(micro.inputs(0, cameras=5), None)
+
+
+def test_damaged_file_is_named(exported, tmp_path):
+    folder = tmp_path / "copy"
+    export_onnx(exported[0], folder)
+    head = folder / "head.onnx"
+    head.write_bytes(head.read_bytes()[:-100])
+    with pytest.raises(ExportError, match=r"head\.onnx.*damaged"):
+        open_exported(folder)
+
+
+def test_folder_without_a_model(tmp_path):
+    with pytest.raises(ExportError, match="streampetr export"):
+        open_exported(tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({"cameras": 6}))
+    with pytest.raises(ExportError, match="streampetr export"):
+        open_exported(tmp_path)
+
+
+def test_export_leaves_other_folders_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("keep")
+    with pytest.raises(ExportError, match="other files"):
+        export_onnx(micro.detector(), tmp_path)
+    assert (tmp_path / "letter.txt").read_text() == "keep"
+
+
+def test_export_twice_replaces_the_first(exported, tmp_path):
+    first = export_onnx(exported[0], tmp_path / "model")
+    again = export_onnx(exported[0], tmp_path / "model")
+    assert first.sha256 == again.sha256
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7", "abacus", "meta"])
+def test_devices_that_are_not_there(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(BackendError, match="cpu"):
+        TorchBackend(micro.detector(), device)
+
+
+def test_torch_backend_keeps_no_memory():
+    backend = TorchBackend(micro.detector())
+    frame = micro.inputs(0)
+    first, memory = backend.run(frame, None)
+    backend.run(micro.inputs(1), memory)
+    again, _ = backend.run(frame, None)
+    assert torch.equal(first.logits, again.logits)
+    assert "torch" in backend.name
