@@ -1,0 +1,274 @@
+"""Messages to plain values and core types, and back; pure functions without a node.
+
+Quaternions are (w, x, y, z) in the core and x, y, z, w in messages; stamps are integer nanoseconds
+in the core and seconds with nanoseconds in messages. Both are converted here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose, Quaternion, Transform, TransformStamped, Vector3
+from nav_msgs.msg import Odometry
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from streampetr_ros import geometry
+from streampetr_ros.geometry import Array
+from streampetr_ros.msg import Object3D, Object3DArray
+from streampetr_ros.types import Boxes, CameraCalibration, Detections
+
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StampedTransform:
+    """A transform as a message carries it.
+
+    Attributes:
+        parent: frame the pose is expressed in.
+        child: frame that is posed.
+        stamp_ns: time of the pose.
+        translation: (3,) origin of the child in the parent, metres.
+        quaternion_wxyz: (4,) rotation from child to parent.
+    """
+
+    parent: str
+    child: str
+    stamp_ns: int
+    translation: tuple[float, float, float]
+    quaternion_wxyz: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetReport:
+    """What is published about a frame set beside its boxes.
+
+    Attributes:
+        model: name of the model.
+        base_frame: frame of the boxes.
+        cameras_expected: number of configured cameras.
+        camera_stamps_ns: stamp by name of each camera that took part.
+        frames_since_reset: sets processed since the memory was last empty, this one not counted.
+        memory_age: seconds since the set that started the memory.
+        reset_reason: why the memory was emptied before this set; empty when it was kept.
+        latency_ms: duration of each stage by name, in the order the stages ran.
+    """
+
+    model: str
+    base_frame: str
+    cameras_expected: int
+    camera_stamps_ns: Mapping[str, int]
+    frames_since_reset: int
+    memory_age: float
+    reset_reason: str
+    latency_ms: Mapping[str, float]
+
+
+def stamp_ns_from(stamp: Time) -> int:
+    """Return a message's stamp in nanoseconds."""
+    return stamp.sec * _SECOND_NS + stamp.nanosec
+
+
+def time_message(stamp_ns: int) -> Time:
+    """Return a stamp as a message."""
+    seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def header(stamp_ns: int, frame_id: str) -> Header:
+    """Return a header."""
+    return Header(stamp=time_message(stamp_ns), frame_id=frame_id)
+
+
+def transform_from(message: TransformStamped) -> StampedTransform:
+    """Read a TF message."""
+    move, turn = message.transform.translation, message.transform.rotation
+    return StampedTransform(
+        parent=message.header.frame_id,
+        child=message.child_frame_id,
+        stamp_ns=stamp_ns_from(message.header.stamp),
+        translation=(move.x, move.y, move.z),
+        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
+    )
+
+
+def transform_from_odometry(message: Odometry) -> StampedTransform:
+    """Read the pose of an odometry message."""
+    place, turn = message.pose.pose.position, message.pose.pose.orientation
+    return StampedTransform(
+        parent=message.header.frame_id,
+        child=message.child_frame_id,
+        stamp_ns=stamp_ns_from(message.header.stamp),
+        translation=(place.x, place.y, place.z),
+        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
+    )
+
+
+def transform_message(transform: StampedTransform) -> TransformStamped:
+    """Write a TF message."""
+    x, y, z = transform.translation
+    return TransformStamped(
+        header=header(transform.stamp_ns, transform.parent),
+        child_frame_id=transform.child,
+        transform=Transform(
+            translation=Vector3(x=x, y=y, z=z),
+            rotation=_quaternion_message(transform.quaternion_wxyz),
+        ),
+    )
+
+
+def matrix_from(message: TransformStamped) -> Array:
+    """Return the (4, 4) parent_from_child of a TF message."""
+    values = transform_from(message)
+    return geometry.transform_from_quaternion(values.translation, values.quaternion_wxyz)
+
+
+def transform_from_matrix(
+    parent: str, child: str, stamp_ns: int, parent_from_child: Array
+) -> StampedTransform:
+    """Take a (4, 4) transform apart."""
+    x, y, z = (float(value) for value in parent_from_child[:3, 3])
+    w, i, j, k = (float(v) for v in geometry.quaternion_from_rotation(parent_from_child[:3, :3]))
+    return StampedTransform(
+        parent=parent,
+        child=child,
+        stamp_ns=stamp_ns,
+        translation=(x, y, z),
+        quaternion_wxyz=(w, i, j, k),
+    )
+
+
+def _quaternion_message(quaternion_wxyz: tuple[float, float, float, float]) -> Quaternion:
+    w, x, y, z = quaternion_wxyz
+    return Quaternion(w=w, x=x, y=y, z=z)
+
+
+def detections_message(detections_base: Detections, report: SetReport) -> Object3DArray:
+    """Write detections and how they were made.
+
+    Args:
+        detections_base: boxes in the base frame, best first.
+        report: everything else.
+    """
+    names = detections_base.class_names
+    boxes = detections_base.boxes
+    rows = zip(
+        boxes.centers.tolist(),
+        boxes.sizes.tolist(),
+        boxes.yaws.tolist(),
+        boxes.velocities.tolist(),
+        detections_base.scores.tolist(),
+        detections_base.labels.tolist(),
+        strict=True,
+    )
+    return Object3DArray(
+        header=header(detections_base.stamp_ns, report.base_frame),
+        model=report.model,
+        class_names=list(names),
+        objects=[
+            Object3D(
+                class_name=names[label],
+                class_id=label,
+                score=score,
+                pose=upright_pose(center, yaw),
+                size=Vector3(x=size[0], y=size[1], z=size[2]),
+                velocity=Vector3(x=velocity[0], y=velocity[1], z=0.0),
+            )
+            for center, size, yaw, velocity, score, label in rows
+        ],
+        cameras_expected=report.cameras_expected,
+        cameras_used=len(report.camera_stamps_ns),
+        camera_names=list(report.camera_stamps_ns),
+        camera_stamps=[time_message(stamp) for stamp in report.camera_stamps_ns.values()],
+        frames_since_reset=report.frames_since_reset,
+        memory_age=report.memory_age,
+        reset_reason=report.reset_reason,
+        latency_stages=list(report.latency_ms),
+        latency_ms=[float(value) for value in report.latency_ms.values()],
+    )
+
+
+def detections_from(message: Object3DArray) -> Detections:
+    """Read published detections, base frame."""
+    objects = message.objects
+    poses = [found.pose for found in objects]
+    return Detections(
+        stamp_ns=stamp_ns_from(message.header.stamp),
+        boxes=Boxes(
+            centers=_table([[p.position.x, p.position.y, p.position.z] for p in poses], 3),
+            sizes=_table([[found.size.x, found.size.y, found.size.z] for found in objects], 3),
+            yaws=np.array([2.0 * math.atan2(p.orientation.z, p.orientation.w) for p in poses]),
+            velocities=_table([[found.velocity.x, found.velocity.y] for found in objects], 2),
+        ),
+        scores=np.array([found.score for found in objects], dtype=np.float64),
+        labels=np.array([found.class_id for found in objects], dtype=np.int64),
+        class_names=tuple(message.class_names),
+        frame="base",
+    )
+
+
+def upright_pose(center: list[float], yaw: float) -> Pose:
+    """Return the pose of an upright box: centre and heading."""
+    pose = Pose()
+    pose.position.x, pose.position.y, pose.position.z = center
+    pose.orientation.z, pose.orientation.w = math.sin(0.5 * yaw), math.cos(0.5 * yaw)
+    return pose
+
+
+def image_message(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
+    """Write (height, width, 3) RGB pixels as an rgb8 image."""
+    height, width = pixels.shape[:2]
+    message = Image(
+        header=header(stamp_ns, frame_id),
+        height=height,
+        width=width,
+        encoding="rgb8",
+        is_bigendian=0,
+        step=3 * width,
+    )
+    message.data = _octets(pixels.tobytes())
+    return message
+
+
+def compressed_message(
+    data: bytes, image_format: str, stamp_ns: int, frame_id: str
+) -> CompressedImage:
+    """Write encoded image bytes; the format names colours, then the file type, as usual in ROS."""
+    message = CompressedImage(
+        header=header(stamp_ns, frame_id), format=f"rgb8; {image_format} compressed bgr8"
+    )
+    message.data = _octets(data)
+    return message
+
+
+def camera_info_message(calibration: CameraCalibration, stamp_ns: int, frame_id: str) -> CameraInfo:
+    """Write intrinsics; P is K because the images are what K and D describe."""
+    plain = calibration.distortion_model == "none"
+    projection = np.zeros((3, 4))
+    projection[:, :3] = calibration.intrinsic
+    return CameraInfo(
+        header=header(stamp_ns, frame_id),
+        width=calibration.width,
+        height=calibration.height,
+        distortion_model="plumb_bob" if plain else calibration.distortion_model,
+        d=[0.0] * 5 if plain else [float(value) for value in calibration.distortion],
+        k=calibration.intrinsic.ravel().tolist(),
+        r=np.eye(3).ravel().tolist(),
+        p=projection.ravel().tolist(),
+    )
+
+
+def _octets(data: bytes) -> array[int]:
+    """Wrap bytes so that the message takes them as they are; a list would be copied one by one."""
+    return array("B", data)
+
+
+def _table(rows: list[list[float]], columns: int) -> Array:
+    return np.array(rows, dtype=np.float64).reshape(-1, columns)

@@ -1,0 +1,193 @@
+"""Node parameters to the configurations of the core."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+
+from streampetr_ros import geometry
+from streampetr_ros.filters import FilterConfig
+from streampetr_ros.geometry import Array
+from streampetr_ros.ingest.sync_types import SyncConfig
+from streampetr_ros.memory_policy import MemoryPolicyConfig
+from streampetr_ros.pipeline import PipelineConfig
+from streampetr_ros.preprocess.inputs import CameraMask
+from streampetr_ros.ros.parameter_tree import ParameterError
+from streampetr_ros.ros.params import DetectionParameters, FrameParameters, NodeParameters
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """Wiring of one camera.
+
+    Attributes:
+        name: of the camera.
+        image_topic: base topic of its images.
+        info_topic: topic of its CameraInfo.
+        transport: "raw", "compressed" or "auto".
+        rectified: whether images follow P of CameraInfo.
+        frame_id: optical frame; empty takes the one in the image's header.
+    """
+
+    name: str
+    image_topic: str
+    info_topic: str
+    transport: str
+    rectified: bool
+    frame_id: str
+
+
+def camera_settings(parameters: NodeParameters) -> tuple[CameraSettings, ...]:
+    """Spread the lists of the parameters over the cameras."""
+    p = parameters.cameras
+    count = len(p.names)
+    return tuple(
+        CameraSettings(
+            name=name,
+            image_topic=_filled(_each(p.image_topics, count)[i], name),
+            info_topic=_filled(_each(p.info_topics, count)[i], name),
+            transport=_each(p.transports, count)[i],
+            rectified=_each(p.rectified, count)[i],
+            frame_id=_each(p.frame_ids, count)[i],
+        )
+        for i, name in enumerate(p.names)
+    )
+
+
+def sync_config(parameters: NodeParameters) -> SyncConfig:
+    """Return the configuration of the synchroniser."""
+    p, names = parameters.sync, parameters.cameras.names
+    learned = p.offsets_s == (-1.0,)
+    return _checked(
+        SyncConfig,
+        "sync",
+        cameras=names,
+        min_cameras=p.min_cameras or None,
+        offsets_ns=None
+        if learned
+        else {name: nanoseconds(s) for name, s in zip(names, p.offsets_s, strict=True)},
+        period_ns=nanoseconds(p.period_s) or None,
+        window_ns=nanoseconds(p.window_s) or None,
+        wait_ns=None if p.wait_s < 0 else nanoseconds(p.wait_s),
+        frozen_after=p.frozen_after,
+    )
+
+
+def filter_config(parameters: DetectionParameters) -> FilterConfig:
+    """Return the limits on published boxes."""
+    p = parameters
+    return _checked(
+        FilterConfig,
+        "detection",
+        score_thresholds=p.score_thresholds,
+        range_min=p.range_min,
+        range_max=p.range_max,
+        max_objects=p.max_objects,
+    )
+
+
+def pipeline_config(parameters: NodeParameters) -> PipelineConfig:
+    """Return the configuration of the pipeline.
+
+    Raises:
+        ParameterError: if the masks file cannot be used.
+    """
+    p = parameters.memory
+    policy = _checked(
+        MemoryPolicyConfig,
+        "memory",
+        inference_interval=p.inference_interval_s,
+        memory_interval=p.memory_interval_s,
+        max_gap=p.max_gap_s,
+        max_speed=p.max_speed,
+        max_acceleration=p.max_acceleration,
+        max_turn_rate=p.max_turn_rate,
+    )
+    cameras = parameters.cameras
+    return PipelineConfig(
+        policy=policy,
+        filters=filter_config(parameters.detection),
+        cameras=cameras.names,
+        masks=read_masks(Path(cameras.masks_file), cameras.names) if cameras.masks_file else (),
+        workers=cameras.decode_threads,
+    )
+
+
+def base_from_model(parameters: FrameParameters) -> Array:
+    """Return the mounting of the model frame given by parameters, (4, 4)."""
+    rotation = geometry.rotation_from_rpy(*parameters.model_rpy)
+    return geometry.transform_from_parts(parameters.model_xyz, rotation)
+
+
+def read_masks(path: Path, cameras: tuple[str, ...]) -> tuple[CameraMask, ...]:
+    """Read polygons that show the own vehicle: camera name to a list of lists of (x, y).
+
+    Args:
+        path: YAML file; x and y are fractions of the image's width and height.
+        cameras: known names.
+
+    Raises:
+        ParameterError: if the file cannot be read or does not have this form.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"cannot read cameras.masks_file '{path}': {reason}") from error
+    if not isinstance(content, Mapping) or not set(content) <= set(cameras):
+        raise ParameterError(
+            f"cameras.masks_file '{path}' must map names of cameras.names to lists of polygons"
+        )
+    return tuple(_masks(content, path))
+
+
+def _masks(content: Mapping[str, Any], path: Path) -> Iterator[CameraMask]:
+    for camera, polygons in content.items():
+        try:
+            for corners in polygons:
+                polygon = tuple((float(x), float(y)) for x, y in corners)
+                yield CameraMask(camera=camera, polygon=polygon)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"cameras.masks_file '{path}': polygons of '{camera}' must be lists of at least "
+                f"three [x, y] in fractions of the image ({error})"
+            ) from error
+
+
+def nanoseconds(seconds: float) -> int:
+    """Seconds to whole nanoseconds."""
+    return round(seconds * 1e9)
+
+
+def _each(values: tuple[T, ...], count: int) -> tuple[T, ...]:
+    return values * count if len(values) == 1 else values
+
+
+def _filled(topic: str, camera: str) -> str:
+    """Put the camera's name into a topic."""
+    fields = [field for _, field, _, _ in _parsed(topic) if field is not None]
+    if any(field != "camera" for field in fields):
+        raise ParameterError(f"topic '{topic}' may contain {{camera}} but no other braces")
+    return topic.replace("{camera}", camera)
+
+
+def _parsed(topic: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    try:
+        return list(string.Formatter().parse(topic))
+    except ValueError as error:
+        raise ParameterError(f"topic '{topic}' has unmatched braces") from error
+
+
+def _checked(kind: type[T], group: str, **values: object) -> T:
+    """Build a configuration of the core; its complaints name the parameter group."""
+    try:
+        return cast("Any", kind)(**values)
+    except ValueError as error:
+        raise ParameterError(f"parameters '{group}': {error}") from error
