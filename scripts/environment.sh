@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Source this in bash after scripts/setup: `. scripts/environment.sh` puts .venv, the messages and the
-# shared-memory transport for images into the environment. With --local, nodes started from this
-# shell see only each other: own domain, this machine only.
+# Source this in bash after scripts/setup: `. scripts/environment.sh` puts .venv, the messages and
+# the shared-memory transport for images into the environment. With --local, nodes started from
+# this shell see only each other: own domain, this machine only.
 
 streampetr_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 export VIRTUAL_ENV="$streampetr_root/.venv"
