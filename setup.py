@@ -27,6 +27,7 @@ setup(
     ],
     extras_require={
         "nuscenes": ["nuscenes-devkit>=1.1.11"],
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
         "test": ["pytest>=8,<9"],
         "dev": ["pytest>=8,<9", "ruff"],
     },

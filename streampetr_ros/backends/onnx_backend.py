@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.export.graphs import MEMORY_NAMES, signatures
-from streampetr_ros.export.onnx_export import ExportedModel, open_exported
+from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.graphs import MEMORY_NAMES, signatures
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 

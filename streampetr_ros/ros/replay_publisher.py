@@ -338,9 +338,9 @@ def main() -> None:
         )
         play_source(open_source(options.source), playback)
     except (SourceError, NoSubscriberError, ValueError) as error:
-        sys.exit(f"replay_publisher: {error}")
+        raise SystemExit(f"replay_publisher: {error}") from error
     except KeyboardInterrupt:
-        sys.exit(130)
+        raise SystemExit(130) from None
     finally:
         rclpy.try_shutdown()
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.exported import ExportError, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.torch_backend import TorchBackend
-from streampetr_ros.export.onnx_export import ExportError, export_onnx, open_exported
+from streampetr_ros.export.onnx_export import export_onnx
 
 FRAMES = 9
 

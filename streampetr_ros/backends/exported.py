@@ -1,0 +1,76 @@
+"""A detector exported as graphs on disk: what is in the folder, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streampetr_ros.model.checkpoint import config_from_json, config_to_json
+from streampetr_ros.model.config import DetectorConfig
+
+#: File that describes the graphs beside it.
+DESCRIPTION = "model.json"
+
+
+class ExportError(RuntimeError):
+    """A model that cannot be exported, or an exported folder that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedModel:
+    """Three graphs on disk.
+
+    Attributes:
+        folder: that holds them.
+        config: of the detector.
+        cameras: number of cameras the shapes are for.
+        precision: "fp32".
+        sha256: checksum of each file by graph name.
+    """
+
+    folder: Path
+    config: DetectorConfig
+    cameras: int
+    precision: str
+    sha256: dict[str, str]
+
+    def path(self, graph: str) -> Path:
+        """Return the file of a graph: "encoder", "position" or "head"."""
+        return self.folder / f"{graph}.onnx"
+
+
+def open_exported(folder: Path) -> ExportedModel:
+    """Open an exported model and check that its files are complete.
+
+    Raises:
+        ExportError: naming the file that is missing or damaged.
+    """
+    try:
+        content = json.loads((folder / DESCRIPTION).read_text())
+        config = config_from_json(json.dumps(content.pop("config")))
+        model = ExportedModel(folder=folder, config=config, **content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"folder '{folder}' is no exported model ({error}); make one with 'streampetr export'"
+        ) from error
+    for name, expected in model.sha256.items():
+        if not model.path(name).is_file() or checksum(model.path(name)) != expected:
+            raise ExportError(
+                f"file '{model.path(name)}' is missing or damaged; export the model again"
+            )
+    return model
+
+
+def describe(model: ExportedModel) -> str:
+    """Return the content of the description file."""
+    content = asdict(model)
+    del content["folder"]
+    content["config"] = json.loads(config_to_json(model.config))
+    return json.dumps(content, indent=2)
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
