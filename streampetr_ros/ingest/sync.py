@@ -346,18 +346,18 @@ class FrameSetSynchronizer(Generic[T]):
         return sets
 
     def _single_shot_ns(self) -> int | None:
-        """When a single image per camera should be taken for all there is, None if it is not."""
-        last = [stream.last_arrival_ns for stream in self._streams if len(stream.stamps) == 1]
-        known = [arrival for arrival in last if arrival is not None]
-        return max(known) + SINGLE_SHOT_NS if len(known) == len(self._streams) else None
+        """When one image of each camera, taken about together, counts as all there will be."""
+        if self._last_stamp_ns is not None or any(len(s.stamps) != 1 for s in self._streams):
+            return None
+        stamps = [stream.stamps[0] for stream in self._streams]
+        arrivals = [s.last_arrival_ns for s in self._streams if s.last_arrival_ns is not None]
+        if not arrivals or max(stamps) - min(stamps) > SINGLE_SHOT_NS:
+            return None
+        return max(arrivals) + SINGLE_SHOT_NS
 
     def _is_single_shot(self, now_ns: int) -> bool:
-        """Whether each camera sent one image, about together, and nothing follows."""
         due = self._single_shot_ns()
-        if due is None or now_ns < due or self._last_stamp_ns is not None:
-            return False
-        stamps = [stream.stamps[0] for stream in self._streams]
-        return max(stamps) - min(stamps) < SINGLE_SHOT_NS
+        return due is not None and now_ns >= due
 
     def _join(self, arrivals: list[Arrival[T]]) -> SyncedSet[T]:
         """Make one set of images whatever their places in the cycle."""
