@@ -1,0 +1,1 @@
+"""Pictures for people: boxes on camera images and from above."""

@@ -1,0 +1,115 @@
+"""What is drawn: boxes with classes and scores, and the colours they get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streampetr_ros import geometry
+from streampetr_ros.types import Boxes, Detections, Truth
+
+Array = NDArray[np.float64]
+Colour = tuple[int, int, int]
+
+#: RGB per class, told apart on dark ground and on daylight images.
+CLASS_COLOURS: dict[str, Colour] = {
+    "car": (76, 201, 240),
+    "truck": (122, 140, 255),
+    "construction_vehicle": (214, 154, 72),
+    "bus": (249, 80, 80),
+    "trailer": (0, 190, 160),
+    "barrier": (178, 186, 194),
+    "motorcycle": (250, 70, 150),
+    "bicycle": (196, 130, 255),
+    "pedestrian": (170, 240, 90),
+    "traffic_cone": (255, 150, 20),
+}
+_OTHER_CLASS: Colour = (255, 235, 120)
+TRUTH_COLOUR: Colour = (255, 255, 255)
+
+
+def colour_of(class_name: str) -> Colour:
+    """Return the RGB colour of a class."""
+    return CLASS_COLOURS.get(class_name, _OTHER_CLASS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer:
+    """Boxes to draw.
+
+    Attributes:
+        boxes: (n) upright boxes in their own frame.
+        base_from_boxes: (4, 4) from that frame to the base frame at the reference time.
+        class_names: n names.
+        scores: (n,) float64; None for annotations.
+        is_truth: drawn thin, dashed and white.
+    """
+
+    boxes: Boxes
+    base_from_boxes: Array
+    class_names: tuple[str, ...]
+    scores: Array | None = None
+    is_truth: bool = False
+
+    def labels(self) -> list[str]:
+        """Return what is written beside each box."""
+        if self.scores is None:
+            return ["" for _ in self.class_names]
+        names = (name.replace("_", " ") for name in self.class_names)
+        return [f"{name} {score:.2f}" for name, score in zip(names, self.scores, strict=True)]
+
+    def colours(self) -> list[Colour]:
+        """Return the colour of each box."""
+        if self.is_truth:
+            return [TRUTH_COLOUR for _ in self.class_names]
+        return [colour_of(name) for name in self.class_names]
+
+
+def detection_layer(
+    detections: Detections, base_from_boxes: Array, min_score: float = 0.0
+) -> Layer:
+    """Draw detections at or above a score.
+
+    Args:
+        detections: in any frame; boxes are upright in the frame they were predicted in, so
+            detections in the model frame fit the images best.
+        base_from_boxes: (4, 4) from that frame to the base frame.
+        min_score: lowest score drawn.
+    """
+    shown = detections.selected(detections.scores >= min_score)
+    return Layer(
+        boxes=shown.boxes,
+        base_from_boxes=base_from_boxes,
+        class_names=tuple(shown.class_names[label] for label in shown.labels),
+        scores=shown.scores,
+    )
+
+
+def truth_layer(truth: Truth, base_from_model: Array) -> Layer:
+    """Draw annotations, upright in the model frame as the network learns them."""
+    return Layer(
+        boxes=truth.boxes.transformed(geometry.inverse(base_from_model)),
+        base_from_boxes=base_from_model,
+        class_names=truth.class_names,
+        is_truth=True,
+    )
+
+
+def nearest_last(layer: Layer, viewpoint_boxes: Sequence[float] | Array) -> Layer:
+    """Sort boxes so that near ones are painted over far ones.
+
+    Args:
+        layer: boxes.
+        viewpoint_boxes: (3,) position of the viewer in the frame of the boxes.
+    """
+    distance = np.linalg.norm(layer.boxes.centers - np.asarray(viewpoint_boxes), axis=1)
+    order = np.argsort(-distance)
+    return replace(
+        layer,
+        boxes=layer.boxes.selected(order),
+        class_names=tuple(layer.class_names[index] for index in order),
+        scores=None if layer.scores is None else layer.scores[order],
+    )
