@@ -29,7 +29,9 @@ class DataConfig:
         sequences: synthetic sequences.
         first_seed: seed of the first synthetic sequence; the others follow.
         frames: frames of a synthetic sequence.
-        intervals: frame intervals of synthetic sequences, seconds; one is drawn per sequence.
+        intervals: frame intervals of synthetic sequences, seconds, multiples of 0.05.
+        oversampling: synthetic images are rendered this much larger and reduced.
+        rig_randomness: half of the synthetic rigs deviate from the standard one by up to this.
         pieces_per_sequence: parts a sequence is cut into for streaming.
         min_visibility: objects with a smaller visible share are not asked for.
         workers: loading processes; 0 loads in the training process.
@@ -43,7 +45,9 @@ class DataConfig:
     sequences: int = 256
     first_seed: int = 100_000
     frames: int = 16
-    intervals: tuple[float, ...] = (0.1, 0.2, 0.25, 0.5)
+    intervals: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.5)
+    oversampling: int = 1
+    rig_randomness: float = 0.5
     pieces_per_sequence: int = 2
     min_visibility: float = 0.0
     workers: int = 0
@@ -92,6 +96,7 @@ class TrainConfig:
         seed: of everything random.
         initial_weights: safetensors file to start from; empty starts from random weights.
         backbone_weights: safetensors or state-dict file with backbone keys only; empty for none.
+        dropout: of the decoder; None takes that of the model.
         batch_norm: "frozen", "eval" (statistics fixed, affine trained), "train" or "sync".
         precision: of backbone and neck on a GPU: "fp32", "fp16" or "bf16".
         image_head: whether the 2D auxiliary head is trained along.
@@ -112,6 +117,7 @@ class TrainConfig:
     seed: int = 0
     initial_weights: str = ""
     backbone_weights: str = ""
+    dropout: float | None = None
     batch_norm: str = "frozen"
     precision: str = "fp16"
     image_head: bool = True

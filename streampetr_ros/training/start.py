@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from streampetr_ros.model.checkpoint import CheckpointError, load_weights, save_weights
-from streampetr_ros.model.config import detector_config
+from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
-from streampetr_ros.training.config import DataConfig, TrainConfig
+from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.dataset import FrameSource, LoadedFrame, SampleDataset, load_steps
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.loop import Trainer, run
@@ -48,11 +48,17 @@ class Slice:
     device: str = "auto"
 
 
-def open_frames(data: DataConfig) -> FrameSource:
+def open_frames(config: TrainConfig) -> FrameSource:
     """Open the source of training frames."""
+    data = config.data
     if data.source == "nuscenes":
         return NuscenesSource(data.root, data.version, data.split)
-    return SyntheticSource(data)
+    return SyntheticSource(data, detector_config(config.model).image)
+
+
+def _detector_config(config: TrainConfig) -> DetectorConfig:
+    model = detector_config(config.model)
+    return model if config.dropout is None else replace(model, dropout=config.dropout)
 
 
 def build_objective(config: TrainConfig) -> Objective:
@@ -68,7 +74,7 @@ def build_objective(config: TrainConfig) -> Objective:
         except CheckpointError as error:
             raise TrainingError(str(error)) from error
     else:
-        detector = build_detector(detector_config(config.model))
+        detector = build_detector(_detector_config(config))
     if config.backbone_weights:
         load_backbone(detector, Path(config.backbone_weights))
     if config.batch_norm == "frozen":
@@ -152,7 +158,7 @@ def start(config: TrainConfig, part: Slice) -> bool:
         trainer = Trainer(config, objective, process, part.folder)
         if part.resume and (part.folder / "last.pt").exists():
             trainer.restore()
-        source = open_frames(config.data)
+        source = open_frames(config)
         complete = run(trainer, _steps(config, source, process, trainer.step), part.max_minutes)
         if process.is_main:
             export_weights(trainer, part.folder / WEIGHTS_FILE)
