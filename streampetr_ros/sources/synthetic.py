@@ -1,0 +1,41 @@
+"""The synthetic world as a source of frame sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from streampetr_ros.synth.rig import RigOptions
+from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
+from streampetr_ros.types import FrameSet
+
+#: How a scene is recorded when nothing else is asked for: 20 s at 10 Hz by cameras that fire one
+#: after the other, small enough to be rendered about as fast as it plays.
+DEFAULT_OPTIONS = SceneOptions(rate=10.0, rig=RigOptions(width=704, height=396))
+
+
+class SyntheticSource:
+    """Scenes of consecutive seeds, one after the other.
+
+    Args:
+        seed: of the first scene.
+        options: how scenes are recorded; their own seed is ignored. None: `DEFAULT_OPTIONS`.
+        scenes: number of scenes; each has its own `FrameSet.sequence`.
+    """
+
+    def __init__(self, seed: int = 0, options: SceneOptions | None = None, scenes: int = 1) -> None:
+        chosen = DEFAULT_OPTIONS if options is None else options
+        self._seed = seed
+        self._scenes = [SyntheticScene(chosen.with_seed(seed + index)) for index in range(scenes)]
+
+    @property
+    def name(self) -> str:
+        """Short name for titles and file names."""
+        return f"synthetic-{self._seed}"
+
+    def __len__(self) -> int:
+        return sum(len(scene) for scene in self._scenes)
+
+    def __iter__(self) -> Iterator[FrameSet]:
+        for scene in self._scenes:
+            for index in range(len(scene)):
+                yield scene.frame_set(index)
