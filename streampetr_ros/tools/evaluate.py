@@ -25,6 +25,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
     judge_every: Annotated[int, typer.Option(help="Judge one frame set of so many.")] = 1,
     min_visibility: Annotated[float, typer.Option(help="Smallest visible share.")] = 0.0,
     farthest: Annotated[float, typer.Option(help="Largest distance, metres.")] = 50.0,
+    max_frames: Annotated[int, typer.Option(help="Frame sets of a scene; 0: all.")] = 0,
     workers: Annotated[int, typer.Option(help="Scenes at a time.")] = 1,
 ) -> None:
     """Evaluate detections with the metrics of nuscenes-devkit, one stream per scene."""
@@ -37,6 +38,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
             every=every,
             judge_every=judge_every,
             min_visibility=min_visibility,
+            max_frames=max_frames,
         )
         wanted = report.Evaluation(
             weights=str(weights),
