@@ -98,3 +98,9 @@ def test_no_path_of_one_machine() -> None:
         for pattern in (MACHINE_PATH, HOME_PATH):
             found += [f"{relative(path)}: {match.group()}" for match in pattern.finditer(text)]
     assert not found
+
+
+def test_test_modules_have_different_names() -> None:
+    names = [path.name for path in tracked_python() if path.is_relative_to(ROOT / "test")]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= {"conftest.py", "__init__.py"}, "pytest imports them by name alone"

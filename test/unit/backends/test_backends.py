@@ -2,7 +2,7 @@
 
 import json
 
-import micro
+import micro_detector as micro
 import pytest
 import torch
 

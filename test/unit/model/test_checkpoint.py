@@ -4,7 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
-import micro
+import micro_detector as micro
 import pytest
 import torch
 from safetensors.torch import load_file, save_file

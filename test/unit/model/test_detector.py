@@ -1,6 +1,6 @@
 """Properties of the detector that hold for any weights."""
 
-import micro
+import micro_detector as micro
 import pytest
 import torch
 
