@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 from scenes import Scenes
-from streampetr_ros.model.detector import build_detector
 
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
+from streampetr_ros.model.detector import build_detector
 from streampetr_ros.training.augment import Augmentation
 from streampetr_ros.training.config import OptimiserConfig, TrainConfig
 from streampetr_ros.training.dataset import SampleDataset, load_steps
