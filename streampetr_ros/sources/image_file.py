@@ -1,4 +1,4 @@
-"""Camera images on disk."""
+"""Camera images on disk, decoded as the node decodes compressed topics."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from streampetr_ros.ingest.compressed import decode_compressed
+from streampetr_ros.ingest.images import ImageError
 from streampetr_ros.sources.base import SourceError
 
 
@@ -18,14 +19,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (height, width, 3) uint8, RGB.
 
     Raises:
-        SourceError: if the file is missing, is no image or ends early.
+        SourceError: if the file is missing, is no JPEG or PNG, or ends early.
     """
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError as error:
+        return decode_compressed(path.read_bytes())
+    except OSError as error:
         raise SourceError(
-            f"image '{path}' named by the frame.json beside it is missing; copy the recording again"
+            f"image '{path}' named by the frame.json beside it cannot be read ({error.strerror}); "
+            "copy the recording again"
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SourceError(f"image '{path}' is broken ({error}); copy it again") from error
+    except ImageError as error:
+        raise SourceError(f"image '{path}' is broken: {error}") from error

@@ -1,0 +1,1 @@
+"""The command line: one verb per module, `cli` puts them together."""

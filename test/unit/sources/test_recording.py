@@ -164,7 +164,9 @@ def test_files_that_are_no_json_object(tmp_path, text):
 
 def test_missing_image_is_named(tmp_path):
     one_frame(tmp_path).with_name("CAM_BACK.png").unlink()
-    with pytest.raises(SourceError, match=r"CAM_BACK\.png' named by the frame.json .* is missing"):
+    with pytest.raises(
+        SourceError, match=r"CAM_BACK\.png' named by the frame.json .* cannot be read"
+    ):
         list(open_source(tmp_path))
 
 

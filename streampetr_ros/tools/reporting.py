@@ -1,0 +1,52 @@
+"""What verbs share in talking to the user: errors of one line, and names of things in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.exported import ExportError
+from streampetr_ros.config import ConfigError
+from streampetr_ros.model.checkpoint import CheckpointError
+from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.pipeline import PipelineError
+from streampetr_ros.preprocess.image import PreprocessError
+from streampetr_ros.sources.base import SourceError
+
+_EXPECTED = (
+    BackendError,
+    CheckpointError,
+    ConfigError,
+    ExportError,
+    PipelineError,
+    PreprocessError,
+    SourceError,
+)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn expected failures into one line and exit code 1; anything else is a defect and shows."""
+    try:
+        yield
+    except _EXPECTED as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        typer.echo(f"error: cannot access{where}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def known_model(name: str) -> str:
+    """Check a model name given as an option.
+
+    Raises:
+        typer.BadParameter: if there is no such model; the message lists the names.
+    """
+    if name not in MODEL_NAMES:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(MODEL_NAMES)}")
+    return name
