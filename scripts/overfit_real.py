@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from streampetr_ros.decode import decode
-from streampetr_ros.model.detector import build_detector
 
+from streampetr_ros.decode import decode
 from streampetr_ros.evaluation.metrics import Scope, run_devkit
 from streampetr_ros.evaluation.nuscenes_format import detection_records, truth_records
 from streampetr_ros.model.config import detector_config
+from streampetr_ros.model.detector import build_detector
 from streampetr_ros.sources import open_source
 from streampetr_ros.training.augment import Augmentation
 from streampetr_ros.training.config import OptimiserConfig, TrainConfig
