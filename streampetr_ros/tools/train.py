@@ -23,10 +23,10 @@ def train(
 
     A stopped or killed run continues with --resume where its last checkpoint left it.
     """
-    from streampetr_ros.training.start import WEIGHTS_FILE, Slice, start  # noqa: PLC0415
-
     try:
         settings = load_config(config, TrainConfig)
+        from streampetr_ros.training.start import WEIGHTS_FILE, Slice, start  # noqa: PLC0415
+
         folder = out or Path("out/train") / settings.name
         part = Slice(folder=folder, resume=resume, max_minutes=max_minutes, device=device)
         complete = start(settings, part)
