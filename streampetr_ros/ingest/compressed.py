@@ -1,7 +1,7 @@
 """JPEG and PNG bytes to RGB pixels, refusing what decoders would silently accept.
 
-OpenCV fills what is missing of a truncated JPEG with grey and allocates whatever a header claims;
-so headers and endings are examined first.
+Most versions of OpenCV fill what is missing of a truncated JPEG with grey, and all allocate what a
+header claims; so headers and endings are examined first.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ _COEFFICIENTS = MappingProxyType(
 SHORTEST_FOCAL, LONGEST_FOCAL = 0.1, 20.0
 #: Larger ratio of the focal lengths that is believed; sensors have nearly square pixels.
 LARGEST_ASPECT = 2.0
+#: Stereo baseline in metres that is believed.
+LONGEST_BASELINE = 10.0
 
 
 class CalibrationError(ValueError):
@@ -211,8 +213,9 @@ def _check_full_size(where: str, info: CameraInfo) -> None:
     roi = info.roi
     if min(roi.x_offset, roi.y_offset, roi.width, roi.height) < 0:
         raise CalibrationError(f"{where} has a region of interest with negative values: {roi}")
+    part = roi.width > 0 and roi.height > 0
     inside = roi.x_offset + roi.width <= info.width and roi.y_offset + roi.height <= info.height
-    if not inside or (roi.width == 0) != (roi.height == 0):
+    if not (inside if part else roi == Region()):
         raise CalibrationError(
             f"{where} has a region of interest that is no part of {info.width} x {info.height}: "
             f"{roi}"
@@ -278,7 +281,10 @@ def _rectified_camera(where: str, info: CameraInfo) -> tuple[Array, Array]:
     intrinsic = projection[:, :3]
     if intrinsic[1, 1] == 0:
         raise CalibrationError(f"{where} has p[5] = 0; let its driver publish a complete p")
-    across, down = projection[0, 3] / intrinsic[0, 0], projection[1, 3] / intrinsic[1, 1]
+    across = float(projection[0, 3]) / float(intrinsic[0, 0])
+    down = float(projection[1, 3]) / float(intrinsic[1, 1])
+    if not max(abs(across), abs(down)) <= LONGEST_BASELINE:
+        raise CalibrationError(f"{where} has a stereo baseline of {across:.6g} m in p; correct p")
     return intrinsic, geometry.transform_from_parts([-across, -down, 0.0], np.eye(3))
 
 
@@ -344,12 +350,13 @@ def _check_intrinsic(where: str, intrinsic: Array, info: CameraInfo) -> None:
     lengths = (fx / info.width, fy / info.width)
     if not all(SHORTEST_FOCAL <= length <= LONGEST_FOCAL for length in lengths):
         raise CalibrationError(
-            f"{where} has focal lengths of {fx:.6g} and {fy:.6g} pixels, implausible for a width of "
-            f"{info.width}; recalibrate it at this resolution"
+            f"{where} has focal lengths of {fx:.6g} and {fy:.6g} pixels, implausible for "
+            f"{info.width} columns; recalibrate it at this resolution"
         )
     if max(lengths) > LARGEST_ASPECT * min(lengths):
         raise CalibrationError(
-            f"{where} has focal lengths as different as {fx:.6g} and {fy:.6g} pixels; recalibrate it"
+            f"{where} has focal lengths as different as {fx:.6g} and {fy:.6g} pixels; "
+            f"recalibrate it"
         )
     if not (0 <= cx <= info.width and 0 <= cy <= info.height):
         raise CalibrationError(

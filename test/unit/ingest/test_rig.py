@@ -1,0 +1,264 @@
+"""Calibrations from CameraInfo values, lens undistortion, and detection of a changed rig."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from streampetr_ros import geometry
+from streampetr_ros.ingest.rig import (
+    CalibrationError,
+    CameraInfo,
+    Region,
+    build_calibration,
+    rig_changed,
+)
+from streampetr_ros.ingest.undistort import Rectifier, Undistorter
+from streampetr_ros.types import CameraCalibration, CameraFrame
+
+WIDTH, HEIGHT = 1600, 900
+K = (1000.0, 0.0, 810.0, 0.0, 1010.0, 440.0, 0.0, 0.0, 1.0)
+P = (900.0, 0.0, 805.0, 0.0, 0.0, 905.0, 445.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+BASE_FROM_FRAME = geometry.transform_from_parts(
+    [1.7, 0.1, 1.5], geometry.rotation_from_rpy(-np.pi / 2, 0.01, -np.pi / 2)
+)
+PLUMB_BOB = (-0.3, 0.1, 0.001, -0.0005, -0.02)
+EQUIDISTANT = (0.05, -0.01, 0.003, -0.0006)
+
+INFO = CameraInfo(
+    width=WIDTH, height=HEIGHT, distortion_model="plumb_bob", d=[0.0] * 5, k=K, r=IDENTITY, p=P
+)
+
+
+def build(rectified: bool = False, size: tuple[int, int] | None = None, **changes: object):
+    info = replace(INFO, **changes)
+    return build_calibration("front", info, BASE_FROM_FRAME, rectified=rectified, image_size=size)
+
+
+class TestBuild:
+    def test_raw_pictures_follow_k(self):
+        found = build(size=(WIDTH, HEIGHT))
+        assert np.array_equal(found.intrinsic.ravel(), K)
+        assert np.array_equal(found.base_from_camera, BASE_FROM_FRAME)
+        assert (found.name, found.width, found.height) == ("front", WIDTH, HEIGHT)
+        assert found.distortion_model == "none"
+
+    def test_rectified_pictures_follow_p(self):
+        found = build(rectified=True, d=PLUMB_BOB, k=[0.0] * 9)
+        assert np.array_equal(found.intrinsic, np.reshape(P, (3, 4))[:, :3])
+        assert found.distortion_model == "none"
+
+    def test_second_camera_of_a_stereo_pair_sits_beside_the_named_frame(self):
+        p = list(P)
+        p[3] = -900.0 * 0.12
+        found = build(rectified=True, p=p)
+        point = np.array([0.5, -0.2, 8.0])
+        direct = np.reshape(p, (3, 4)) @ np.append(point, 1.0)
+        camera_from_frame = geometry.inverse(found.base_from_camera) @ BASE_FROM_FRAME
+        through = found.intrinsic @ geometry.transform_points(camera_from_frame, point)
+        assert np.allclose(direct, through)
+
+    def test_rotation_of_the_raw_camera_against_the_named_frame(self):
+        rotation = geometry.rotation_from_rpy(0.02, -0.01, 0.03)
+        found = build(r=rotation.ravel())
+        assert np.allclose(found.base_from_camera[:3, :3], BASE_FROM_FRAME[:3, :3] @ rotation)
+        assert np.array_equal(build(r=[0.0] * 9).base_from_camera, BASE_FROM_FRAME)
+
+    @pytest.mark.parametrize("rectified", [False, True])
+    def test_binning_and_region(self, rectified):
+        """A point lands at (full - offset) / binning, whatever is delivered."""
+        region = Region(x_offset=200, y_offset=100, width=1200, height=600)
+        full = build(rectified)
+        part = build(rectified, (600, 150), binning_x=2, binning_y=4, roi=region)
+        point = np.array([0.3, -0.1, 2.0])
+        pixel = (full.intrinsic @ point)[:2] / 2.0
+        found = (part.intrinsic @ point)[:2] / 2.0
+        assert np.allclose(found, (pixel - [200, 100]) / [2, 4])
+        assert (part.width, part.height) == (600, 150)
+
+    @pytest.mark.parametrize(
+        ("model", "d", "expected"),
+        [
+            ("plumb_bob", PLUMB_BOB, "plumb_bob"),
+            ("radtan", PLUMB_BOB[:4], "plumb_bob"),
+            ("plumb_bob", (), "none"),
+            ("", (), "none"),
+            ("none", (), "none"),
+            ("rational_polynomial", (0.1,) * 8, "rational_polynomial"),
+            ("rational_polynomial", (0.0,) * 8, "none"),
+            ("equidistant", EQUIDISTANT, "equidistant"),
+            ("Equidistant", (0.0,) * 4, "equidistant"),
+            ("fisheye", EQUIDISTANT, "equidistant"),
+        ],
+    )
+    def test_lens_models(self, model, d, expected):
+        found = build(distortion_model=model, d=d)
+        assert found.distortion_model == expected
+        assert found.distortion.tolist() == ([] if expected == "none" else list(d))
+
+
+def with_entry(values: tuple[float, ...], index: int, value: float) -> tuple[float, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("changes", "word"),
+        [
+            ({"k": (0.0,) * 9}, r"k\[0\] = 0, which means uncalibrated"),
+            ({"k": with_entry(K, 4, np.nan)}, "k that are not finite"),
+            ({"k": with_entry(K, 0, -1000.0)}, "implausible"),
+            ({"k": with_entry(K, 0, 1.0)}, "implausible"),
+            ({"k": with_entry(K, 0, 1e9)}, "implausible"),
+            ({"k": with_entry(K, 0, 5000.0)}, "different"),
+            ({"k": with_entry(K, 2, -1.0)}, "principal point"),
+            ({"k": with_entry(K, 5, 901.0)}, "principal point"),
+            ({"k": with_entry(K, 8, 0.0)}, "triangular"),
+            ({"k": with_entry(K, 3, 5.0)}, "triangular"),
+            ({"k": K[:8]}, "8 values in k instead of 9"),
+            ({"k": ("a",) * 9}, "no numbers"),
+            ({"r": (1.0,) * 9}, "no rotation"),
+            ({"r": (-1.0, 0, 0, 0, -1, 0, 0, 0, -1)}, "no rotation"),
+            ({"width": 0}, "size 0 x 900"),
+            ({"roi": Region(x_offset=1000, width=1000, height=100)}, "region of interest"),
+            ({"roi": Region(x_offset=10)}, "region of interest"),
+            ({"roi": Region(width=-5, height=5)}, "negative"),
+            ({"binning_x": 5000}, "binning"),
+            ({"distortion_model": "omni"}, "'omni'; supported are plumb_bob"),
+            ({"d": (0.1, 0.2)}, "2 lens coefficients"),
+            ({"d": with_entry(PLUMB_BOB, 1, np.inf)}, "d that are not finite"),
+            ({"distortion_model": "none", "d": PLUMB_BOB}, "5 lens coefficients"),
+            ({"distortion_model": "equidistant", "d": ()}, "0 lens coefficients"),
+        ],
+    )
+    def test_raw(self, changes, word):
+        with pytest.raises(CalibrationError, match=word) as caught:
+            build(**changes)
+        assert "camera 'front'" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("p", "word"),
+        [
+            ((0.0,) * 12, r"p\[0\] = 0"),
+            (with_entry(P, 5, 0.0), r"p\[5\] = 0"),
+            (with_entry(P, 3, 1e6), "baseline"),
+            (with_entry(P, 2, 2000.0), "principal point"),
+            (P[:9], "9 values in p instead of 12"),
+        ],
+    )
+    def test_rectified(self, p, word):
+        with pytest.raises(CalibrationError, match=word):
+            build(rectified=True, p=p)
+
+    def test_other_resolution_than_the_pictures(self):
+        with pytest.raises(CalibrationError, match="1600 x 900, they have 800 x 450"):
+            build(size=(800, 450))
+        assert build(size=(800, 450), binning_x=2, binning_y=2).width == 800
+
+    @pytest.mark.parametrize(
+        "mounting", [np.zeros((4, 4)), np.eye(3), np.full((4, 4), np.nan), 2 * np.eye(4)]
+    )
+    def test_mounting(self, mounting):
+        with pytest.raises(CalibrationError, match="mounting"):
+            build_calibration("front", INFO, mounting, rectified=False)
+
+    def test_principal_point_outside_of_a_region_is_fine(self):
+        assert build(roi=Region(width=400, height=400)).intrinsic[0, 2] == 810
+
+
+def seen_raw(calibration: CameraCalibration, rays: np.ndarray) -> np.ndarray:
+    """Pixels of rays in the distorted picture, by OpenCV's forward model."""
+    zero, k, d = np.zeros(3), calibration.intrinsic, calibration.distortion
+    if calibration.distortion_model == "equidistant":
+        return cv2.fisheye.projectPoints(rays[:, None], zero, zero, k, d)[0][:, 0]
+    return cv2.projectPoints(rays, zero, zero, k, d)[0][:, 0]
+
+
+class TestUndistorter:
+    LENSES = (("plumb_bob", PLUMB_BOB), ("equidistant", EQUIDISTANT))
+
+    @pytest.mark.parametrize(("model", "d"), LENSES)
+    def test_points_land_where_the_pinhole_says(self, model, d):
+        """Dots drawn through the lens model are found at their pinhole places afterwards."""
+        source = build(distortion_model=model, d=d)
+        undistort = Undistorter(source)
+        rays = np.array([[x, y, 1.0] for x in (-0.5, -0.1, 0.4) for y in (-0.25, 0.1, 0.3)])
+        for ray, raw_pixel in zip(rays, seen_raw(source, rays), strict=True):
+            picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            centre = tuple(round(16 * v) for v in raw_pixel)
+            cv2.circle(picture, centre, 6 * 16, (255, 255, 255), -1, cv2.LINE_AA, shift=4)
+            found = undistort(picture)[..., 0].astype(float)
+            rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+            seen = np.array([(found * columns).sum(), (found * rows).sum()]) / found.sum()
+            expected = (undistort.calibration.intrinsic @ ray)[:2]
+            assert np.abs(seen - expected).max() < 0.35
+
+    def test_result_is_a_pinhole_camera(self):
+        wanted = build(rectified=True).intrinsic
+        undistort = Undistorter(build(d=PLUMB_BOB), wanted)
+        assert undistort.calibration.distortion_model == "none"
+        assert undistort.calibration.distortion.size == 0
+        assert np.array_equal(undistort.calibration.intrinsic, wanted)
+
+    def test_rectifier_makes_tables_once_per_lens(self):
+        rectify, raw = Rectifier(), build(d=PLUMB_BOB)
+        pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        frame = CameraFrame(calibration=raw, stamp_ns=1, pixels=pixels, fixed_from_base=np.eye(4))
+        moved = replace(raw, base_from_camera=np.eye(4))
+        first, second = rectify(frame), rectify(replace(frame, calibration=moved))
+        assert first.calibration.distortion_model == "none"
+        assert np.array_equal(second.calibration.base_from_camera, np.eye(4))
+        known = rectify._undistorters["front"]
+        rectify(replace(frame, calibration=build(d=PLUMB_BOB)))
+        assert rectify._undistorters["front"] is known
+        rectify(replace(frame, calibration=build(d=PLUMB_BOB[::-1])))
+        assert rectify._undistorters["front"] is not known
+
+    def test_rectifier_leaves_pinhole_cameras_alone(self):
+        frame = CameraFrame(
+            calibration=build(),
+            stamp_ns=1,
+            pixels=np.zeros((HEIGHT, WIDTH, 3), np.uint8),
+            fixed_from_base=np.eye(4),
+        )
+        assert Rectifier()(frame) is frame
+
+
+class TestRigChanged:
+    @pytest.mark.parametrize(
+        ("change", "word"),
+        [
+            ({"width": 800}, "1600x900 to 800x900"),
+            ({"intrinsic": build().intrinsic + 0.6}, "camera matrix, by 0.60 pixels"),
+            ({"intrinsic": np.full((3, 3), np.nan)}, "camera matrix"),
+            ({"distortion_model": "equidistant"}, "lens"),
+            ({"distortion": np.ones(5)}, "lens"),
+        ],
+    )
+    def test_of_a_camera(self, change, word):
+        before = build()
+        reason = rig_changed([before], [replace(before, **change)])
+        assert reason is not None
+        assert reason.startswith("camera 'front'")
+        assert word in reason
+
+    @pytest.mark.parametrize(("metres", "word"), [(0.009, None), (0.02, "moved by 0.020 m")])
+    def test_position(self, metres, word):
+        moved = geometry.transform_from_parts([0, metres, 0], np.eye(3)) @ BASE_FROM_FRAME
+        reason = rig_changed([build()], [replace(build(), base_from_camera=moved)])
+        assert reason is None if word is None else word in reason
+
+    @pytest.mark.parametrize(("radians", "word"), [(0.0019, None), (0.01, "turned by 0.57")])
+    def test_direction(self, radians, word):
+        turn = geometry.transform_from_parts(np.zeros(3), geometry.rotation_about_z(radians))
+        reason = rig_changed([build()], [replace(build(), base_from_camera=BASE_FROM_FRAME @ turn)])
+        assert reason is None if word is None else word in reason
+
+    def test_a_missing_camera_is_no_change(self):
+        front, back = build(), replace(build(), name="back")
+        assert rig_changed([front, back], [front]) is None
+        assert rig_changed([front], [back, front]) is None
