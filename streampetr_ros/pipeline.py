@@ -120,6 +120,11 @@ class StreamingPipeline:
         self.filters = self._config.filters
 
     @property
+    def backend(self) -> Backend:
+        """What runs the network."""
+        return self._backend
+
+    @property
     def filters(self) -> FilterConfig:
         """Limits on the boxes handed on; may be replaced between steps."""
         return self._filters

@@ -37,7 +37,11 @@ _FLOOR_CORNERS = slice(0, 4)
 
 
 def render_top_view(
-    frame_set: FrameSet, layers: Sequence[Layer], size: int = 800, reach: float = 56.0
+    frame_set: FrameSet,
+    layers: Sequence[Layer],
+    size: int = 800,
+    reach: float = 56.0,
+    caption: str = "",
 ) -> Canvas:
     """Draw boxes from above.
 
@@ -46,6 +50,7 @@ def render_top_view(
         layers: boxes, painted in order.
         size: width and height of the picture, pixels.
         reach: distance from the middle to each side, metres.
+        caption: written at the bottom left.
 
     Returns:
         (size, size, 3) uint8, RGB.
@@ -59,6 +64,8 @@ def render_top_view(
     for layer in layers:
         _draw_layer(canvas, layer, picture_from_base)
     labels += _draw_legend(canvas, layers)
+    if caption:
+        labels.append(Label(caption, 10, size - 10, _SCALE_TEXT, plate=False))
     return write_labels(canvas, labels)
 
 

@@ -1,0 +1,87 @@
+"""``streampetr benchmark``: speed and memory of models, stage by stage and end to end."""
+
+from __future__ import annotations
+
+import json as json_format
+import multiprocessing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.tools.benchmark_run import METHOD, Measurement, machine, measure
+from streampetr_ros.tools.reporting import known_model, user_errors
+
+
+def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Repeat for several; default tiny. Of {', '.join(MODEL_NAMES)}."),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frame sets timed.")] = 20,
+    warm_up: Annotated[int, typer.Option(min=0, help="Frame sets run before.")] = 3,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
+    size: Annotated[str, typer.Option(help="Camera image size, WIDTHxHEIGHT.")] = "1600x900",
+    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
+) -> None:
+    """Measure decode, preprocess, encoder, position, head, decoding and the whole step.
+
+    Weights are random, which does not change the time. Each model runs in a process of its own, so
+    that peak memory is its own.
+    """
+    results: dict[str, Any] = {"method": METHOD, "machine": machine(device), "models": {}}
+    for line in (METHOD, _machine_line(results["machine"])):
+        typer.echo(line)
+    for name in model or ["tiny"]:
+        wanted = Measurement(
+            model=known_model(name),
+            frames=frames,
+            warm_up=warm_up,
+            device=device,
+            threads=threads,
+            image_size=_parse_size(size),
+        )
+        with user_errors():
+            results["models"][name] = _in_own_process(wanted)
+        typer.echo("\n".join(_table(name, results["models"][name])))
+    if json is not None:
+        with user_errors():
+            json.write_text(json_format.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _in_own_process(wanted: Measurement) -> dict[str, Any]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, (wanted,))
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"'{text}' is not a size such as 1600x900")
+    return int(width), int(height)
+
+
+def _machine_line(found: dict[str, Any]) -> str:
+    return (
+        f"{found['processor']}, {found['cores']} cores"
+        + (f", {found['gpu']}" if found["gpu"] else "")
+        + f"; Python {found['python']}, PyTorch {found['torch']}, NumPy {found['numpy']}"
+    )
+
+
+def _table(name: str, result: dict[str, Any]) -> list[str]:
+    lines = [
+        f"\n{name}: {result['frames']} frame sets of {result['cameras']} x {result['image_size']}, "
+        f"{result['backend']}, {result['threads']} threads",
+        f"{'stage':<12}{'p50 ms':>10}{'p90 ms':>10}{'p99 ms':>10}",
+    ]
+    lines += [
+        f"{stage:<12}{times['p50']:>10.1f}{times['p90']:>10.1f}{times['p99']:>10.1f}"
+        for stage, times in result["milliseconds"].items()
+    ]
+    peak = f"peak memory {result['peak_memory_mb']:.0f} MB"
+    if result["peak_gpu_memory_mb"] is not None:
+        peak += f", GPU {result['peak_gpu_memory_mb']:.0f} MB"
+    return [*lines, f"{result['sets_per_second']:.2f} sets per second end to end, {peak}"]

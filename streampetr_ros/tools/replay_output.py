@@ -1,0 +1,131 @@
+"""Files of a replay: boxes as JSON lines, pictures, summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from streampetr_ros.pipeline import StepResult
+from streampetr_ros.types import Detections, FrameSet
+from streampetr_ros.viz.bev import render_top_view
+from streampetr_ros.viz.layer import detection_layer, truth_layer
+from streampetr_ros.viz.overlay import render_cameras
+
+_DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOptions:
+    """What pictures show.
+
+    Attributes:
+        draw_above: lowest score drawn.
+        truth: whether annotations are drawn where the source has them.
+        caption: written in a corner of the top view.
+        width: of the camera pictures, pixels.
+    """
+
+    draw_above: float = 0.3
+    truth: bool = True
+    caption: str = ""
+    width: int = 1600
+
+
+class ReplayWriter:
+    """Writes results as they come; use as a context manager.
+
+    Args:
+        folder: made if it is not there.
+        pictures: None writes no pictures.
+    """
+
+    def __init__(self, folder: Path, pictures: PictureOptions | None) -> None:
+        self._folder = folder
+        self._pictures = pictures
+        self._count = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        if pictures is not None:
+            for name in ("cameras", "top_view"):
+                (folder / name).mkdir(exist_ok=True)
+        self._lines = (folder / "detections.jsonl").open("w", encoding="utf-8")
+
+    def __enter__(self) -> ReplayWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.close()
+
+    def write(self, frame_set: FrameSet, result: StepResult) -> None:
+        """Write the line and the pictures of one frame set."""
+        line = {"index": self._count, **result_record(frame_set, result)}
+        self._lines.write(json.dumps(line) + "\n")
+        if self._pictures is not None:
+            self._draw(frame_set, result, self._pictures)
+        self._count += 1
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write what was run and how long it took."""
+        text = json.dumps(summary, indent=2)
+        (self._folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+    def _draw(self, frame_set: FrameSet, result: StepResult, options: PictureOptions) -> None:
+        base_from_model = frame_set.base_from_model
+        layers = [detection_layer(result.detections_model, base_from_model, options.draw_above)]
+        if options.truth and frame_set.truth is not None:
+            layers.append(truth_layer(frame_set.truth, base_from_model))
+        cameras = render_cameras(frame_set, layers, options.width)
+        top_view = render_top_view(frame_set, layers, caption=options.caption)
+        name = f"{self._count:06d}"
+        Image.fromarray(cameras).save(self._folder / "cameras" / f"{name}.jpg", quality=92)
+        Image.fromarray(top_view).save(self._folder / "top_view" / f"{name}.png")
+
+
+def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
+    """Turn a result into plain values; boxes are in the base frame at the reference time."""
+    reason = result.reset_reason
+    return {
+        "stamp_ns": frame_set.stamp_ns,
+        "sequence": frame_set.sequence,
+        "token": frame_set.token,
+        "frame": result.detections.frame,
+        "num_cameras": result.num_cameras,
+        "reset_reason": None if reason is None else reason.value,
+        "wrote_memory": result.wrote_memory,
+        "timings_ms": {name: round(ms, 3) for name, ms in result.timings_ms.items()},
+        "detections": detection_records(result.detections),
+    }
+
+
+def detection_records(detections: Detections) -> list[dict[str, Any]]:
+    """Turn detections into plain values, best first."""
+    boxes = detections.boxes
+    return [
+        {
+            "class": detections.class_names[detections.labels[row]],
+            "score": round(float(detections.scores[row]), _DECIMALS),
+            "center": _numbers(boxes.centers[row]),
+            "size_lwh": _numbers(boxes.sizes[row]),
+            "yaw": round(float(boxes.yaws[row]), _DECIMALS),
+            "velocity": _numbers(boxes.velocities[row]),
+        }
+        for row in range(len(detections))
+    ]
+
+
+def _numbers(values: np.ndarray) -> list[float] | None:
+    """Round; numbers that are unknown have no place in JSON."""
+    if not np.isfinite(values).all():
+        return None
+    return [round(float(value), _DECIMALS) for value in values]
