@@ -11,6 +11,7 @@ from streampetr_ros.backends.exported import ExportError, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
+from streampetr_ros.export.parity import compare
 
 FRAMES = 9
 
@@ -102,3 +103,13 @@ def test_torch_backend_keeps_no_memory():
     again, _ = backend.run(frame, None)
     assert torch.equal(first.logits, again.logits)
     assert "torch" in backend.name
+
+
+def test_comparison_accepts_the_export_and_catches_other_weights(exported):
+    pytest.importorskip("onnxruntime")
+    detector, folder = exported
+    differences = compare(TorchBackend(detector), OnnxBackend(folder))
+    assert max(differences.values()) < 1e-3
+    other = micro.detector(seed=1, temporal=detector.config.temporal)
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        compare(TorchBackend(other), OnnxBackend(folder))
