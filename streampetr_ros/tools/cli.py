@@ -12,6 +12,7 @@ import typer
 VERBS = {
     "replay": "Detect objects in a recording or in the synthetic world; write boxes and pictures.",
     "convert": "Turn a published checkpoint into a clean weights file.",
+    "export": "Write a detector as ONNX graphs and check them against PyTorch.",
     "benchmark": "Measure speed and memory of models on this machine.",
     "train": "Train a detector from a configuration file.",
     "evaluate": "Judge weights with the nuScenes metrics.",
