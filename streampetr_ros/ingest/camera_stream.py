@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter, deque
 from collections.abc import Hashable
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from streampetr_ros.ingest.sync_types import DropReason, StampedImage
 
@@ -17,7 +18,8 @@ T = TypeVar("T")
 MEMORY = 9
 
 
-class Arrival(NamedTuple, Generic[T]):
+@dataclass(frozen=True, slots=True)
+class Arrival(Generic[T]):
     """An image with the time it was handed in."""
 
     image: StampedImage[T]

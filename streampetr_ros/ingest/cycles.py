@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from streampetr_ros.ingest.camera_stream import Arrival
@@ -147,7 +148,7 @@ class OpenCycles(Generic[T]):
         for cycle in self.cycles:
             for camera, arrival in cycle.members.items():
                 earlier = min(arrival.arrival_ns, now_ns)
-                cycle.members[camera] = arrival._replace(arrival_ns=earlier)
+                cycle.members[camera] = replace(arrival, arrival_ns=earlier)
 
     def take_until(self, last: Cycle[T]) -> list[Cycle[T]]:
         """Take out all cycles up to and including `last`, oldest first."""

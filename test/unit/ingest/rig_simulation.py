@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from streampetr_ros.ingest.sync import FrameSetSynchronizer
-from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet
+from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -126,6 +127,16 @@ def mixed(sets: Sequence[SyncedSet[int]]) -> int:
     return sum(len({image.payload for image in found.images}) > 1 for found in sets)
 
 
-def edited(events: Sequence[Event], camera: str, **changes: object) -> list[Event]:
-    """Replace fields of one camera's events."""
-    return sorted(e._replace(**changes) if e.camera == camera else e for e in events)
+def run(rig: Rig, events: list[Event], **config: object) -> tuple[list[SyncedSet], SyncStatistics]:
+    sync = FrameSetSynchronizer(replace(rig.config(), **config))
+    sets = play(sync, events)
+    return sets, sync.statistics(events[-1].arrival_ns)
+
+
+def check_order(sets: list[SyncedSet]) -> None:
+    """Sets of one run come in order of their stamps and use every image once."""
+    for before, after in pairwise(sets):
+        assert after.stamp_ns > before.stamp_ns or after.restarted
+    used = [id(image) for found in sets for image in found.images]
+    assert len(used) == len(set(used))
+    assert all(found.stamp_ns == max(i.stamp_ns for i in found.images) for found in sets)
