@@ -21,6 +21,7 @@ from std_msgs.msg import Header
 
 from streampetr_ros import geometry
 from streampetr_ros.geometry import Array
+from streampetr_ros.ingest import rig
 from streampetr_ros.msg import Object3D, Object3DArray
 from streampetr_ros.types import Boxes, CameraCalibration, Detections
 
@@ -58,7 +59,6 @@ class SetReport:
         frames_since_reset: sets processed since the memory was last empty, this one not counted.
         memory_age: seconds since the set that started the memory.
         reset_reason: why the memory was emptied before this set; empty when it was kept.
-        latency_ms: duration of each stage by name, in the order the stages ran.
     """
 
     model: str
@@ -68,7 +68,6 @@ class SetReport:
     frames_since_reset: int
     memory_age: float
     reset_reason: str
-    latency_ms: Mapping[str, float]
 
 
 def stamp_ns_from(stamp: Time) -> int:
@@ -80,6 +79,12 @@ def time_message(stamp_ns: int) -> Time:
     """Return a stamp as a message."""
     seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
     return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def stamp_text(stamp_ns: int) -> str:
+    """Write a stamp as seconds for messages to people."""
+    seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
+    return f"{seconds}.{nanoseconds:09d}"
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:
@@ -150,6 +155,25 @@ def _quaternion_message(quaternion_wxyz: tuple[float, float, float, float]) -> Q
     return Quaternion(w=w, x=x, y=y, z=z)
 
 
+def camera_info_from(message: CameraInfo) -> rig.CameraInfo:
+    """Read a CameraInfo message."""
+    roi = message.roi
+    return rig.CameraInfo(
+        width=message.width,
+        height=message.height,
+        distortion_model=message.distortion_model,
+        d=tuple(message.d),
+        k=tuple(message.k),
+        r=tuple(message.r),
+        p=tuple(message.p),
+        binning_x=message.binning_x,
+        binning_y=message.binning_y,
+        roi=rig.Region(
+            x_offset=roi.x_offset, y_offset=roi.y_offset, width=roi.width, height=roi.height
+        ),
+    )
+
+
 def detections_message(detections_base: Detections, report: SetReport) -> Object3DArray:
     """Write detections and how they were made.
 
@@ -190,9 +214,13 @@ def detections_message(detections_base: Detections, report: SetReport) -> Object
         frames_since_reset=report.frames_since_reset,
         memory_age=report.memory_age,
         reset_reason=report.reset_reason,
-        latency_stages=list(report.latency_ms),
-        latency_ms=[float(value) for value in report.latency_ms.values()],
     )
+
+
+def write_latencies(message: Object3DArray, latency_ms: Mapping[str, float]) -> None:
+    """Enter the duration of each stage, milliseconds, in the order the stages ran."""
+    message.latency_stages = list(latency_ms)
+    message.latency_ms = list(latency_ms.values())
 
 
 def detections_from(message: Object3DArray) -> Detections:

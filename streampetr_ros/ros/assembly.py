@@ -1,0 +1,183 @@
+"""Synchronised messages plus calibration plus transforms make a frame set, or say what is missing.
+
+Nothing is guessed here: without CameraInfo, without a transform or with an image that cannot be
+decoded the whole set is skipped, and the memory of the network stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sensor_msgs.msg import CompressedImage
+
+from streampetr_ros.geometry import Array
+from streampetr_ros.ingest.images import ImageError, Pixels
+from streampetr_ros.ingest.poses import TransformUnavailable
+from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
+from streampetr_ros.ros.calibration import CalibrationStore
+from streampetr_ros.ros.camera_input import ReceivedImage
+from streampetr_ros.ros.convert import stamp_text
+from streampetr_ros.ros.decoding import decode_message
+from streampetr_ros.ros.params import FrameParameters
+from streampetr_ros.ros.problems import Problem, SkippedSetError
+from streampetr_ros.ros.settings import CameraSettings, base_from_model
+from streampetr_ros.ros.transforms import TransformInput
+from streampetr_ros.timing import StageClock
+from streampetr_ros.types import CameraFrame, FrameSet
+
+Received = StampedImage[ReceivedImage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SetPoses:
+    """All transforms of one frame set.
+
+    Attributes:
+        fixed_from_base: (4, 4) vehicle pose at the reference time.
+        base_from_model: (4, 4) mounting of the model frame.
+        fixed_from_base_by_camera: (4, 4) vehicle pose at each camera's stamp.
+        base_from_camera: (4, 4) mounting of each camera.
+    """
+
+    fixed_from_base: Array
+    base_from_model: Array
+    fixed_from_base_by_camera: Mapping[str, Array]
+    base_from_camera: Mapping[str, Array]
+
+
+class FrameSetAssembler:
+    """Builds frame sets in the worker's thread.
+
+    Args:
+        cameras: wiring by camera.
+        frames: names of frames.
+        calibrations: newest CameraInfo of each camera.
+        transforms: where transforms come from.
+        decode_threads: images decoded side by side.
+
+    Attributes:
+        timeout_s: longest wait for transforms; may change at any time.
+    """
+
+    def __init__(
+        self,
+        cameras: Mapping[str, CameraSettings],
+        frames: FrameParameters,
+        calibrations: CalibrationStore,
+        transforms: TransformInput,
+        decode_threads: int,
+    ) -> None:
+        self.timeout_s = 0.1
+        self._cameras = cameras
+        self._frames = frames
+        self._base_from_model = base_from_model(frames)
+        self._calibrations = calibrations
+        self._transforms = transforms
+        self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+
+    def assemble(self, found: SyncedSet[ReceivedImage], clock: StageClock) -> FrameSet:
+        """Make a frame set.
+
+        Args:
+            found: synchronised images.
+            clock: books the stages "transforms" and "images".
+
+        Raises:
+            SkippedSetError: naming topic, stamp and remedy.
+        """
+        for image in found.images:
+            self._calibrations.require(image.camera, image.stamp_ns)
+        with clock.stage("transforms"):
+            poses = self._poses(found)
+        with clock.stage("images"):
+            pixels = list(self._pool.map(self._decode, found.images))
+        return FrameSet(
+            stamp_ns=found.stamp_ns,
+            cameras=tuple(
+                self._camera_frame(image, decoded, poses)
+                for image, decoded in zip(found.images, pixels, strict=True)
+            ),
+            fixed_from_base=poses.fixed_from_base,
+            base_from_model=poses.base_from_model,
+        )
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown()
+
+    def _camera_frame(self, image: Received, pixels: Pixels, poses: SetPoses) -> CameraFrame:
+        calibration = self._calibrations.calibration(
+            image.camera, poses.base_from_camera[image.camera], image.stamp_ns
+        )
+        if pixels.shape[:2] != (calibration.height, calibration.width):
+            raise SkippedSetError(
+                Problem.BAD_IMAGE,
+                image.payload.topic,
+                f"{_place(image)} is {pixels.shape[1]} x {pixels.shape[0]} but CameraInfo is for "
+                f"{calibration.width} x {calibration.height}; publish the CameraInfo of the "
+                "streamed resolution",
+            )
+        return CameraFrame(
+            calibration=calibration,
+            stamp_ns=image.stamp_ns,
+            pixels=pixels,
+            fixed_from_base=poses.fixed_from_base_by_camera[image.camera],
+        )
+
+    def _decode(self, image: Received) -> Pixels:
+        try:
+            return decode_message(image.payload.message)
+        except ImageError as error:
+            raise SkippedSetError(
+                Problem.BAD_IMAGE, image.payload.topic, f"{_place(image)}: {error}"
+            ) from error
+
+    def _poses(self, found: SyncedSet[ReceivedImage]) -> SetPoses:
+        optical = {image.camera: self._optical_frame(image) for image in found.images}
+        try:
+            return self._transforms.wait_for(lambda: self._look_up(found, optical), self.timeout_s)
+        except TransformUnavailable as error:
+            raise SkippedSetError(
+                Problem.NO_TRANSFORM,
+                "transforms",
+                f"frame set at {stamp_text(found.stamp_ns)} skipped after waiting "
+                f"{self.timeout_s:g} s: {error}; publish it in time or raise pose.timeout_s",
+            ) from error
+
+    def _look_up(self, found: SyncedSet[ReceivedImage], optical: Mapping[str, str]) -> SetPoses:
+        fixed, base, model = self._frames.fixed, self._frames.base, self._frames.model
+        look_up: Callable[[str, str, int], Array] = self._transforms.buffer.lookup
+        return SetPoses(
+            fixed_from_base=look_up(fixed, base, found.stamp_ns),
+            base_from_model=look_up(base, model, found.stamp_ns)
+            if model
+            else self._base_from_model,
+            fixed_from_base_by_camera={
+                image.camera: look_up(fixed, base, image.stamp_ns) for image in found.images
+            },
+            base_from_camera={
+                image.camera: look_up(base, optical[image.camera], image.stamp_ns)
+                for image in found.images
+            },
+        )
+
+    def _optical_frame(self, image: Received) -> str:
+        """Name the camera's optical frame."""
+        named = self._cameras[image.camera].frame_id or image.payload.message.header.frame_id
+        if not named:
+            raise SkippedSetError(
+                Problem.NO_TRANSFORM,
+                image.payload.topic,
+                f"{_place(image)} has no frame_id; set it in the driver or give it by "
+                "parameter cameras.frame_ids",
+            )
+        return named.lstrip("/")
+
+
+def _place(image: Received) -> str:
+    """Name an image by topic and stamp."""
+    packed = isinstance(image.payload.message, CompressedImage)
+    kind = "compressed image" if packed else "image"
+    return f"{kind} on '{image.payload.topic}' at {stamp_text(image.stamp_ns)}"

@@ -1,0 +1,139 @@
+"""One camera's topics: image callbacks only note stamp and bytes, decoding comes later."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from streampetr_ros.ros import qos
+from streampetr_ros.ros.params import CameraParameters
+from streampetr_ros.ros.problems import Problem, ProblemLog
+from streampetr_ros.ros.settings import CameraSettings
+
+_SUFFIX = "/compressed"
+#: Bytes of a picture that are looked at to tell it from the one before.
+_SAMPLED_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReceivedImage:
+    """An image as it arrived.
+
+    Attributes:
+        message: as received, undecoded.
+        topic: where it came from.
+        arrival: `time.perf_counter` at its arrival.
+    """
+
+    message: Image | CompressedImage
+    topic: str
+    arrival: float
+
+
+#: Takes camera name and image; must return quickly.
+Deliver = Callable[[str, ReceivedImage], None]
+
+
+class CameraInput:
+    """Subscriptions of one camera.
+
+    Args:
+        node: that subscribes.
+        settings: topics and transport.
+        cameras: QoS.
+        deliver: receives every image.
+        problems: hears of publishers that do not match.
+
+    Attributes:
+        settings: as given.
+        info: newest CameraInfo.
+        info_count: CameraInfo messages so far.
+        mismatch: QoS policy that keeps a publisher's messages away; empty if none is known.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: CameraSettings,
+        cameras: CameraParameters,
+        deliver: Deliver,
+        problems: ProblemLog,
+    ) -> None:
+        self.settings = settings
+        self.info: CameraInfo | None = None
+        self.info_count = 0
+        self.mismatch = ""
+        self._node = node
+        self._deliver = deliver
+        self._problems = problems
+        self._profile = qos.images(cameras.reliability, cameras.depth)
+        self._info = self._subscribe(CameraInfo, settings.info_topic, self._on_info)
+        self._images: dict[str, Subscription] = {}
+        for kind, topic in self._candidates():
+            self._images[topic] = self._subscribe(kind, topic, partial(self._on_image, topic))
+
+    @property
+    def image_topics(self) -> str:
+        """Topics images may come from, in words; one when the transport is known."""
+        return " or ".join(sorted(self._images))
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in (self._info, *self._images.values()):
+            self._node.destroy_subscription(subscription)
+        self._images.clear()
+
+    def _candidates(self) -> list[tuple[type, str]]:
+        """Return message type and topic of each transport that may be used."""
+        base = self._node.resolve_topic_name(self.settings.image_topic)
+        packed = base if base.endswith(_SUFFIX) else base + _SUFFIX
+        transport = self.settings.transport
+        if base == packed and transport == "auto":
+            transport = "compressed"
+        options = {"raw": (Image, base), "compressed": (CompressedImage, packed)}
+        return list(options.values()) if transport == "auto" else [options[transport]]
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable) -> Subscription:
+        return self._node.create_subscription(
+            kind,
+            topic,
+            callback,
+            self._profile,
+            event_callbacks=qos.mismatch_events(partial(self._on_mismatch, topic)),
+        )
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self.info = message
+        self.info_count += 1
+
+    def _on_image(self, topic: str, message: Image | CompressedImage) -> None:
+        if len(self._images) > 1:
+            self._settle_on(topic)
+        self._deliver(self.settings.name, ReceivedImage(message, topic, time.perf_counter()))
+
+    def _settle_on(self, topic: str) -> None:
+        """Keep the transport that delivered first."""
+        for other in [name for name in self._images if name != topic]:
+            self._node.destroy_subscription(self._images.pop(other))
+
+    def _on_mismatch(self, topic: str, policy: str) -> None:
+        self.mismatch = policy
+        self._problems.report(
+            Problem.QOS,
+            topic,
+            f"a publisher of '{topic}' offers an incompatible QoS ({policy}), so none of its "
+            "messages arrive; set parameter cameras.reliability to best_effort or change it there",
+        )
+
+
+def fingerprint(message: Image | CompressedImage) -> int:
+    """Return a cheap digest of the picture that tells a frozen camera from a live one."""
+    data = message.data
+    return zlib.crc32(data[:: max(1, len(data) // _SAMPLED_BYTES)])

@@ -1,0 +1,58 @@
+"""Image messages to RGB pixels; cv_bridge helps with encodings that are not plain."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+
+from streampetr_ros.ingest.compressed import decode_compressed
+from streampetr_ros.ingest.images import ImageError, Pixels, RawImage, decode_raw, describe
+
+
+def decode_message(message: Image | CompressedImage) -> Pixels:
+    """Decode an image message.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+
+    Raises:
+        ImageError: saying what is wrong with it.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(message.data, message.format)
+    return decode_raw(_raw(message), _convert_by_cv_bridge)
+
+
+def _raw(message: Image) -> RawImage:
+    return RawImage(
+        encoding=message.encoding,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        data=message.data,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def _convert_by_cv_bridge(raw: RawImage) -> Pixels:
+    """Convert an encoding that only cv_bridge knows."""
+    try:
+        # Releases built for NumPy 1 fail with an AttributeError when imported with NumPy 2.
+        from cv_bridge import CvBridge, CvBridgeError  # noqa: PLC0415
+    except (ImportError, AttributeError) as error:
+        raise ImageError(
+            f"{describe(raw)} has an encoding that needs cv_bridge, which cannot be used here "
+            f"({error}); install it or publish rgb8"
+        ) from error
+    message = Image(
+        encoding=raw.encoding,
+        height=raw.height,
+        width=raw.width,
+        step=raw.step,
+        is_bigendian=int(raw.is_bigendian),
+    )
+    message.data = raw.data
+    try:
+        return np.asarray(CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8"))
+    except CvBridgeError as error:
+        raise ImageError(f"{describe(raw)} is not converted by cv_bridge: {error}") from error

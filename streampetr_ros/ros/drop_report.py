@@ -1,0 +1,60 @@
+"""Say in the log which images the synchroniser dropped, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
+from streampetr_ros.ros.convert import stamp_text
+from streampetr_ros.ros.problems import Problem, ProblemLog
+
+_REMEDIES = {
+    DropReason.ZERO_STAMP: "the driver must fill in header.stamp",
+    DropReason.DUPLICATE: "check for a second publisher of the topic or a driver that repeats",
+    DropReason.FROZEN: "the camera repeats one picture; restart it, or set sync.frozen_after",
+    DropReason.IMPLAUSIBLE_STAMP: "synchronise the clock of the camera with the others",
+    DropReason.LATE: "the transport delivered them after their set had left; raise sync.wait_s",
+    DropReason.SURPLUS: "the camera is faster than the others; check its rate or sync.period_s",
+    DropReason.INCOMPLETE: (
+        "other cameras of the cycle did not deliver; see their diagnostics, or allow fewer by "
+        "sync.min_cameras"
+    ),
+    DropReason.RESTART: "they belong to the time before a jump of stamps or clock",
+}
+
+
+class DropReport:
+    """Compares snapshots of the synchroniser and reports what was dropped in between.
+
+    Args:
+        problems: counts and logs.
+    """
+
+    def __init__(self, problems: ProblemLog) -> None:
+        self._problems = problems
+        self._seen: dict[tuple[str, DropReason], int] = {}
+
+    def update(self, statistics: SyncStatistics, topics: Mapping[str, str]) -> None:
+        """Report drops since the last snapshot.
+
+        Args:
+            statistics: snapshot.
+            topics: image topic by camera.
+        """
+        for camera in statistics.cameras:
+            for reason, total in camera.dropped.items():
+                count = total - self._seen.get((camera.name, reason), 0)
+                self._seen[camera.name, reason] = total
+                if count > 0:
+                    self._report(camera, reason, count, topics.get(camera.name, ""))
+
+    def _report(self, camera: CameraStatistics, reason: DropReason, count: int, topic: str) -> None:
+        newest = camera.last_stamp_ns
+        stamp = "" if newest is None else f", newest stamp {stamp_text(newest)}"
+        self._problems.report(
+            Problem.DROPPED_IMAGE,
+            f"{camera.name} {reason.value}",
+            f"{count} image(s) of camera '{camera.name}' on '{topic}' dropped: {reason.value}"
+            f"{stamp}; {_REMEDIES[reason]}",
+            count,
+        )

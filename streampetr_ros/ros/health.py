@@ -1,0 +1,120 @@
+"""Publishes the health of the node, whatever its state and whether or not anybody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from streampetr_ros.ros import diagnostics, qos
+from streampetr_ros.ros.camera_input import CameraInput
+from streampetr_ros.ros.diagnostics import CameraSnapshot, TransformSnapshot
+from streampetr_ros.ros.session import DetectionSession
+
+
+class HealthPublisher:
+    """Publishes ``/diagnostics`` by wall time, also while simulated time stands still.
+
+    Args:
+        node: owner.
+        session: returns the present session, None while unconfigured.
+
+    Attributes:
+        fault: why the node could not be configured; empty if nothing is wrong.
+    """
+
+    def __init__(self, node: LifecycleNode, session: Callable[[], DetectionSession | None]) -> None:
+        self.fault = ""
+        self._node = node
+        self._session = session
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.outputs())
+        self._wall_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self.set_period(1.0)
+
+    def set_period(self, period_s: float) -> None:
+        """Publish every so many seconds."""
+        timer = getattr(self, "_timer", None)
+        if timer is not None:
+            self._node.destroy_timer(timer)
+        self._timer = self._node.create_timer(period_s, self.publish, clock=self._wall_clock)
+
+    def publish(self) -> None:
+        """Publish once."""
+        session = self._session()
+        statuses = [] if session is None else _session_statuses(session, self._node)
+        statuses.insert(0, self._node_status(session))
+        for each in statuses:
+            each.name = f"{self._node.get_name()}: {each.name}"
+            each.hardware_id = self._node.get_fully_qualified_name()
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def _node_status(self, session: DetectionSession | None) -> DiagnosticStatus:
+        if session is None:
+            message = self.fault or "unconfigured"
+            return diagnostics.status(
+                "node", diagnostics.ERROR if self.fault else diagnostics.WARN, message
+            )
+        clock_missing = (
+            self._node.get_parameter("use_sim_time").value
+            and self._node.get_clock().now().nanoseconds == 0
+        )
+        if clock_missing:
+            return diagnostics.status(
+                "node",
+                diagnostics.WARN,
+                "use_sim_time is set but /clock has not been published",
+            )
+        return diagnostics.status(
+            "node",
+            diagnostics.OK,
+            "active" if session.is_running else "inactive",
+            {"model": session.backend.config.name, "backend": session.backend.name},
+        )
+
+
+def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[DiagnosticStatus]:
+    limits = session.parameters.diagnostics
+    now_ns = node.get_clock().now().nanoseconds
+    sync = session.sync_statistics()
+    transforms = session.transforms
+    statuses = [
+        diagnostics.camera_status(_snapshot(session.cameras[c.name], c), now_ns, limits)
+        for c in sync.cameras
+        if c.name in session.cameras
+    ]
+    if session.is_running:
+        statuses.append(diagnostics.sync_status(sync, session.overtaken, session.problems.counts()))
+    statuses.append(
+        diagnostics.transform_status(
+            TransformSnapshot(
+                buffer=transforms.buffer.name,
+                received=transforms.received,
+                restarts=transforms.buffer.restarts,
+            )
+        )
+    )
+    statuses.append(diagnostics.memory_status(session.pipeline.statistics))
+    statuses.append(
+        diagnostics.latency_status(session.processor.statistics(), limits, _gpu_memory_mb())
+    )
+    return statuses
+
+
+def _snapshot(camera: CameraInput, statistics: diagnostics.CameraStatistics) -> CameraSnapshot:
+    info = camera.info
+    return CameraSnapshot(
+        statistics=statistics,
+        topic=camera.image_topics,
+        resolution="" if info is None else f"{info.width} x {info.height}",
+        has_info=info is not None,
+        mismatch=camera.mismatch,
+    )
+
+
+def _gpu_memory_mb() -> float | None:
+    return torch.cuda.memory_allocated() / 1e6 if torch.cuda.is_initialized() else None

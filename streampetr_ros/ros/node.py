@@ -1,0 +1,153 @@
+"""The detector as a lifecycle node: wiring only, the work is done by `DetectionSession`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import rclpy
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
+from std_srvs.srv import Trigger
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.memory_policy import ResetReason
+from streampetr_ros.ros.health import HealthPublisher
+from streampetr_ros.ros.parameter_server import ParameterServer
+from streampetr_ros.ros.params import NodeParameters
+from streampetr_ros.ros.problems import ProblemLog
+from streampetr_ros.ros.session import DetectionSession
+from streampetr_ros.ros.transitions import refuse_impossible_transitions
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class StreamPetrNode(LifecycleNode):
+    """Six cameras and TF in, boxes out.
+
+    configure loads the network and listens to TF; activate subscribes to the cameras; deactivate
+    stops and empties the memory; cleanup frees everything. A configuration that cannot be used
+    leaves the node unconfigured and alive.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("streampetr")
+        self._session: DetectionSession | None = None
+        self._parameter_server = ParameterServer(self, self._is_configured, self._apply)
+        self._problems = ProblemLog(self.get_logger().warning)
+        self._health = HealthPublisher(self, lambda: self._session)
+        self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=Duration(seconds=10),
+                min_backward=Duration(nanoseconds=-1),
+                on_clock_change=True,
+            ),
+            post_callback=self._on_clock_jump,
+        )
+        refuse_impossible_transitions(self)
+        self._autostart: Timer | None = None
+        if self.get_parameter("autostart").value:
+            self._autostart = self.create_timer(
+                0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            )
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read parameters, load the network, listen to TF."""
+        try:
+            parameters = self._parameter_server.read()
+            self._session = DetectionSession(self, parameters, self._problems)
+        except (ValueError, OSError, BackendError) as error:
+            self._health.fault = str(error)
+            self.get_logger().error(f"cannot configure: {error}")
+            return FAILURE
+        self._health.fault = ""
+        self._health.set_period(parameters.diagnostics.period_s)
+        backend = self._session.backend
+        self.get_logger().info(f"configured {backend.config.name}, {backend.name}")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the cameras."""
+        result = super().on_activate(state)
+        if self._session is not None:
+            self._session.start()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and empty the memory."""
+        if self._session is not None:
+            self._session.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything."""
+        self.close()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything."""
+        self.close()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, so that the node can be configured again."""
+        self.close()
+        return SUCCESS
+
+    def close(self) -> None:
+        """Stop the worker and free network and topics."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _start(self) -> None:
+        """Configure and activate once, as soon as the executor runs."""
+        if self._autostart is not None:
+            self.destroy_timer(self._autostart)
+            self._autostart = None
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def _is_configured(self) -> bool:
+        return self._session is not None
+
+    def _apply(self, parameters: NodeParameters) -> None:
+        if self._session is not None:
+            self._session.apply(parameters)
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._session is not None
+        if self._session is not None:
+            self._session.pipeline.reset(ResetReason.MANUAL)
+            response.message = "the memory is emptied before the next frame set"
+        else:
+            response.message = "the node is not configured, there is no memory to empty"
+        return response
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if self._session is not None:
+            self.get_logger().warning("the clock jumped; memory, images and transforms are dropped")
+            self._session.on_clock_jump()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly."""
+    rclpy.init(args=arguments)
+    node = StreamPetrNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Problems a running node survives: counted always, logged now and then."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from enum import Enum
+from threading import Lock
+
+
+class Problem(str, Enum):
+    """Kinds of problems."""
+
+    NO_CAMERA_INFO = "no CameraInfo"
+    BAD_CALIBRATION = "unusable CameraInfo"
+    BAD_IMAGE = "unusable image"
+    BAD_TRANSFORM = "unusable transform"
+    NO_TRANSFORM = "missing transform"
+    DROPPED_IMAGE = "dropped image"
+    QOS = "incompatible QoS"
+    OVERTAKEN = "overtaken by a newer set"
+    NOT_DUE = "not due yet"
+    NO_LISTENER = "nobody listens"
+    PIPELINE = "processing failed"
+
+
+class SkippedSetError(Exception):
+    """A frame set that is not processed; memory stays as it is.
+
+    Attributes:
+        problem: kind.
+        where: topic or frame concerned.
+        sentence: what, where and what to do; empty if there is nothing to say.
+    """
+
+    def __init__(self, problem: Problem, where: str = "", sentence: str = "") -> None:
+        super().__init__(sentence or problem.value)
+        self.problem = problem
+        self.where = where
+        self.sentence = sentence
+
+
+class ProblemLog:
+    """Counts problems and passes on each kind at each place once per period. Thread-safe.
+
+    Args:
+        warn: receives sentences.
+        period_s: least time between two sentences of one kind and place.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        warn: Callable[[str], None],
+        period_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.period_s = period_s
+        self._warn = warn
+        self._clock = clock
+        self._lock = Lock()
+        self._counts: Counter[Problem] = Counter()
+        self._said: dict[tuple[Problem, str], float] = {}
+        self._silent: Counter[tuple[Problem, str]] = Counter()
+
+    def report(self, problem: Problem, where: str, sentence: str, count: int = 1) -> None:
+        """Count a problem and log it unless it was logged within the period.
+
+        Args:
+            problem: kind.
+            where: topic, camera or frame it concerns.
+            sentence: for the log; empty only counts.
+            count: occurrences.
+        """
+        with self._lock:
+            self._counts[problem] += count
+            text = self._worth_saying((problem, where), sentence, count)
+        if text:
+            self._warn(text)
+
+    def _worth_saying(self, key: tuple[Problem, str], sentence: str, count: int) -> str:
+        now = self._clock()
+        last = self._said.get(key)
+        if not sentence:
+            return ""
+        if last is not None and now - last < self.period_s:
+            self._silent[key] += count
+            return ""
+        self._said[key] = now
+        more = self._silent.pop(key, 0)
+        return f"{sentence} ({more} more since the last report)" if more else sentence
+
+    def counts(self) -> Mapping[Problem, int]:
+        """Return how often each kind occurred."""
+        with self._lock:
+            return dict(self._counts)

@@ -1,0 +1,187 @@
+"""From synchronised images to published boxes: the worker's job, one frame set at a time."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.ingest.sync_types import SyncedSet
+from streampetr_ros.pipeline import PipelineError, StepResult, StreamingPipeline
+from streampetr_ros.preprocess.image import PreprocessError
+from streampetr_ros.ros.assembly import FrameSetAssembler
+from streampetr_ros.ros.camera_input import ReceivedImage
+from streampetr_ros.ros.convert import SetReport, detections_message, stamp_text, write_latencies
+from streampetr_ros.ros.outputs import Outputs
+from streampetr_ros.ros.params import DetectionParameters
+from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
+from streampetr_ros.timing import StageClock
+
+#: Results that statistics look back on.
+_WINDOW = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLabels:
+    """What every result says about its making.
+
+    Attributes:
+        model: name of the model.
+        base_frame: TF name of the frame of the boxes.
+        cameras: number of configured cameras.
+    """
+
+    model: str
+    base_frame: str
+    cameras: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLatency:
+    """Duration of one stage over the last results, milliseconds."""
+
+    stage: str
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessingStatistics:
+    """What the worker has done.
+
+    Attributes:
+        processed: frame sets published.
+        last_stamp_ns: reference time of the last one; None before the first.
+        age_s: seconds of node time from its reference stamp to its publication.
+        interval_s: seconds between the last two, by their stamps.
+        latencies: per stage, in the order stages run.
+    """
+
+    processed: int
+    last_stamp_ns: int | None
+    age_s: float
+    interval_s: float
+    latencies: tuple[StageLatency, ...]
+
+
+class SetProcessor:
+    """Assembles, detects and publishes.
+
+    Args:
+        assembler: makes frame sets.
+        pipeline: finds boxes.
+        outputs: publishes them.
+        problems: hears of sets that are skipped.
+        now_ns: node time.
+        labels: what every result says about its making.
+    """
+
+    def __init__(
+        self,
+        assembler: FrameSetAssembler,
+        pipeline: StreamingPipeline,
+        outputs: Outputs,
+        problems: ProblemLog,
+        now_ns: Callable[[], int],
+        labels: SetLabels,
+    ) -> None:
+        self.detection = DetectionParameters()
+        self._assembler = assembler
+        self._pipeline = pipeline
+        self._outputs = outputs
+        self._problems = problems
+        self._now_ns = now_ns
+        self._labels = labels
+        self._lock = Lock()
+        self._recent: deque[dict[str, float]] = deque(maxlen=_WINDOW)
+        self._processed = 0
+        self._last_stamp_ns: int | None = None
+        self._memory_start_ns = 0
+        self._age_s = self._interval_s = 0.0
+
+    def process(self, found: SyncedSet[ReceivedImage]) -> None:
+        """Process one set; whatever is wrong with it is reported, not raised."""
+        try:
+            self._process(found)
+        except SkippedSetError as skipped:
+            self._problems.report(skipped.problem, skipped.where, skipped.sentence)
+        except (PreprocessError, PipelineError, BackendError) as error:
+            self._report_failure(found, str(error))
+        except Exception as error:  # noqa: BLE001 - a dead worker would silence the node
+            self._report_failure(found, f"unexpected {type(error).__name__}: {error}")
+
+    def statistics(self) -> ProcessingStatistics:
+        """Take a snapshot."""
+        with self._lock:
+            recent = list(self._recent)
+            return ProcessingStatistics(
+                processed=self._processed,
+                last_stamp_ns=self._last_stamp_ns,
+                age_s=self._age_s,
+                interval_s=self._interval_s,
+                latencies=tuple(_summary(stage, recent) for stage in (recent or [{}])[-1]),
+            )
+
+    def _process(self, found: SyncedSet[ReceivedImage]) -> None:
+        self._refuse_unneeded(found)
+        clock = StageClock()
+        arrival = max(image.payload.arrival for image in found.images)
+        clock.timings_ms["queue"] = (time.perf_counter() - arrival) * 1e3
+        frame_set = self._assembler.assemble(found, clock)
+        result = self._pipeline.step(frame_set)
+        clock.timings_ms.update(result.timings_ms)
+        with clock.stage("message"):
+            message = detections_message(result.detections, self._report(found, result))
+        clock.timings_ms["total"] = (time.perf_counter() - arrival) * 1e3
+        write_latencies(message, clock.timings_ms)
+        self._outputs.publish(message)
+        self._remember(found.stamp_ns, result, clock)
+        if self.detection.publish_markers:
+            self._outputs.publish_markers(
+                result.detections, self._labels.base_frame, result.statistics.interval
+            )
+
+    def _refuse_unneeded(self, found: SyncedSet[ReceivedImage]) -> None:
+        if not self._pipeline.is_due(found.stamp_ns):
+            raise SkippedSetError(Problem.NOT_DUE)
+        if self.detection.only_when_subscribed and not self._outputs.has_listeners:
+            raise SkippedSetError(Problem.NO_LISTENER)
+
+    def _report(self, found: SyncedSet[ReceivedImage], result: StepResult) -> SetReport:
+        if result.reset_reason is not None:
+            self._memory_start_ns = found.stamp_ns
+        return SetReport(
+            model=self._labels.model,
+            base_frame=self._labels.base_frame,
+            cameras_expected=self._labels.cameras,
+            camera_stamps_ns={image.camera: image.stamp_ns for image in found.images},
+            frames_since_reset=result.statistics.steps_since_reset - 1,
+            memory_age=(found.stamp_ns - self._memory_start_ns) * 1e-9,
+            reset_reason="" if result.reset_reason is None else result.reset_reason.value,
+        )
+
+    def _remember(self, stamp_ns: int, result: StepResult, clock: StageClock) -> None:
+        with self._lock:
+            self._processed += 1
+            self._last_stamp_ns = stamp_ns
+            self._age_s = max(0.0, (self._now_ns() - stamp_ns) * 1e-9)
+            self._interval_s = result.statistics.interval
+            self._recent.append(dict(clock.timings_ms))
+
+    def _report_failure(self, found: SyncedSet[ReceivedImage], reason: str) -> None:
+        self._problems.report(
+            Problem.PIPELINE,
+            "pipeline",
+            f"frame set at {stamp_text(found.stamp_ns)} skipped: {reason}",
+        )
+
+
+def _summary(stage: str, recent: list[dict[str, float]]) -> StageLatency:
+    values = [latency[stage] for latency in recent if stage in latency]
+    p50, p99 = np.percentile(values, [50, 99]).tolist()
+    return StageLatency(stage=stage, p50_ms=p50, p99_ms=p99)

@@ -1,0 +1,66 @@
+"""Quality of service of every topic, and word of publishers that do not match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+
+def images(reliability: str, depth: int) -> QoSProfile:
+    """Return the profile of image and CameraInfo subscriptions."""
+    best_effort = reliability == "best_effort"
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
+
+def outputs() -> QoSProfile:
+    """Return the profile of results: reliable, the newest counts."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
+    )
+
+
+def transforms() -> QoSProfile:
+    """Return the profile of ``/tf`` as tf2 listeners have it."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
+    )
+
+
+def static_transforms() -> QoSProfile:
+    """Return the profile of ``/tf_static``: late joiners get what was published before."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=100,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def mismatch_events(report: Callable[[str], None]) -> SubscriptionEventCallbacks:
+    """Report publishers whose QoS keeps their messages away.
+
+    Args:
+        report: called with the name of the policy that does not match.
+    """
+
+    def incompatible(event: object) -> None:
+        report(qos_policy_name_from_kind(event.last_policy_kind))  # type: ignore[attr-defined]
+
+    return SubscriptionEventCallbacks(incompatible_qos=incompatible)

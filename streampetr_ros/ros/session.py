@@ -1,0 +1,193 @@
+"""Everything that exists between configure and cleanup: network, transforms, worker, cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
+
+from streampetr_ros.ingest.sync import FrameSetSynchronizer
+from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
+from streampetr_ros.ingest.undistort import Rectifier
+from streampetr_ros.memory_policy import ResetReason
+from streampetr_ros.pipeline import StreamingPipeline
+from streampetr_ros.ros.assembly import FrameSetAssembler
+from streampetr_ros.ros.calibration import CalibrationStore
+from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage, fingerprint
+from streampetr_ros.ros.convert import stamp_ns_from
+from streampetr_ros.ros.drop_report import DropReport
+from streampetr_ros.ros.message_filters_sync import MessageFiltersSynchronizer
+from streampetr_ros.ros.model_loading import load_backend
+from streampetr_ros.ros.outputs import Outputs
+from streampetr_ros.ros.params import NodeParameters, SyncParameters
+from streampetr_ros.ros.problems import ProblemLog
+from streampetr_ros.ros.processing import SetLabels, SetProcessor
+from streampetr_ros.ros.settings import camera_settings, filter_config, pipeline_config, sync_config
+from streampetr_ros.ros.transforms import TransformInput
+from streampetr_ros.ros.worker import NewestWorker
+
+Synchroniser = FrameSetSynchronizer[ReceivedImage] | MessageFiltersSynchronizer[ReceivedImage]
+
+#: How often overdue cameras are looked for; wall time, because simulated time may stand still.
+_POLL_S = 0.02
+
+
+class DetectionSession:
+    """A configured detector of one node.
+
+    Executor callbacks enter images and transforms; the worker does everything else.
+
+    Args:
+        node: owner of topics and clock.
+        parameters: all of them.
+        problems: hears of what goes wrong.
+
+    Raises:
+        ValueError: if parameters, weights or masks cannot be used; BackendError for the device.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, parameters: NodeParameters, problems: ProblemLog
+    ) -> None:
+        self.parameters = parameters
+        self.problems = problems
+        self.cameras: dict[str, CameraInput] = {}
+        self._node = node
+        self._settings = {camera.name: camera for camera in camera_settings(parameters)}
+        self._sync_config = sync_config(parameters)
+        self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
+        self.backend = load_backend(parameters.model)
+        self.pipeline = StreamingPipeline(self.backend, pipeline_config(parameters), Rectifier())
+        if parameters.model.warm_up:
+            self.pipeline.warm_up(len(self._settings))
+        self.transforms = TransformInput(node, parameters.pose, problems)
+        self._outputs = Outputs(node)
+        self._assembler = FrameSetAssembler(
+            self._settings,
+            parameters.frames,
+            CalibrationStore(self.cameras),
+            self.transforms,
+            parameters.cameras.decode_threads,
+        )
+        self.processor = self._make_processor()
+        self._drops = DropReport(problems)
+        self._worker: NewestWorker[SyncedSet[ReceivedImage]] | None = None
+        self._poll_timer: Timer | None = None
+        self.apply(parameters)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether images are being taken in."""
+        return self._worker is not None
+
+    @property
+    def overtaken(self) -> int:
+        """Sets that gave way to newer ones since the start."""
+        return 0 if self._worker is None else self._worker.overtaken
+
+    def apply(self, parameters: NodeParameters) -> None:
+        """Take over what may change at run time.
+
+        Raises:
+            ValueError: if thresholds do not fit the model's classes; nothing has changed then.
+        """
+        self.pipeline.filters = filter_config(parameters.detection)
+        self.processor.detection = parameters.detection
+        self._assembler.timeout_s = parameters.pose.timeout_s
+        self.problems.period_s = parameters.diagnostics.log_period_s
+        self.parameters = parameters
+
+    def start(self) -> None:
+        """Subscribe to the cameras and process what they send."""
+        threads = self.parameters.model.threads
+        self._worker = NewestWorker(self.processor.process, threads)
+        self._worker.start()
+        for name, settings in self._settings.items():
+            self.cameras[name] = CameraInput(
+                self._node, settings, self.parameters.cameras, self._on_image, self.problems
+            )
+        self._poll_timer = self._node.create_timer(
+            _POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def stop(self) -> None:
+        """Unsubscribe, finish the set in progress and forget the memory."""
+        if self._poll_timer is not None:
+            self._node.destroy_timer(self._poll_timer)
+            self._poll_timer = None
+        for camera in self.cameras.values():
+            camera.close()
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        self.cameras.clear()
+        self._synchroniser = _make_synchroniser(self._sync_config, self.parameters.sync)
+        self._drops = DropReport(self.problems)
+        self.pipeline.reset(ResetReason.DEACTIVATED)
+
+    def close(self) -> None:
+        """Stop, and free everything."""
+        self.stop()
+        self.transforms.close()
+        self._outputs.close()
+        self._assembler.close()
+        self.pipeline.close()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+    def on_clock_jump(self) -> None:
+        """Forget everything that is tied to the time before the jump."""
+        self._synchroniser.restart("the clock jumped")
+        if self._worker is not None:
+            self._worker.discard()
+        self.transforms.clear()
+        self.pipeline.reset(ResetReason.CLOCK_JUMP)
+
+    def sync_statistics(self) -> SyncStatistics:
+        """Take a snapshot of the synchroniser and log what it dropped since the last one."""
+        statistics = self._synchroniser.statistics(self._now_ns())
+        self._drops.update(
+            statistics, {name: camera.image_topics for name, camera in self.cameras.items()}
+        )
+        return statistics
+
+    def _make_processor(self) -> SetProcessor:
+        labels = SetLabels(
+            model=self.backend.config.name,
+            base_frame=self.parameters.frames.base,
+            cameras=len(self._settings),
+        )
+        return SetProcessor(
+            self._assembler, self.pipeline, self._outputs, self.problems, self._now_ns, labels
+        )
+
+    def _on_image(self, camera: str, received: ReceivedImage) -> None:
+        image = StampedImage(
+            camera=camera,
+            stamp_ns=stamp_ns_from(received.message.header.stamp),
+            payload=received,
+            fingerprint=fingerprint(received.message) if self._sync_config.frozen_after else None,
+        )
+        self._offer(self._synchroniser.add(image, self._now_ns()))
+
+    def _poll(self) -> None:
+        deadline_ns = self._synchroniser.next_deadline_ns
+        if deadline_ns is not None and self._now_ns() >= deadline_ns:
+            self._offer(self._synchroniser.poll(self._now_ns()))
+
+    def _offer(self, found: Sequence[SyncedSet[ReceivedImage]]) -> None:
+        for each in found:
+            if self._worker is not None:
+                self._worker.offer(each)
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+
+def _make_synchroniser(config: SyncConfig, parameters: SyncParameters) -> Synchroniser:
+    if parameters.policy == "own":
+        return FrameSetSynchronizer(config)
+    return MessageFiltersSynchronizer(config, parameters)

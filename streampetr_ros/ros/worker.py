@@ -1,0 +1,69 @@
+"""One thread that always takes the newest frame set; older ones give way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Condition, Thread
+from typing import Generic, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+class NewestWorker(Generic[T]):
+    """Runs a function on the newest item offered, in a thread of its own.
+
+    Args:
+        process: the function; must not raise.
+        torch_threads: CPU threads that torch may use in it; 0 leaves its choice.
+
+    Attributes:
+        overtaken: items that gave way to newer ones.
+    """
+
+    def __init__(self, process: Callable[[T], None], torch_threads: int = 0) -> None:
+        self.overtaken = 0
+        self._process = process
+        self._torch_threads = torch_threads
+        self._slot: T | None = None
+        self._running = False
+        self._news = Condition()
+        self._thread = Thread(target=self._run, name="detection", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._running = True
+        self._thread.start()
+
+    def offer(self, item: T) -> None:
+        """Hand over an item; one that still waits is dropped."""
+        with self._news:
+            self.overtaken += self._slot is not None
+            self._slot = item
+            self._news.notify_all()
+
+    def discard(self) -> None:
+        """Drop the item that waits."""
+        with self._news:
+            self._slot = None
+
+    def stop(self) -> None:
+        """Let the item in progress finish, drop the one that waits, end the thread."""
+        with self._news:
+            self._running = False
+            self._slot = None
+            self._news.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # OpenMP keeps the number of threads per calling thread.
+        if self._torch_threads:
+            torch.set_num_threads(self._torch_threads)
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._slot is not None or not self._running)
+                if not self._running or self._slot is None:
+                    return
+                item, self._slot = self._slot, None
+            self._process(item)
