@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros import geometry
+from streampetr_ros.ingest.rig import RigTolerance, rig_changed
 from streampetr_ros.preprocess.inputs import PreviousFrame
 from streampetr_ros.types import CameraCalibration, FrameSet
 
 Array = NDArray[np.float64]
+
+
+_RIG_TOLERANCE = RigTolerance()
 
 
 class ResetReason(str, Enum):
@@ -49,10 +53,6 @@ class MemoryPolicyConfig:
         max_turn_rate: radians per second no vehicle pose may exceed.
         pose_tolerance: metres of pose noise allowed on top.
         angle_tolerance: radians of pose noise allowed on top.
-        rig_translation_tolerance: metres a camera may move on the vehicle before the rig counts
-            as changed.
-        rig_rotation_tolerance: radians a camera may turn on the vehicle.
-        rig_pixel_tolerance: pixels the camera matrix may change.
     """
 
     inference_interval: float = 0.0
@@ -63,9 +63,6 @@ class MemoryPolicyConfig:
     max_turn_rate: float = 3.0
     pose_tolerance: float = 0.5
     angle_tolerance: float = 0.1
-    rig_translation_tolerance: float = 0.02
-    rig_rotation_tolerance: float = 0.01
-    rig_pixel_tolerance: float = 2.0
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -186,7 +183,7 @@ def plan_step(
             reset_reason=reason or ResetReason.FIRST_FRAME,
             previous=None,
             writes_memory=True,
-            rig=_fresh_rig(history, frame_set, config),
+            rig=_fresh_rig(history, frame_set),
         )
     return Plan(
         reset_reason=None,
@@ -252,7 +249,7 @@ def _reset_reason(
     interruption = _interruption(history, frame_set, config)
     if interruption is not None:
         return interruption
-    if _rig_changed(history, frame_set, config):
+    if _is_other_rig(history, frame_set):
         return ResetReason.RIG_CHANGE
     return ResetReason.POSE_JUMP if _pose_jumped(history, frame_set, config) else None
 
@@ -294,43 +291,26 @@ def _pose_jumped(history: History, frame_set: FrameSet, config: MemoryPolicyConf
     return bool(surprise > possible + config.pose_tolerance)
 
 
-def _rig_changed(history: History, frame_set: FrameSet, config: MemoryPolicyConfig) -> bool:
-    known = {camera.name: camera for camera in history.rig}
-    for frame in frame_set.cameras:
-        before = known.get(frame.calibration.name)
-        if before is None or _calibration_changed(before, frame.calibration, config):
-            return True
-    return _mounting_changed(history.last.base_from_model, frame_set.base_from_model, config)
-
-
-def _calibration_changed(
-    before: CameraCalibration, after: CameraCalibration, config: MemoryPolicyConfig
-) -> bool:
-    if (before.width, before.height) != (after.width, after.height):
+def _is_other_rig(history: History, frame_set: FrameSet) -> bool:
+    """Detect new cameras, changed calibrations and a moved model frame."""
+    calibrations = [frame.calibration for frame in frame_set.cameras]
+    known = {camera.name for camera in history.rig}
+    if not {camera.name for camera in calibrations} <= known:
         return True
-    if np.abs(before.intrinsic - after.intrinsic).max() > config.rig_pixel_tolerance:
+    if rig_changed(history.rig, calibrations, _RIG_TOLERANCE) is not None:
         return True
-    return _mounting_changed(before.base_from_camera, after.base_from_camera, config)
-
-
-def _mounting_changed(before: Array, after: Array, config: MemoryPolicyConfig) -> bool:
-    before_from_after = geometry.inverse(before) @ after
+    before_from_after = geometry.inverse(history.last.base_from_model) @ frame_set.base_from_model
     moved = float(np.linalg.norm(before_from_after[:3, 3]))
-    return (
-        moved > config.rig_translation_tolerance
-        or _angle(before_from_after) > config.rig_rotation_tolerance
-    )
+    return moved > _RIG_TOLERANCE.metres or _angle(before_from_after) > _RIG_TOLERANCE.radians
 
 
-def _fresh_rig(
-    history: History | None, frame_set: FrameSet, config: MemoryPolicyConfig
-) -> tuple[CameraCalibration, ...]:
+def _fresh_rig(history: History | None, frame_set: FrameSet) -> tuple[CameraCalibration, ...]:
     """Start a rig from the set; a reset alone does not forget cameras that are silent now."""
     seen = {frame.calibration.name: frame.calibration for frame in frame_set.cameras}
     if (
         history is None
         or frame_set.sequence != history.last.sequence
-        or _rig_changed(history, frame_set, config)
+        or _is_other_rig(history, frame_set)
     ):
         return tuple(seen.values())
     return history.rig

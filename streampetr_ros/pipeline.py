@@ -16,6 +16,7 @@ import torch
 from streampetr_ros.backends.base import Backend
 from streampetr_ros.decode import decode
 from streampetr_ros.filters import FilterConfig, filter_detections
+from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.memory_policy import (
     History,
     MemoryPolicyConfig,
@@ -34,7 +35,6 @@ from streampetr_ros.preprocess.inputs import (
     InputConfig,
     Rectify,
     prepare_inputs,
-    require_rectified,
 )
 from streampetr_ros.timing import StageClock
 from streampetr_ros.types import Detections, FrameSet
@@ -98,19 +98,19 @@ class StreamingPipeline:
     Args:
         backend: runs the network.
         config: all else.
-        rectify: undistorts camera frames; the default refuses distorted ones.
+        rectify: removes lens distortion; None builds tables for each camera that needs it.
     """
 
     def __init__(
         self,
         backend: Backend,
         config: PipelineConfig | None = None,
-        rectify: Rectify = require_rectified,
+        rectify: Rectify | None = None,
     ) -> None:
         self._backend = backend
         self._config = config or PipelineConfig()
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
-        self._rectify = rectify
+        self._rectify = rectify or Rectifier()
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
         self._memory: MemoryState | None = None
         self._history: History | None = None

@@ -152,7 +152,9 @@ def prepare_inputs(
         if frame is None:
             images[index] = 0.0
             return _absent_geometry(cameras[index], frame_set, config.image)
-        return _prepare_camera(rectify(frame), frame_set, config, images[index])
+        return _prepare_camera(
+            rectify(_of_calibrated_size(frame)), frame_set, config, images[index]
+        )
 
     geometries = list(camera_map(prepare, range(len(cameras))))
     present = [camera.name in frames for camera in cameras]
@@ -189,13 +191,6 @@ def _prepare_camera(
 ) -> CameraGeometry:
     """Fill one network image and give its geometry."""
     calibration = frame.calibration
-    size = (calibration.width, calibration.height)
-    if frame.pixels.shape[1::-1] != size:
-        raise PreprocessError(
-            f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
-            f"{frame.pixels.shape[0]} pixels but is calibrated for {size[0]}x{size[1]}; publish "
-            "the calibration of the streamed resolution"
-        )
     network_from_image = prepare_image(
         frame.pixels, config.image, out, config.masks_of(calibration.name)
     )
@@ -203,6 +198,18 @@ def _prepare_camera(
         intrinsic=network_from_image @ calibration.intrinsic,
         model_from_camera=model_from_camera(frame, frame_set),
     )
+
+
+def _of_calibrated_size(frame: CameraFrame) -> CameraFrame:
+    """Refuse a picture of another size, before a rectifier would quietly read beside it."""
+    calibration = frame.calibration
+    if frame.pixels.shape[1::-1] != (calibration.width, calibration.height):
+        raise PreprocessError(
+            f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
+            f"{frame.pixels.shape[0]} pixels but is calibrated for {calibration.width}x"
+            f"{calibration.height}; publish the calibration of the streamed resolution"
+        )
+    return frame
 
 
 def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:

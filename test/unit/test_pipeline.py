@@ -222,3 +222,16 @@ def test_turning_the_world_turns_nothing_relative_to_the_vehicle(backend):
         same_boxes(
             plain.step(one).detections, rotated.step(moved(one, turned)).detections, atol=1e-4
         )
+
+
+def test_distorted_cameras_are_rectified(pipeline):
+    """A lens that pulls the picture in is straightened before the network sees it."""
+    one = drive(1)[0]
+    front = one.cameras[0]
+    bent = replace(
+        front.calibration,
+        distortion_model="plumb_bob",
+        distortion=np.array([-0.3, 0.1, 0.0, 0.0, 0.0]),
+    )
+    distorted = replace(one, cameras=(replace(front, calibration=bent), *one.cameras[1:]))
+    assert pipeline.step(distorted).num_cameras == 6
