@@ -14,8 +14,8 @@ from streampetr_ros.model.encoding import inverse_sigmoid
 STRIDE = 16
 #: Focal lengths enter the cone in units of 1000 pixels.
 _FOCAL_SCALE = 1e-3
-#: The cone holds the farthest bin and the one this many bins before the end.
-_CONE_BINS_FROM_END = (1, 30)
+#: Besides the farthest bin the cone holds one at this share of all bins: bin 34 of the published 64.
+_CONE_SHARE = 34 / 64
 
 
 class TokenPosition(NamedTuple):
@@ -44,6 +44,7 @@ class RayPosition(nn.Module):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.tiled_focal_lengths = config.tiled_focal_lengths
+        self.cone_bins = (config.depth_bins - 1, int(config.depth_bins * _CONE_SHARE))
         self.encoder = two_layer(3 * config.depth_bins, 4 * config.embed_dims, config.embed_dims)
         height, width = config.image.height // STRIDE, config.image.width // STRIDE
         low, high = torch.tensor(config.position_range).chunk(2)
@@ -65,7 +66,7 @@ class RayPosition(nn.Module):
         points = (rotation @ self.rays[..., None]).squeeze(-1) + translation
         points = ((points - self.range_low) / self.range_size).flatten(1, 2)
         code = self.encoder(inverse_sigmoid(points).flatten(2))
-        cone_points = [points[:, :, -back] for back in _CONE_BINS_FROM_END]
+        cone_points = [points[:, :, index] for index in self.cone_bins]
         focal = self._token_focal_lengths(focal_lengths * _FOCAL_SCALE, points.shape[1])
         return TokenPosition(code, torch.cat([focal, *cone_points], dim=-1))
 
