@@ -14,7 +14,7 @@ from streampetr_ros.model.encoding import inverse_sigmoid
 STRIDE = 16
 #: Focal lengths enter the cone in units of 1000 pixels.
 _FOCAL_SCALE = 1e-3
-#: Besides the farthest bin the cone holds one at this share of all bins: bin 34 of the published 64.
+#: Besides the farthest bin the cone holds the one at this share of all bins: 34 of 64 as published.
 _CONE_SHARE = 34 / 64
 
 
