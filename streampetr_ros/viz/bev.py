@@ -89,14 +89,14 @@ def _draw_layer(canvas: Canvas, layer: Layer, picture_from_base: Array) -> None:
     tips = _to_picture(picture_from_base, tips_base)
     speeds = np.linalg.norm(boxes.velocities, axis=1)
     for index, colour in enumerate(layer.colours()):
-        outline = np.stack([floors[index], np.roll(floors[index], -1, axis=0)], axis=1)
+        front = 0.5 * (floors[index, 0] + floors[index, 3])
+        sides = np.stack([floors[index], np.roll(floors[index], -1, axis=0)], axis=1)
+        strokes = np.concatenate([sides, [[centers[index], front]]])
         if layer.is_truth:
-            draw_dashed(canvas, outline, colour, dash=4.0)
+            draw_dashed(canvas, strokes, colour, dash=4.0)
             continue
         fill_polygon(canvas, floors[index], colour, 0.30)
-        front = 0.5 * (floors[index, 0] + floors[index, 3])
-        draw_segments(canvas, outline, colour, 1, halo=False)
-        draw_segments(canvas, np.array([[centers[index], front]]), colour, 1, halo=False)
+        draw_segments(canvas, strokes, colour, 1, halo=False)
         if speeds[index] > _STANDING:
             draw_segments(canvas, _arrow(centers[index], tips[index]), colour, 2, halo=False)
 

@@ -88,12 +88,19 @@ def detection_layer(
     )
 
 
-def truth_layer(truth: Truth, base_from_model: Array) -> Layer:
-    """Draw annotations, upright in the model frame as the network learns them."""
+def truth_layer(truth: Truth, base_from_model: Array, min_visibility: float = 0.1) -> Layer:
+    """Draw annotations, upright in the model frame as the network learns them.
+
+    Args:
+        truth: annotations in the base frame.
+        base_from_model: (4, 4) mounting of the model frame.
+        min_visibility: objects that are known to be hidden more than this are left out.
+    """
+    seen = np.flatnonzero(~(truth.visibilities < min_visibility))
     return Layer(
-        boxes=truth.boxes.transformed(geometry.inverse(base_from_model)),
+        boxes=truth.boxes.selected(seen).transformed(geometry.inverse(base_from_model)),
         base_from_boxes=base_from_model,
-        class_names=truth.class_names,
+        class_names=tuple(truth.class_names[index] for index in seen),
         is_truth=True,
     )
 

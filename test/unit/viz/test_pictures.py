@@ -177,3 +177,13 @@ def test_overlapping_text_is_left_out():
     one = Label("first", 10, 25, (255, 255, 255))
     written = write_labels(blank, [one, Label("second", 12, 26, (255, 255, 255))])
     np.testing.assert_array_equal(written, write_labels(blank, [one]))
+
+
+def test_hidden_annotations_are_left_out():
+    truth = Truth(
+        boxes=boxes_at((10, 0, 1), (20, 0, 1), (30, 0, 1)),
+        class_names=("car", "bus", "truck"),
+        instance_ids=np.arange(3),
+        visibilities=np.array([1.0, 0.0, np.nan]),
+    )
+    assert truth_layer(truth, np.eye(4)).class_names == ("car", "truck")
