@@ -63,7 +63,8 @@ class CameraStream(Generic[T]):
 
     def drop(self, reason: DropReason, count: int = 1) -> None:
         """Count images that will not be used."""
-        self.dropped[reason] += count
+        if count:
+            self.dropped[reason] += count
 
     def hold(self, arrival: Arrival[T], limit: int) -> None:
         """Keep an image whose stamp is not believed yet; the oldest gives way."""

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from streampetr_ros.ingest.images import Buffer, ImageError, Pixels, check_size, debayer, is_bayer
+from streampetr_ros.ingest.images import (
+    Buffer,
+    ImageError,
+    Pixels,
+    as_pixels,
+    check_size,
+    debayer,
+    is_bayer,
+)
 
 _JPEG_START = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
@@ -64,7 +72,7 @@ def decode_compressed(data: Buffer, format_text: str = "") -> Pixels:
     pixels = _decode(content, cv2.IMREAD_COLOR, header)
     if "compressed rgb" in packed:
         return pixels
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return as_pixels(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels))
 
 
 def _read_header(content: bytes) -> _Header:
@@ -93,7 +101,7 @@ def _decode(content: bytes, flags: int, header: _Header) -> Pixels:
             f"compressed image of {header.width} x {header.height} ({len(content)} bytes) is "
             f"damaged; check the camera's encoder and the transport"
         )
-    return pixels
+    return as_pixels(pixels)
 
 
 def _read_jpeg(content: bytes) -> _Header:

@@ -10,13 +10,14 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Buffer = bytes | bytearray | memoryview | array | NDArray[np.uint8]
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
 
 #: Largest picture accepted; more is a broken header or an attack on the memory.
 MAX_PIXELS = 64_000_000
@@ -125,7 +126,7 @@ def decode_raw(raw: RawImage, convert_other: Callable[[RawImage], Pixels] | None
 
 def debayer(mosaic: Pixels, encoding: str) -> Pixels:
     """Turn an (H, W) 8 bit mosaic of a "bayer_*" encoding into (H, W, 3) RGB."""
-    return cv2.cvtColor(mosaic, _BAYER[encoding.rstrip("0123456789")])
+    return as_pixels(cv2.cvtColor(mosaic, _BAYER[encoding.rstrip("0123456789")]))
 
 
 def is_bayer(encoding: str) -> bool:
@@ -194,12 +195,15 @@ def _cut_padding(data: Pixels, rows: int, row_bytes: int, raw: RawImage) -> Pixe
 
 def _to_rgb(samples: Pixels | NDArray[np.uint16], layout: _Layout) -> Pixels:
     if samples.dtype != np.uint8:
-        samples = cv2.convertScaleAbs(samples, alpha=255 / 65535)
-    if layout.to_rgb is None:
-        return np.ascontiguousarray(samples)
-    if layout.channels == 2 or layout.chroma_rows:
-        samples = np.ascontiguousarray(samples)
-    return cv2.cvtColor(samples, layout.to_rgb)
+        samples = as_pixels(cv2.convertScaleAbs(samples, alpha=255 / 65535))
+    if layout.to_rgb is None or layout.channels == 2 or layout.chroma_rows:
+        samples = as_pixels(np.ascontiguousarray(samples))
+    return as_pixels(samples if layout.to_rgb is None else cv2.cvtColor(samples, layout.to_rgb))
+
+
+def as_pixels(found: object) -> Pixels:
+    """Tell the type checker what OpenCV returns; nothing is copied."""
+    return np.asarray(found, dtype=np.uint8)
 
 
 def _checked(pixels: Pixels, raw: RawImage) -> Pixels:

@@ -19,6 +19,7 @@ from streampetr_ros.ingest.cycles import Cycle, OpenCycles
 from streampetr_ros.ingest.epochs import EpochGuard
 from streampetr_ros.ingest.rhythm import RigTiming
 from streampetr_ros.ingest.sync_types import (
+    CameraStatistics,
     DropReason,
     StampedImage,
     SyncConfig,
@@ -65,6 +66,7 @@ class FrameSetSynchronizer(Generic[T]):
         self._cycles: OpenCycles[T] = OpenCycles(len(config.cameras), config.history)
         self._complete = self._degraded = self._restarts = 0
         self._last_restart = ""
+        self._restarted: str | None = None
         self._now_ns: int | None = None
         self._last_set_now_ns: int | None = None
         self._forget()
@@ -152,7 +154,7 @@ class FrameSetSynchronizer(Generic[T]):
             dropped=sync_report.total_dropped(self._streams),
         )
 
-    def _waiting_for(self, cameras: Iterable[sync_report.CameraStatistics], now_ns: int) -> str:
+    def _waiting_for(self, cameras: Iterable[CameraStatistics], now_ns: int) -> str:
         timing = self._timing.now
         patience = self._guard.pace * (3 * timing.period_ns + LONGEST_WAIT_NS)
         if self._last_set_now_ns is not None and now_ns - self._last_set_now_ns <= patience:
@@ -164,7 +166,6 @@ class FrameSetSynchronizer(Generic[T]):
         self._last_stamp_ns: int | None = None
         self._last_origin_ns: int | None = None
         self._last_stamps: dict[int, int] = {}
-        self._restarted: str | None = None
         self._expected_ns = [0.0] * len(self._streams)
 
     def _advance(self, now_ns: int) -> None:

@@ -179,6 +179,7 @@ class SyncStatistics:
         window_ns: largest accepted distance of a stamp from its place in the cycle.
         last_set_stamp_ns: of the newest set of this run, None before the first.
         waiting_for: why no set forms right now, in words; empty while sets flow.
+        dropped: images by reason, all cameras together.
     """
 
     cameras: tuple[CameraStatistics, ...]

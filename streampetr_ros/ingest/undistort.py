@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from streampetr_ros.geometry import Array
-from streampetr_ros.ingest.images import Pixels
+from streampetr_ros.ingest.images import Pixels, as_pixels
 from streampetr_ros.types import CameraCalibration, CameraFrame
 
 
@@ -50,7 +50,7 @@ class Undistorter:
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Undistort (H, W, 3) pixels; what the camera did not see is black."""
-        return cv2.remap(pixels, *self._tables, interpolation=cv2.INTER_LINEAR)
+        return as_pixels(cv2.remap(pixels, *self._tables, interpolation=cv2.INTER_LINEAR))
 
 
 class Rectifier:
