@@ -85,7 +85,7 @@ def read_json(file: Path, schema: str) -> dict[str, Any]:
         SourceError: if the file cannot be read, is no JSON object or has another schema.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"cannot read '{file}': {error.strerror}") from error
     except ValueError as error:
@@ -95,7 +95,7 @@ def read_json(file: Path, schema: str) -> dict[str, Any]:
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema:
         raise SourceError(f"'{file}' has schema {found!r} but '{schema}' is what can be read")
-    return content
+    return dict(content)
 
 
 def _sequence_name(entry: Entry, folder: str) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from streampetr_ros import geometry
 from streampetr_ros.backends.torch_backend import TorchBackend
@@ -202,7 +201,7 @@ def _calibration(name: str, yaw_degrees: float, size: tuple[int, int]) -> Camera
 def _jpeg(size: tuple[int, int], rng: np.random.Generator) -> bytes:
     """Encode a picture with edges and texture, about as costly to decode as a street."""
     coarse = rng.integers(0, 256, (size[1] // 16 + 1, size[0] // 16 + 1, 3), dtype=np.uint8)
-    picture: NDArray[np.float64] = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+    picture = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     noisy = np.clip(picture + rng.normal(0.0, 5.0, picture.shape), 0, 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return bytes(encoded.tobytes())

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from streampetr_ros.pipeline import StepResult
@@ -124,7 +125,7 @@ def detection_records(detections: Detections) -> list[dict[str, Any]]:
     ]
 
 
-def _numbers(values: np.ndarray) -> list[float] | None:
+def _numbers(values: NDArray[np.float64]) -> list[float] | None:
     """Round; numbers that are unknown have no place in JSON."""
     if not np.isfinite(values).all():
         return None

@@ -55,7 +55,7 @@ def draw_segments(
         width: pixels.
         halo: whether a dark rim keeps the stroke visible on bright ground.
     """
-    points = _fixed_point(segments)
+    points = list(_fixed_point(segments))
     if halo:
         cv2.polylines(canvas, points, False, _HALO, width + 2, cv2.LINE_AA, _FRACTION_BITS)
     cv2.polylines(canvas, points, False, colour, width, cv2.LINE_AA, _FRACTION_BITS)

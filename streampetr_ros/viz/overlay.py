@@ -126,7 +126,7 @@ def draw_boxes(canvas: Canvas, layer: Layer, image_from_boxes: Array) -> list[La
     labels = []
     corners = geometry.transform_points(image_from_boxes, layer.boxes.corners())
     for scaled, text, colour in zip(corners, layer.labels(), layer.colours(), strict=True):
-        edges = clip_segments(scaled[_EDGES], canvas.shape[1::-1])
+        edges = clip_segments(scaled[_EDGES], canvas.shape[1], canvas.shape[0])
         if not len(edges):
             continue
         if layer.is_truth:
@@ -149,7 +149,7 @@ def _draw_detection(
     draw_segments(canvas, edges, colour, width)
 
 
-def clip_segments(scaled: Array, size: tuple[int, int], margin: float = 20.0) -> Array:
+def clip_segments(scaled: Array, width: int, height: int, margin: float = 20.0) -> Array:
     """Keep what of each line lies in front of the camera and on the image.
 
     Clipping happens before the division by depth, where lines are still straight and points
@@ -157,13 +157,13 @@ def clip_segments(scaled: Array, size: tuple[int, int], margin: float = 20.0) ->
 
     Args:
         scaled: (n, 2, 3) start and end as (u * depth, v * depth, depth).
-        size: image width and height, pixels.
+        width: of the image, pixels.
+        height: of the image, pixels.
         margin: pixels kept around the image.
 
     Returns:
         (m, 2, 2) pixels.
     """
-    width, height = size
     planes = np.array(
         [
             [0.0, 0.0, 1.0, -_NEAR_PLANE],
@@ -185,7 +185,8 @@ def clip_segments(scaled: Array, size: tuple[int, int], margin: float = 20.0) ->
     keep = (enters < leaves) & ~never
     fractions = np.stack([enters, leaves], axis=1)[keep, :, None]
     points = start[keep, None] + fractions * (end - start)[keep, None]
-    return points[..., :2] / points[..., 2:]
+    pixels: Array = points[..., :2] / points[..., 2:]
+    return pixels
 
 
 def _camera_from_base(frame: CameraFrame, frame_set: FrameSet) -> Array:

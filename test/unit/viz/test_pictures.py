@@ -98,16 +98,16 @@ def test_a_box_around_the_camera_is_clipped_not_wrapped():
 
 def test_clipping_is_exact():
     start_behind = np.array([[[0.0, 0.0, -1.0], [50.0, 50.0, 1.0]]])
-    ((first, last),) = clip_segments(start_behind, (100, 100))
+    ((first, last),) = clip_segments(start_behind, 100, 100)
     # The near plane at 0.3 m is crossed at 65 % of the line, where u * d = v * d = 32.5.
     np.testing.assert_allclose(first, 32.5 / 0.3)
     np.testing.assert_allclose(last, [50, 50])
     behind = np.array([[[0.0, 0.0, -1.0], [5.0, 5.0, -0.1]]])
     aside = np.array([[[-500.0, 0.0, 1.0], [-400.0, 50.0, 1.0]]])
-    assert len(clip_segments(behind, (100, 100))) == 0
-    assert len(clip_segments(aside, (100, 100))) == 0
+    assert len(clip_segments(behind, 100, 100)) == 0
+    assert len(clip_segments(aside, 100, 100)) == 0
     inside = np.array([[[10.0, 20.0, 1.0], [160.0, 40.0, 2.0]]])
-    np.testing.assert_allclose(clip_segments(inside, (100, 100))[0], [[10, 20], [80, 20]])
+    np.testing.assert_allclose(clip_segments(inside, 100, 100)[0], [[10, 20], [80, 20]])
 
 
 def test_missing_views_leave_the_others_in_place():
