@@ -198,7 +198,9 @@ class FrameSetSynchronizer(Generic[T]):
         newcomer = not stream.stamps
         stream.believe(arrival.image.stamp_ns, arrival.arrival_ns)
         self._since_learning += 1
-        if newcomer or not self._timing.now.known or self._since_learning >= len(self._streams):
+        # About once a cycle: the rhythm changes slowly.
+        due = self._since_learning >= max(4, len(self._streams))
+        if newcomer or due or not self._timing.now.known:
             self._learn()
         self._place(arrival)
 
