@@ -12,7 +12,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
-from streampetr_ros.backends.base import BackendError
 from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.ros.health import HealthPublisher
 from streampetr_ros.ros.parameter_server import ParameterServer
@@ -59,7 +58,7 @@ class StreamPetrNode(LifecycleNode):
         try:
             parameters = self._parameter_server.read()
             self._session = DetectionSession(self, parameters, self._problems)
-        except (ValueError, OSError, BackendError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             self._health.fault = str(error)
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE

@@ -25,8 +25,8 @@ class ModelParameters:
     name: str = parameter("", "Model name; empty takes the one stored with the weights")
     weights: str = parameter(
         "",
-        "File of weights (.safetensors made by 'streampetr convert'), or 'random:SEED' to try "
-        "topics and timing without trained weights",
+        "Weights: a .safetensors file, a folder of exported graphs, or 'random:SEED' to try topics "
+        "and timing without trained weights",
     )
     device: str = parameter("cpu", "Torch device such as cpu, cuda or cuda:1")
     threads: int = parameter(

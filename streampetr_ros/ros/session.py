@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import torch
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
+from streampetr_ros.backends.base import Backend
+from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.ingest.sync import FrameSetSynchronizer
 from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
 from streampetr_ros.ingest.undistort import Rectifier
@@ -20,12 +23,18 @@ from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage, fingerpr
 from streampetr_ros.ros.convert import stamp_ns_from
 from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.message_filters_sync import MessageFiltersSynchronizer
-from streampetr_ros.ros.model_loading import load_backend
 from streampetr_ros.ros.outputs import Outputs
-from streampetr_ros.ros.params import NodeParameters, SyncParameters
+from streampetr_ros.ros.parameter_tree import ParameterError
+from streampetr_ros.ros.params import ModelParameters, NodeParameters, SyncParameters
 from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.processing import SetLabels, SetProcessor
-from streampetr_ros.ros.settings import camera_settings, filter_config, pipeline_config, sync_config
+from streampetr_ros.ros.settings import (
+    CameraSettings,
+    camera_settings,
+    filter_config,
+    pipeline_config,
+    sync_config,
+)
 from streampetr_ros.ros.transforms import TransformInput
 from streampetr_ros.ros.worker import NewestWorker
 
@@ -57,9 +66,10 @@ class DetectionSession:
         self.cameras: dict[str, CameraInput] = {}
         self._node = node
         self._settings = {camera.name: camera for camera in camera_settings(parameters)}
+        _check_topics(node, tuple(self._settings.values()))
         self._sync_config = sync_config(parameters)
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
-        self.backend = load_backend(parameters.model)
+        self.backend = _open_backend(parameters.model)
         self.pipeline = StreamingPipeline(self.backend, pipeline_config(parameters), Rectifier())
         if parameters.model.warm_up:
             self.pipeline.warm_up(len(self._settings))
@@ -191,3 +201,25 @@ def _make_synchroniser(config: SyncConfig, parameters: SyncParameters) -> Synchr
     if parameters.policy == "own":
         return FrameSetSynchronizer(config)
     return MessageFiltersSynchronizer(config, parameters)
+
+
+def _check_topics(node: LifecycleNode, cameras: Sequence[CameraSettings]) -> None:
+    """Refuse impossible topic names now instead of when the cameras are subscribed to."""
+    for camera in cameras:
+        for topic in (camera.image_topic, camera.info_topic):
+            try:
+                node.resolve_topic_name(topic)
+            except (NameValidationException, ValueError) as error:
+                reason = str(error).partition(", at ")[0]
+                raise ParameterError(
+                    f"topic '{topic}' of camera '{camera.name}' is no ROS name: {reason}"
+                ) from error
+
+
+def _open_backend(parameters: ModelParameters) -> Backend:
+    if not parameters.weights:
+        raise ParameterError(
+            "parameter 'model.weights' is empty; name a .safetensors file written by 'streampetr "
+            "convert', or 'random:0' to try topics and timing without trained weights"
+        )
+    return open_backend(parameters.weights, parameters.name, parameters.device, parameters.threads)
