@@ -129,11 +129,12 @@ def draw_boxes(canvas: Canvas, layer: Layer, image_from_boxes: Array) -> list[La
         edges = clip_segments(scaled[_EDGES], canvas.shape[1], canvas.shape[0])
         if not len(edges):
             continue
-        if layer.is_truth:
-            draw_dashed(canvas, edges, colour)
-            continue
         low, high = edges.min(axis=(0, 1)), edges.max(axis=(0, 1))
-        _draw_detection(canvas, scaled, edges, colour, 2 if high[1] - low[1] > _BOLD_FROM_PX else 1)
+        bold = high[1] - low[1] > _BOLD_FROM_PX
+        if layer.is_truth:
+            _draw_annotation(canvas, edges, colour, bold)
+            continue
+        _draw_detection(canvas, scaled, edges, colour, 2 if bold else 1)
         if text and high[1] - low[1] >= _LABELLED_FROM_PX:
             labels.append(Label(text, (low[0] + high[0]) / 2, low[1] - 6, colour, centred=True))
     return labels[::-1]
@@ -147,6 +148,14 @@ def _draw_detection(
     if (front[:, 2] > _NEAR_PLANE).all():
         fill_polygon(canvas, front[:, :2] / front[:, 2:], colour, 0.35)
     draw_segments(canvas, edges, colour, width)
+
+
+def _draw_annotation(canvas: Canvas, edges: Array, colour: Colour, bold: bool) -> None:
+    """Stroke the edges thinly; dashes would make a blur of small boxes."""
+    if bold:
+        draw_dashed(canvas, edges, colour)
+    else:
+        draw_segments(canvas, edges, colour, 1, halo=False)
 
 
 def clip_segments(scaled: Array, width: int, height: int, margin: float = 20.0) -> Array:
