@@ -173,13 +173,10 @@ def _bicycle(rider: bool) -> Template:
         inset = (low + 0.07, high - 0.07)
         s.add(inset, (-0.06, 0.06), (0.0, wheel / 2), "dark", top=((low, high), (-0.06, 0.06)))
         s.add((low, high), (-0.06, 0.06), (wheel / 2, wheel), "dark", top=(inset, (-0.06, 0.06)))
-    s.add(
-        (-0.14, 0.02),
-        (-0.05, 0.05),
-        (wheel * 0.35, post),
-        "body",
-        top=((-0.2, 0.26), (-0.05, 0.05)),
-    )
+    tube = (-0.06, 0.06)
+    s.add((-0.06, 0.02), tube, (wheel * 0.4, post), "body", top=((-0.20, -0.13), tube))
+    s.add((-0.04, 0.03), tube, (wheel * 0.45, bar - 0.06), "body", top=((0.22, 0.28), tube))
+    s.add((-0.17, 0.25), tube, (post - 0.13, post - 0.05), "body")
     s.add((0.24, 0.30), (-0.5, 0.5), (bar - 0.06, bar), "body")
     s.add((-0.22, -0.08), (-0.16, 0.16), (post, post + 0.05), "dark")
     if rider:

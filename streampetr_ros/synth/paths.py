@@ -14,7 +14,7 @@ STEP = 0.25
 # Share of a bend in which the steering moves, at each of its ends.
 _RAMP = 0.3
 _LATERAL_ACCELERATION = 2.8
-_YAW_RATE = 0.5
+_YAW_RATE = 0.48
 _BRAKING = 2.0
 
 

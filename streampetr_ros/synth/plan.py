@@ -13,10 +13,10 @@ from streampetr_ros.types import Array
 
 #: Manoeuvres of the ego vehicle and how often they are drawn.
 MANOEUVRES: dict[str, float] = {
-    "cruise": 0.22,
+    "cruise": 0.18,
     "fast": 0.12,
-    "left": 0.16,
-    "right": 0.16,
+    "left": 0.18,
+    "right": 0.18,
     "wait": 0.10,
     "stop_and_go": 0.12,
     "lane_change": 0.12,

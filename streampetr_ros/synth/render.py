@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from streampetr_ros.synth import raster
-from streampetr_ros.synth.canvas import Canvas, develop
+from streampetr_ros.synth.canvas import Scene, cut_strip, develop
+from streampetr_ros.synth.faces import build_faces
+from streampetr_ros.synth.shadows import Shadows, cast_shadows
 from streampetr_ros.synth.stage import Poses, Stage, camera_from_body, place_in_view
 from streampetr_ros.synth.tiles import Lenses, untiled
 
@@ -41,18 +43,6 @@ class Pictures(NamedTuple):
     visible: Tensor
 
 
-def _in_view(centers_camera: Tensor, radii: Tensor, lenses: Lenses) -> Tensor:
-    """Tell which bounding spheres (V, N, 3), (N,) may touch the image of each view."""
-    low, high = lenses.bounds[..., :2].amin(1), lenses.bounds[..., 2:].amax(1)
-    x, y, z = centers_camera.unbind(-1)
-    inside = z > -radii
-    for value, axis in ((x, 0), (y, 1)):
-        for slope, sign in ((low[:, axis], -1.0), (high[:, axis], 1.0)):
-            beyond = sign * (value - slope[:, None] * z) / (1 + slope**2).sqrt()[:, None]
-            inside &= beyond < radii
-    return inside
-
-
 def render(stage: Stage, lenses: Lenses, poses: Poses) -> Pictures:
     """Render V views.
 
@@ -66,24 +56,106 @@ def render(stage: Stage, lenses: Lenses, poses: Poses) -> Pictures:
     shown = _in_view(body_poses[..., 3], stage.table.radii, lenses)
     shown &= setup.distances - stage.table.radii < _VIEW_RANGE
     rows = raster.place(stage.table, body_poses, shown)
-    views = len(lenses.bounds)
-    canvas = Canvas(stage, lenses, setup)
-    background = canvas.ground_inverse_depths()
-    pairs = raster.overlaps(rows.views, rows.bounds, lenses.bounds)
-    seen = raster.trace(rows, lenses.rays, background, pairs, (views, len(stage.sizes)))
-    colors = canvas.paint(rows, seen)
-    bodies = torch.where(seen.rows >= 0, rows.bodies[seen.rows.clamp(min=0)], -1)
-    return Pictures(
-        images=develop(colors, stage.light, lenses, poses),
-        bodies=untiled(bodies, lenses),
-        inverse_depths=untiled(seen.inverse_depths, lenses),
-        coverage=seen.coverage,
-        visible=_count_visible(bodies.view(views, -1), len(stage.sizes)),
+    work = _Work(
+        lenses=lenses,
+        rows=rows,
+        pairs=raster.overlaps(rows.views, rows.bounds, lenses),
+        shadows=cast_shadows(stage, lenses, setup),
+        scene=Scene(stage, setup, build_faces(rows, stage, setup)),
+        plates=_blank_plates(lenses, len(stage.sizes)),
     )
+    gains = torch.as_tensor(poses.gains * stage.light.exposure, device=lenses.rays.device)
+    gains = gains.float().repeat_interleave(lenses.tiles_per_view)[:, None]
+    for first, last in lenses.strips():
+        work.expose(first, last, gains[first:last], poses.noise_seed)
+    return work.pictures()
+
+
+def _in_view(centers_camera: Tensor, radii: Tensor, lenses: Lenses) -> Tensor:
+    """Tell which bounding spheres (V, N, 3), (N,) may touch the image of each view."""
+    x, y, z = centers_camera.unbind(-1)
+    inside = z > -radii
+    for value, intervals in ((x, lenses.columns), (y, lenses.rows)):
+        low, high = intervals[..., 0].amin(1), intervals[..., 1].amax(1)
+        for slope, sign in ((low, -1.0), (high, 1.0)):
+            beyond = sign * (value - slope[:, None] * z) / (1 + slope**2).sqrt()[:, None]
+            inside &= beyond < radii
+    return inside
+
+
+class _Plates(NamedTuple):
+    """Results, filled strip by strip.
+
+    Attributes:
+        levels: (3, V * T, L) uint8.
+        bodies: (V * T, L) int64.
+        inverse_depths: (V * T, L).
+        coverage: (V * N,).
+    """
+
+    levels: Tensor
+    bodies: Tensor
+    inverse_depths: Tensor
+    coverage: Tensor
+
+
+def _blank_plates(lenses: Lenses, bodies: int) -> _Plates:
+    rays = lenses.rays
+    return _Plates(
+        levels=torch.empty(3, *rays.shape[1:], dtype=torch.uint8, device=rays.device),
+        bodies=torch.empty(rays.shape[1:], dtype=torch.int64, device=rays.device),
+        inverse_depths=torch.empty_like(rays[0]),
+        coverage=rays.new_zeros(len(lenses.focal_lengths) * bodies),
+    )
+
+
+class _Work(NamedTuple):
+    """One call of `render` after everything has been placed."""
+
+    lenses: Lenses
+    rows: raster.Rows
+    pairs: raster.Pairs
+    shadows: Shadows
+    scene: Scene
+    plates: _Plates
+
+    def expose(self, first: int, last: int, gains: Tensor, noise_seed: int) -> None:
+        """Render the tiles from `first` to before `last`."""
+        plates, stage = self.plates, self.scene.stage
+        strip = cut_strip(self.lenses, self.scene.setup, first, last)
+        background = strip.ground_inverse_depths()
+        owners = self.rows.views * len(stage.sizes) + self.rows.bodies
+        seen = raster.trace(
+            self.rows,
+            strip.rays,
+            background,
+            self.pairs.between(first, last),
+            raster.Coverage(plates.coverage, owners),
+        )
+        shade = self.shadows.lost_light(strip.ground_points(background), first, last)
+        colors = self.scene.paint(strip, background, seen, shade)
+        noise = (stage.light.noise, noise_seed + 7919 * first)
+        plates.levels[:, first:last] = develop(colors, gains, noise)
+        plates.inverse_depths[first:last] = seen.inverse_depths
+        body_of_row = torch.cat([self.rows.bodies.new_full((1,), -1), self.rows.bodies])
+        plates.bodies[first:last] = body_of_row.take(seen.rows + 1)
+
+    def pictures(self) -> Pictures:
+        """Put the tiles together."""
+        plates, views = self.plates, len(self.lenses.focal_lengths)
+        count = len(plates.coverage) // views
+        return Pictures(
+            images=untiled(plates.levels, self.lenses).permute(1, 2, 3, 0).contiguous(),
+            bodies=untiled(plates.bodies, self.lenses),
+            inverse_depths=untiled(plates.inverse_depths, self.lenses),
+            coverage=plates.coverage.view(views, count),
+            visible=_count_visible(plates.bodies.view(views, -1), count),
+        )
 
 
 def _count_visible(bodies: Tensor, count: int) -> Tensor:
     """Count pixels (V, n) of body indices per view and body -> (V, count)."""
-    slots = bodies.new_zeros(len(bodies), count + 1)
-    slots.scatter_add_(1, bodies + 1, torch.ones_like(bodies))
-    return slots[:, 1:].float()
+    shift = torch.arange(len(bodies), device=bodies.device)[:, None] * (count + 1) + 1
+    total = len(bodies) * (count + 1)
+    counts = torch.bincount((bodies + shift).flatten(), minlength=total)
+    return counts.view(len(bodies), -1)[:, 1:].float()

@@ -20,6 +20,9 @@ from streampetr_ros.synth.tiles import Lenses, build_lenses
 from streampetr_ros.synth.world import World, build_world
 from streampetr_ros.types import Array, Boxes, CameraFrame, FrameSet, Truth
 
+#: Changes whenever the same options give another picture or truth; part of the key of caches.
+WORLD_VERSION = 2
+
 _EPOCH_NS = 1_700_000_000 * 1_000_000_000
 _SCENE_SPACING_NS = 1000 * 1_000_000_000
 # An object is hidden if all cameras together see less of it than this, in units of squared focal

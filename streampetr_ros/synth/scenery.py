@@ -33,7 +33,7 @@ class RoadGrid:
     origin_x: float
     lanes: int
     lane_width: float = 3.5
-    parking_width: float = 2.6
+    parking_width: float = 3.2
     sidewalk_width: float = 4.2
     right_hand: bool = True
 
@@ -87,6 +87,7 @@ class GroundPaint:
         lots: (2, 3) extremes of the land between the streets, mixed block by block.
         marking: (3,) lane markings.
         center: (3,) line between the directions.
+        hills: (3,) what lies at the horizon.
     """
 
     asphalt: Array
@@ -94,6 +95,7 @@ class GroundPaint:
     lots: Array
     marking: Array
     center: Array
+    hills: Array
 
 
 def random_lighting(rng: np.random.Generator) -> Lighting:
@@ -117,8 +119,8 @@ def random_lighting(rng: np.random.Generator) -> Lighting:
                 np.sin(elevation),
             ]
         ),
-        sun=0.85 * sun,
-        ambient=(0.40 + 0.30 * overcast) * (0.5 * zenith + 0.5),
+        sun=1.05 * sun,
+        ambient=(0.44 + 0.32 * overcast) * (0.5 * zenith + 0.5),
         zenith=zenith,
         horizon=horizon + warmth * np.array([0.06, 0.0, -0.08]),
         haze=rng.uniform(0.0008, 0.004),
@@ -132,9 +134,10 @@ def random_ground(rng: np.random.Generator) -> GroundPaint:
     shade = rng.uniform(0.8, 1.2)
     lots = np.array([[0.10, 0.20, 0.05], [0.27, 0.25, 0.19]])
     return GroundPaint(
-        asphalt=shade * np.array([0.095, 0.098, 0.105]),
+        asphalt=shade * np.array([0.105, 0.107, 0.113]),
         sidewalk=rng.uniform(0.85, 1.15) * np.array([0.33, 0.32, 0.30]),
         lots=lots * rng.uniform(0.8, 1.2, (2, 1)),
         marking=np.array([0.80, 0.80, 0.78]),
+        hills=np.array([0.34, 0.42, 0.46]) * rng.uniform(0.8, 1.2),
         center=np.array([0.75, 0.52, 0.08]) if rng.random() < 0.6 else np.array([0.8, 0.8, 0.78]),
     )

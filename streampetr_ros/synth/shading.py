@@ -15,6 +15,7 @@ from torch import Tensor
 from streampetr_ros.synth.scenery import GroundPaint, Lighting, RoadGrid
 
 _NOISE_SIZE = 256
+_BIG = 1e30
 _DASH_PERIOD, _DASH_LENGTH = 9.0, 3.0
 _CROSSING_NEAR, _CROSSING_FAR, _STOP_NEAR, _STOP_FAR = 0.8, 3.6, 4.4, 4.9
 
@@ -24,7 +25,7 @@ class Palette(NamedTuple):
 
     Attributes:
         to_sun, sun, ambient, zenith, horizon: (3,) as in `Lighting`.
-        asphalt, sidewalk, marking, center: (3,) as in `GroundPaint`.
+        asphalt, sidewalk, marking, center, hills: (3,) as in `GroundPaint`.
         lots: (2, 3) as in `GroundPaint`.
         noise: (65536,) uniform in [-1, 1].
     """
@@ -38,6 +39,7 @@ class Palette(NamedTuple):
     sidewalk: Tensor
     marking: Tensor
     center: Tensor
+    hills: Tensor
     lots: Tensor
     noise: Tensor
 
@@ -47,7 +49,7 @@ def build_palette(light: Lighting, paint: GroundPaint, device: torch.device | st
     noise = np.random.default_rng(0).uniform(-1, 1, _NOISE_SIZE**2)
     parts = (
         *(light.to_sun, light.sun, light.ambient, light.zenith, light.horizon),
-        *(paint.asphalt, paint.sidewalk, paint.marking, paint.center, paint.lots),
+        *(paint.asphalt, paint.sidewalk, paint.marking, paint.center, paint.hills, paint.lots),
         noise,
     )
     return Palette(*(torch.as_tensor(np.float32(part), device=device) for part in parts))
@@ -71,12 +73,42 @@ def _cover(inside: Tensor, per_pixel: Tensor) -> Tensor:
 
 
 class _Band(NamedTuple):
-    """A street's own coordinates of ground points: across, along, and distance to its crossing."""
+    """Ground points as seen from the nearest street, metres.
+
+    Attributes:
+        across: distance from its middle.
+        along: position along it.
+        crossing: distance from the middle of the street that crosses it.
+        incoming: 1 on the lanes that lead to the crossing.
+    """
 
     across: Tensor
     along: Tensor
     crossing: Tensor
     incoming: Tensor
+
+
+def _nearest_street(grid: RoadGrid, x: Tensor, y: Tensor) -> _Band:
+    """Describe ground points by the nearer of the two streets around them.
+
+    Markings lie on a street and off the one that crosses it, so the nearer one has them all.
+    """
+    from_column = _offset_from_multiple(x - grid.origin_x, grid.spacing_x)
+    from_row = _offset_from_multiple(y, grid.spacing_y)
+    side = (from_column * from_row).mul_(_BIG if grid.right_hand else -_BIG).clamp_(0, 1)
+    from_column.abs_()
+    from_row.abs_()
+    on_column = (from_row - from_column).mul_(_BIG).clamp_(0, 1)
+    return _Band(
+        across=torch.minimum(from_row, from_column),
+        along=x.lerp(y, on_column),
+        crossing=torch.maximum(from_row, from_column),
+        incoming=side,
+    )
+
+
+def _offset_from_multiple(value: Tensor, period: float) -> Tensor:
+    return value - (value / period).round_().mul_(period)
 
 
 def ground_color(
@@ -94,32 +126,29 @@ def ground_color(
         (3, n, L) albedo.
     """
     x, y = points
-    column = ((x - grid.origin_x) / grid.spacing_x).round_()
-    row = (y / grid.spacing_y).round_()
-    from_column = x - grid.origin_x - column * grid.spacing_x
-    from_row = y - row * grid.spacing_y
-    incoming = ((from_column * from_row > 0) == grid.right_hand).to(x.dtype)
-    across_x, across_y = from_row.abs_(), from_column.abs_()
-    nearest = torch.minimum(across_x, across_y)
-    asphalt = _cover(grid.kerb - nearest, per_pixel)
-    paved = _cover(grid.front - nearest, per_pixel)
-    kerb = _cover(0.14 - (nearest - grid.kerb).abs_(), per_pixel)
-    white, center = _markings(grid, _Band(across_x, x, across_y, incoming), per_pixel)
-    white_y, center_y = _markings(grid, _Band(across_y, y, across_x, incoming), per_pixel)
+    band = _nearest_street(grid, x, y)
+    from_kerb = grid.kerb - band.across
+    asphalt = _cover(from_kerb, per_pixel)
+    paved = _cover(from_kerb + grid.sidewalk_width, per_pixel)
+    kerb = _cover(0.14 - from_kerb.abs_(), per_pixel).mul_(0.16)
+    white, center = _markings(grid, band, per_pixel)
     grain = _grain(palette, x, y, per_pixel)
     land = (_lookup(palette.noise, x / 37.0, y / 37.0) * 0.5).add_(0.5)
-    color = _planar(palette.lots[0]) + land * _planar(palette.lots[1] - palette.lots[0])
-    color = color.lerp_(_planar(palette.sidewalk).expand_as(color), paved)
-    color = color.lerp_(_planar(palette.asphalt).expand_as(color), asphalt).add_(0.16 * kerb)
-    color = color.mul_(grain)
-    color = color.lerp_(_planar(palette.marking).expand_as(color), torch.maximum(white, white_y))
-    return color.lerp_(_planar(palette.center).expand_as(color), torch.maximum(center, center_y))
+    planes = []
+    for plane in range(3):
+        low, high = palette.lots[:, plane]
+        color = (land * (high - low)).add_(low)
+        color.add_((palette.sidewalk[plane] - color).mul_(paved))
+        color.add_((palette.asphalt[plane] - color).mul_(asphalt)).add_(kerb).mul_(grain)
+        color.add_((palette.marking[plane] - color).mul_(white))
+        planes.append(color.add_((palette.center[plane] - color).mul_(center)))
+    return torch.stack(planes)
 
 
 def _grain(palette: Palette, x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
     """Brightness of gravel and of worn patches, the cue for the motion of the ground."""
-    fine = _lookup(palette.noise, x * 8.0, y * 8.0) * (0.125 * 0.16 * per_pixel).clamp_(max=0.16)
-    coarse = _lookup(palette.noise, x * 0.8, y * 0.8) * (0.10 * per_pixel).clamp_(max=0.10)
+    fine = _lookup(palette.noise, x * 8.0, y * 8.0) * (per_pixel * 0.014).clamp_(max=0.11)
+    coarse = _lookup(palette.noise, x * 0.8, y * 0.8) * (per_pixel * 0.08).clamp_(max=0.08)
     return fine.add_(coarse).add_(1.0)
 
 
@@ -137,8 +166,7 @@ def _markings(grid: RoadGrid, band: _Band, per_pixel: Tensor) -> tuple[Tensor, T
         line = _cover(0.07 - (band.across - grid.lane_width).abs_(), per_pixel)
         white = torch.maximum(white, line.mul_(dash))
     on_road = _cover(grid.kerb - 0.4 - band.across, per_pixel)
-    stripes = ((band.across / 1.2).frac() < 0.5).to(white.dtype)
-    stripes.lerp_(torch.full_like(stripes, 0.5), (1.2 - 0.6 * per_pixel).clamp_(0, 1))
+    stripes = _stripes(band.across / 1.2, 0.5, 1.2 * per_pixel)
     middle, half = (_CROSSING_NEAR + _CROSSING_FAR) / 2, (_CROSSING_FAR - _CROSSING_NEAR) / 2
     crossing = _cover(half - (beyond - middle).abs_(), per_pixel).mul_(stripes)
     middle, half = (_STOP_NEAR + _STOP_FAR) / 2, (_STOP_FAR - _STOP_NEAR) / 2
@@ -149,76 +177,103 @@ def _markings(grid: RoadGrid, band: _Band, per_pixel: Tensor) -> tuple[Tensor, T
 def sky_color(palette: Palette, directions: Tensor) -> Tensor:
     """Return (3, n, L) colours of the sky along (3, n, L) unit directions."""
     height = directions[2].clamp(min=0.0)
-    color = _planar(palette.horizon).lerp(
-        _planar(palette.zenith), (height * 1.6).clamp_(max=1).sqrt_()
-    )
-    u, v = (directions[axis] / (height + 0.12) for axis in (0, 1))
+    rise = (height * 1.6).clamp_(max=1).sqrt_()
+    spread = 1 / (height + 0.12)
+    u, v = directions[0] * spread, directions[1] * spread
+    cloud = _clouds(u, v).mul_((height * 3).clamp_(max=0.55))
+    glow = (directions * _planar(palette.to_sun)).sum(0).clamp_(0, 1).pow_(48).mul_(0.5)
+    hills = _hills(directions)
+    planes = []
+    for plane in range(3):
+        horizon, zenith = palette.horizon[plane], palette.zenith[plane]
+        color = (rise * (zenith - horizon)).add_(horizon)
+        color.add_((0.95 - color).mul_(cloud)).add_(glow * palette.sun[plane])
+        planes.append(color.add_((palette.hills[plane] - color).mul_(hills)))
+    return torch.stack(planes)
+
+
+def _clouds(u: Tensor, v: Tensor) -> Tensor:
+    """Return how cloudy (n, L) it is at places on a plane overhead, from a few bent waves."""
     cloud = (1.9 * u + (1.3 * v).sin_()).sin_() * (1.6 * v + (1.7 * u + 0.9).sin_()).sin_()
-    cloud += 0.4 * (4.3 * u + 2.0 * cloud).sin_() * (3.7 * v).sin_()
-    cloud = (cloud * 0.9 - 0.25).clamp_(0, 1) * (height * 3).clamp_(max=0.55)
-    color = color.lerp_(torch.full_like(color[:1], 0.95), cloud)
-    glow = (directions * _planar(palette.to_sun)).sum(0).clamp_(0, 1).pow_(48)
-    return color + glow * _planar(palette.sun) * 0.5
+    cloud.add_((4.3 * u + 2.0 * cloud).sin_().mul_((3.7 * v).sin_()).mul_(0.4))
+    return cloud.mul_(0.9).sub_(0.25).clamp_(0, 1)
+
+
+def _hills(directions: Tensor) -> Tensor:
+    """Return the cover (n, L) by hills at the horizon."""
+    x, y, z = directions
+    top = (5.0 * x + 2.0).sin_().mul_((4.0 * y + 1.0).sin_()).mul_(0.014)
+    top.add_((13.0 * x - 9.0 * y).sin_().mul_(0.006)).add_(0.022)
+    return (top - z).mul_(400.0).clamp_(0, 1)
 
 
 class Hits(NamedTuple):
     """Points on bodies, n of them.
 
     Attributes:
-        points: (3, n) in the frame of the body, metres.
+        points: x, y, z (n,) in the frame of the body, metres.
         normals: (3, n) outward, layout frame.
         colors: (3, n) albedo.
         heights: (n,) above the foot of the body, metres.
-        sides: (n,) bool, on one of the four sides.
-        across_x: (n,) bool, the side faces along x, so that its horizontal axis is y.
-        per_metre: (n,) pixels per metre.
+        sides: (n,) 1 on the four sides, 0 above and below.
+        across_x: (n,) 1 if the side faces along x, so that its horizontal axis is y.
+        rows: (n,) row each point belongs to.
     """
 
-    points: Tensor
+    points: tuple[Tensor, Tensor, Tensor]
     normals: Tensor
     colors: Tensor
     heights: Tensor
     sides: Tensor
     across_x: Tensor
-    per_metre: Tensor
+    rows: Tensor
 
 
-def add_pattern(hits: Hits, patterns: Tensor, colors: Tensor, noise: Tensor) -> Tensor:
+def add_pattern(hits: Hits, patterns: Tensor, per_metre: Tensor, noise: Tensor) -> Hits:
     """Paint grids of windows and stripes.
 
     Args:
-        hits: n points of patterned frusta.
-        patterns: (n, 7) as in `PrimitiveTable`.
-        colors: (3, n) of the grid cells.
+        hits: n points.
+        patterns: (M, 11) of the rows, as in `FaceTable`.
+        per_metre: (n,) pixels per metre at the points.
         noise: (65536,) table.
-
-    Returns:
-        (3, n) albedo.
     """
-    period_u, period_v, duty_u, duty_v, slant, varied, origin = patterns.unbind(1)
+    own = patterns.index_select(0, hits.rows).T.contiguous()
+    period_u, period_v, duty_u, duty_v, slant, varied, origin, *color, exists = own
     x, y, z = hits.points
     level = z - origin
-    u = (torch.where(hits.across_x, y, x) + slant * level) / period_u + 0.5
+    u = (x.lerp(y, hits.across_x) + slant * level).div_(period_u).add_(0.5)
     v = level / period_v
-    cover = _stripes(u, duty_u, hits.per_metre * period_u)
-    cover = cover * _stripes(v - 0.5 * (duty_v - 1), duty_v, hits.per_metre * period_v)
-    cover = cover * hits.sides
-    brightness = 1 + varied * 0.75 * _lookup(noise, u, v)
-    return hits.colors.lerp(colors * brightness, cover)
+    cover = _stripes(u, duty_u, per_metre * period_u)
+    cover.mul_(_stripes(v - 0.5 * (duty_v - 1), duty_v, per_metre * period_v))
+    cover.mul_(hits.sides).mul_(exists)
+    brightness = _lookup(noise, u, v).mul_(varied).mul_(0.75).add_(1)
+    for plane, paint in zip(hits.colors, color, strict=True):
+        plane.lerp_(paint * brightness, cover)
+    return hits
 
 
-def _stripes(position: Tensor, duty: Tensor, pixels: Tensor) -> Tensor:
-    """Return the cover by stripes centred in unit cells, `pixels` wide each."""
-    distance = (position - position.floor() - 0.5).abs_()
-    cover = ((0.5 * duty - distance) * pixels).add_(0.5).clamp_(0, 1)
-    return cover.lerp_(duty, (1.5 - 0.5 * pixels).clamp_(0, 1))
+def _stripes(position: Tensor, duty: Tensor | float, pixels: Tensor) -> Tensor:
+    """Return the cover by stripes centred in unit cells, `pixels` wide each.
+
+    Args:
+        position: in cells.
+        duty: share of a cell that is painted.
+        pixels: width of a cell in the picture; below two the stripes fade into their mean.
+    """
+    distance = (position - position.floor()).sub_(0.5).abs_()
+    cover = (0.5 * duty - distance).mul_(pixels).add_(0.5).clamp_(0, 1)
+    fade = (pixels * -0.5).add_(1.5).clamp_(0, 1)
+    return cover.add_((duty - cover).mul_(fade))
 
 
 def light_bodies(hits: Hits, palette: Palette) -> Tensor:
     """Return (3, n) light reflected by points on bodies."""
-    direct = (hits.normals * palette.to_sun[:, None]).sum(0).clamp_(min=0)
-    facing_sky = 0.72 + 0.28 * hits.normals[2]
+    sun_x, sun_y, sun_z = palette.to_sun
+    x, y, z = hits.normals
+    direct = (x * sun_x).add_(y * sun_y).add_(z * sun_z).clamp_(min=0)
     # The street darkens what stands near to it.
-    facing_sky *= 0.62 + 0.38 * hits.heights.clamp(0, 1)
-    light = direct * palette.sun[:, None] + facing_sky * palette.ambient[:, None]
-    return hits.colors * light
+    from_sky = hits.heights.clamp(0, 1).mul_(0.38).add_(0.62).mul_((z * 0.28).add_(0.72))
+    for plane, sun, sky in zip(hits.colors, palette.sun, palette.ambient, strict=True):
+        plane.mul_((direct * sun).add_(from_sky * sky))
+    return hits.colors

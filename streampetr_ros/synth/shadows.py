@@ -21,51 +21,41 @@ _CONTACT_REACH = 0.35
 _CONTACT_STRENGTH = 0.6
 
 
-class _Casters(NamedTuple):
+class Shadows(NamedTuple):
     """Bodies that cast shade, one row per view, C in all.
 
     Attributes:
-        views: (C,) int64.
-        bounds: (C, 4) outline of the shade, ray slopes.
         frames: (C, 8) centre x y, cosine and sine of yaw, half length and width, way to the sun
             (2) in body axes from the ground to the top of the body.
+        pairs: tiles that a shade may reach.
     """
 
-    views: Tensor
-    bounds: Tensor
     frames: Tensor
+    pairs: raster.Pairs
+
+    def lost_light(self, points: Tensor, first: int, last: int) -> Tensor:
+        """Return the light that bodies keep from the ground.
+
+        Args:
+            points: (2, t, L) on the ground, relative to the origin of the setup.
+            first: first tile of the points, counted through all views.
+            last: past their last tile.
+
+        Returns:
+            (2, t, L) shares in [0, 1] of sunlight and of skylight lost.
+        """
+        lost = torch.zeros_like(points)
+        pairs = self.pairs.between(first, last)
+        for start, end in pairs.steps(points.shape[2]):
+            own, frames = pairs.tiles[start:end], self.frames[pairs.members[start:end]]
+            x, y = points[0].index_select(0, own), points[1].index_select(0, own)
+            for layer, shade in enumerate(_shade_of_boxes(frames, x, y)):
+                raster.amax_rows(lost[layer], own, shade)
+        return lost
 
 
-def ground_shade(
-    stage: Stage, lenses: Lenses, setup: Setup, ground: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Return the light that bodies keep from the ground.
-
-    Args:
-        stage: the scene.
-        lenses: of V cameras.
-        setup: poses.
-        ground: (2, V * T, L) points relative to the origin of the setup, and (V * T,) bool: tiles
-            where the ground shows.
-
-    Returns:
-        (2, V * T, L) shares in [0, 1] of sunlight and of skylight lost.
-    """
-    points, wanted = ground
-    lost = torch.zeros_like(points)
-    casters = _casters(stage, setup)
-    tiles, members = raster.overlaps(casters.views, casters.bounds, lenses.bounds)
-    kept = wanted[tiles].nonzero()[:, 0]
-    tiles, members = tiles[kept], members[kept]
-    for start, end in raster.chunks(tiles, lost[0]):
-        own, frames = tiles[start:end], casters.frames[members[start:end]]
-        x, y = (points[axis].index_select(0, own) for axis in (0, 1))
-        for layer, shade in enumerate(_shade_of_boxes(frames, x, y)):
-            raster.amax_rows(lost[layer], own, shade)
-    return lost
-
-
-def _casters(stage: Stage, setup: Setup) -> _Casters:
+def cast_shadows(stage: Stage, lenses: Lenses, setup: Setup) -> Shadows:
+    """Find where the bodies around the cameras may keep light from the ground."""
     views, bodies = (setup.distances < _RANGE).nonzero(as_tuple=True)
     centers, turns = setup.centers[views, bodies], setup.turns[views, bodies]
     sizes = stage.sizes[bodies]
@@ -80,7 +70,8 @@ def _casters(stage: Stage, setup: Setup) -> _Casters:
     vertices = (outline - setup.eyes[views][:, None]) @ camera_from_layout.mT
     frames = torch.cat([centers[:, :2], turns, 0.5 * sizes[:, :2], way_body], dim=1)
     front = (vertices[..., 2] > raster.NEAR).any(1).nonzero()[:, 0]
-    return _Casters(views[front], raster.outline_bounds(vertices[front]), frames[front])
+    bounds = raster.outline_bounds(vertices[front])
+    return Shadows(frames[front], raster.overlaps(views[front], bounds, lenses))
 
 
 def _outline(centers: Tensor, turns: Tensor, halves: Tensor, way: Tensor) -> Tensor:

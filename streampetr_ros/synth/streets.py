@@ -84,13 +84,13 @@ class Placements:
 
 
 _KERBSIDE = {
-    "car": 0.66,
+    "car": 0.56,
     "truck": 0.10,
-    "trailer": 0.08,
-    "bus": 0.05,
-    "motorcycle": 0.11,
+    "trailer": 0.15,
+    "bus": 0.06,
+    "motorcycle": 0.13,
 }
-_LOT = {"car": 0.62, "truck": 0.14, "trailer": 0.10, "construction_vehicle": 0.10, "bus": 0.04}
+_LOT = {"car": 0.46, "truck": 0.15, "trailer": 0.16, "construction_vehicle": 0.17, "bus": 0.06}
 
 
 def _choose(shares: dict[str, float], rng: np.random.Generator) -> str:
@@ -122,7 +122,7 @@ class StreetSide:
         sites = [
             float(a)
             for a in np.arange(start, end, 55.0) + self._rng.uniform(0, 40)
-            if self._rng.random() < 0.55 and self._street.is_open(float(a), 12.0)
+            if self._rng.random() < 0.5 and self._street.is_open(float(a), 12.0)
         ]
         for site in sites:
             self._building_site(site)
@@ -143,7 +143,7 @@ class StreetSide:
             half = 0.5 * size[0]
             center = a + half
             clear = self._street.is_open(center, half)
-            clear &= all(abs(center - site) > 13.0 + half for site in sites)
+            clear &= all(abs(center - site) > 15.0 + half for site in sites)
             if clear and rng.random() < density:
                 b = grid.kerb - 0.15 - 0.5 * size[1]
                 turn = np.pi if rng.random() < 0.04 else rng.normal(0, 0.02)
@@ -156,21 +156,21 @@ class StreetSide:
     def _building_site(self, site: float) -> None:
         """Close the parking strip over some 20 m with barriers and cones around a machine."""
         rng, grid = self._rng, self._street.grid
-        edge = grid.kerb - grid.parking_width - 0.1
+        edge = grid.kerb - grid.parking_width + 0.95
         count = int(rng.integers(3, 8))
         fence = "barrier" if rng.random() < 0.7 else "traffic_cone"
         for index in range(count):
             a = site + (index - (count - 1) / 2) * 2.75
             turn = rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.04)
-            self._put(fence, a, edge + 0.35 + rng.normal(0, 0.05), turn)
+            self._put(fence, a, edge + rng.normal(0, 0.04), turn)
         for end in (-1, 1):
-            for step in range(int(rng.integers(2, 5))):
+            for step in range(int(rng.integers(1, 4))):
                 a = site + end * (count * 1.4 + 1.3 * (step + 0.8))
-                self._put("traffic_cone", a, edge + 0.4 + 0.6 * step, rng.uniform(-3, 3))
-        if rng.random() < 0.75:
+                self._put("traffic_cone", a, edge + 0.1 + 0.5 * step, rng.uniform(-3, 3))
+        if rng.random() < 0.9:
             turn = rng.normal(0, 0.3) + rng.choice([0, np.pi])
             self._put("construction_vehicle", site + rng.uniform(-3, 3), grid.kerb + 0.6, turn)
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(0, 3))):
             a = site + rng.uniform(-9, 9)
             self._put("pedestrian", a, grid.kerb + rng.uniform(-0.6, 3.5), rng.uniform(-3, 3))
 
@@ -189,14 +189,14 @@ class StreetSide:
             if not self._street.is_open(float(a), -4.0):
                 continue
             draw = rng.random()
-            if draw < 0.16:
+            if draw < 0.07:
                 self._put("bicycle", float(a), grid.kerb + 1.0, rng.normal(0, 0.3))
                 self._put("bicycle", float(a) + 1.9, grid.kerb + 1.0, rng.normal(0, 0.3))
-            elif draw < 0.30:
+            elif draw < 0.18:
                 self._put(
                     "pedestrian", float(a), grid.kerb + rng.uniform(2, 3.8), rng.uniform(-3, 3)
                 )
-            elif draw < 0.36:
+            elif draw < 0.21:
                 self._put(
                     "traffic_cone", float(a), grid.kerb + rng.uniform(1.4, 3.5), rng.uniform(-3, 3)
                 )

@@ -22,8 +22,8 @@ from streampetr_ros.synth.plan import LEAD_IN, Plan
 from streampetr_ros.synth.streets import Street
 from streampetr_ros.types import Array
 
-_MIX = {"car": 0.66, "truck": 0.10, "bus": 0.08, "motorcyclist": 0.16}
-_TOWING_SHARE = 0.45
+_MIX = {"car": 0.60, "truck": 0.14, "bus": 0.09, "motorcyclist": 0.17}
+_TOWING_SHARE = 0.6
 _EGO_LENGTH = 4.6
 _STOP_LINE = 6.0
 
@@ -126,7 +126,7 @@ def _lane_convoy(
     heading = street.heading + (0.0 if direction > 0 else np.pi)
     start = street.point(begin, -direction * street.grid.lane_offset(lane))
     path = build_path(start, heading, [Piece(last - first)])
-    gaps = 9.0 + rng.exponential(rng.uniform(14, 34), int((last - first) / 20))
+    gaps = 10.0 + rng.exponential(rng.uniform(16, 45), int((last - first) / 20))
     starts = (last - first - 5.0) - np.cumsum(gaps)
     starts = starts[starts > 5.0]
     stop = np.inf
@@ -198,7 +198,7 @@ def sidewalk_traffic(streets: list[Street], duration: float, rng: np.random.Gene
     kinds, points, yaws, speeds = [], [], [], []
     for street in streets:
         for side in (1, -1):
-            for a in np.arange(*street.span, rng.uniform(11, 24)) + rng.uniform(0, 20):
+            for a in np.arange(*street.span, rng.uniform(18, 42)) + rng.uniform(0, 20):
                 direction = int(rng.choice([-1, 1]))
                 for _ in range(1 + int(rng.random() < 0.3)):
                     b = street.grid.kerb + rng.uniform(2.5, street.grid.sidewalk_width - 0.4)
@@ -206,10 +206,10 @@ def sidewalk_traffic(streets: list[Street], duration: float, rng: np.random.Gene
                     points.append(street.point(a + rng.uniform(-1, 1), side * b))
                     yaws.append(street.heading + (0.0 if direction > 0 else np.pi))
                     speeds.append(rng.uniform(0.8, 1.7))
-            for a in np.arange(*street.span, rng.uniform(35, 70)) + rng.uniform(0, 40):
+            for a in np.arange(*street.span, rng.uniform(70, 130)) + rng.uniform(0, 60):
                 kinds.append("cyclist")
                 edge = street.grid.lanes * street.grid.lane_width
-                points.append(street.point(a, side * (edge + 0.1)))
+                points.append(street.point(a, side * (edge + 0.12)))
                 yaws.append(street.heading + (0.0 if side < 0 else np.pi))
                 speeds.append(rng.uniform(2.8, 6.5))
     motion = straight(

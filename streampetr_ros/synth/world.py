@@ -117,7 +117,7 @@ def _streets(grid: RoadGrid, ego: Motion) -> list[Street]:
 def _furnish(streets: list[Street], rng: np.random.Generator) -> tuple[Placements, Placements]:
     """Return labelled objects at rest and clutter on both sides of all streets."""
     objects, clutter = Placements(), Placements()
-    density = rng.uniform(0.25, 0.6)
+    density = rng.uniform(0.2, 0.5)
     for street in streets:
         for side in (1, -1):
             filled = StreetSide(street, side, rng)
