@@ -14,7 +14,7 @@ from PIL import Image
 from streampetr_ros.config import to_mapping
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.synth.rig import RigOptions
-from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
+from streampetr_ros.synth.scene import WORLD_VERSION, SceneOptions, SyntheticScene
 from streampetr_ros.training.config import DataConfig
 from streampetr_ros.training.frame_cache import CachedSequence, is_cached, write_sequence
 from streampetr_ros.types import CameraFrame, FrameSet
@@ -86,6 +86,7 @@ def _fingerprint(data: DataConfig, image: ImageConfig) -> str:
     fields = ("frames", "intervals", "oversampling", "rig_randomness")
     content = {name: to_mapping(getattr(data, name)) for name in fields}
     content["size"] = [image.width, image.height]
+    content["world"] = WORLD_VERSION
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{image.width}x{image.height}-{digest[:10]}"
 
