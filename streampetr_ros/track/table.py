@@ -1,0 +1,140 @@
+"""All that is known about the objects being followed, as parallel arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streampetr_ros import geometry
+from streampetr_ros.track.motion import STATE, Belief, Measurement
+
+Array = geometry.Array
+Index = NDArray[np.int64] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrackTable:
+    """State of n tracks; a step makes a new table.
+
+    Attributes:
+        belief: where they are and how they move.
+        sizes: (n, 3) mean length, width, height, metres.
+        size_weights: (n,) detections that went into the sizes.
+        headings: (n,) how surely the heading is not reversed; positive, see `life.MAX_HEADING`.
+        log_odds: (n,) of the object being real.
+        class_weights: (n, classes) scores collected for each class.
+        kinds: (n,) index of the kind.
+        ids: (n,) identity.
+        born_ns: (n,) stamp of the first detection.
+        seen_ns: (n,) stamp of the last detection.
+        confirmed: (n,) whether the track was ever sure enough to be reported.
+    """
+
+    belief: Belief
+    sizes: Array
+    size_weights: Array
+    headings: Array
+    log_odds: Array
+    class_weights: Array
+    kinds: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    born_ns: NDArray[np.int64]
+    seen_ns: NDArray[np.int64]
+    confirmed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n,) class with the most weight."""
+        return np.argmax(self.class_weights, axis=1)
+
+    @property
+    def existence(self) -> Array:
+        """(n,) probability that the object is real."""
+        return 1.0 / (1.0 + np.exp(-self.log_odds))
+
+    def selected(self, index: Index) -> TrackTable:
+        """Return some of the tracks."""
+        columns = {
+            field.name: getattr(self, field.name)[index]
+            for field in dataclasses.fields(self)
+            if field.name != "belief"
+        }
+        return TrackTable(belief=self.belief.selected(index), **columns)
+
+    def joined(self, other: TrackTable) -> TrackTable:
+        """Return the tracks of both tables."""
+        columns = {
+            field.name: np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+            for field in dataclasses.fields(self)
+            if field.name != "belief"
+        }
+        belief = Belief(
+            means=np.concatenate([self.belief.means, other.belief.means]),
+            covariances=np.concatenate([self.belief.covariances, other.belief.covariances]),
+        )
+        return TrackTable(belief=belief, **columns)
+
+    def replaced(self, index: NDArray[np.int64], part: TrackTable) -> TrackTable:
+        """Return the table with the tracks at `index` exchanged for those of `part`."""
+        order = np.arange(len(self))
+        order[index] = len(self) + np.arange(len(index))
+        return self.joined(part).selected(order)
+
+
+def empty_table(classes: int) -> TrackTable:
+    """Return a table without tracks."""
+    none = np.zeros(0, dtype=np.int64)
+    return TrackTable(
+        belief=Belief(means=np.zeros((0, STATE)), covariances=np.zeros((0, STATE, STATE))),
+        sizes=np.zeros((0, 3)),
+        size_weights=np.zeros(0),
+        headings=np.zeros(0),
+        log_odds=np.zeros(0),
+        class_weights=np.zeros((0, classes)),
+        kinds=none,
+        ids=none,
+        born_ns=none,
+        seen_ns=none,
+        confirmed=np.zeros(0, dtype=bool),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sightings:
+    """Detections of one frame set, prepared for tracking; the strongest first.
+
+    Attributes:
+        measurement: of n objects, fixed frame.
+        sizes: (n, 3) length, width, height, metres.
+        scores: (n,).
+        evidence: (n,) log-odds of being right by the score alone.
+        labels: (n,) class index.
+        kinds: (n,) index of the kind.
+    """
+
+    measurement: Measurement
+    sizes: Array
+    scores: Array
+    evidence: Array
+    labels: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def selected(self, index: Index) -> Sightings:
+        """Return some of them."""
+        return Sightings(
+            measurement=self.measurement.selected(index),
+            sizes=self.sizes[index],
+            scores=self.scores[index],
+            evidence=self.evidence[index],
+            labels=self.labels[index],
+            kinds=self.kinds[index],
+        )

@@ -1,0 +1,257 @@
+"""The tracker: `Tracker.step` predicts, pairs, corrects, starts and ends tracks, and reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streampetr_ros import geometry
+from streampetr_ros.track.association import Gates, Side, pair
+from streampetr_ros.track.config import TrackingConfig
+from streampetr_ros.track.life import (
+    begin,
+    confirmed,
+    continued,
+    distinct,
+    log_odds,
+    missed,
+    surviving,
+)
+from streampetr_ros.track.motion import (
+    MEASURED,
+    MotionNoise,
+    SensorNoise,
+    measure,
+    planar,
+    planar_measurement,
+    predict,
+)
+from streampetr_ros.track.table import Sightings, TrackTable, empty_table
+from streampetr_ros.types import Boxes, Detections, Tracks
+
+Array = geometry.Array
+
+
+class Tracker:
+    """Follows objects through detections that come at any rate.
+
+    Everything it knows is in `table`; the same detections give the same tracks, whatever the order
+    in which a frame set lists them. Identities count up from 1 and are not used again after a
+    reset.
+
+    Args:
+        config: its settings.
+    """
+
+    def __init__(self, config: TrackingConfig | None = None) -> None:
+        self._config = config or TrackingConfig()
+        self._last_ns: int | None = None
+        self._next_id = 1
+        self._class_names: tuple[str, ...] = ()
+        self._class_kinds = np.zeros(0, dtype=np.int64)
+        self.table = empty_table(0)
+
+    def reset(self) -> None:
+        """Forget every object."""
+        self._last_ns = None
+        self.table = empty_table(len(self._class_names))
+
+    def step(self, detections: Detections, fixed_from_base: Array) -> Tracks:
+        """Follow the objects into a new frame set.
+
+        A stamp before the last one, or a long time after it, starts anew.
+
+        Args:
+            detections: of one frame set, in the base or the fixed frame.
+            fixed_from_base: (4, 4) vehicle pose at their stamp.
+
+        Returns:
+            Objects followed, in the fixed frame.
+
+        Raises:
+            ValueError: if the detections are in another frame, have an unknown class or are not
+                finite.
+        """
+        self._learn_classes(detections.class_names)
+        sightings = self._sightings(detections, fixed_from_base)
+        elapsed = self._elapsed(detections.stamp_ns)
+        table = self._predicted(elapsed)
+        rows, columns = self._pairs(table, sightings)
+        part = continued(
+            table.selected(rows),
+            sightings.selected(columns),
+            elapsed,
+            detections.stamp_ns,
+            self._config,
+        )
+        unseen = np.ones(len(table), dtype=bool)
+        unseen[rows] = False
+        table = missed(table.replaced(rows, part), unseen, elapsed, self._config)
+        table = table.joined(self._births(sightings, columns, detections.stamp_ns))
+        table = surviving(table, detections.stamp_ns, self._config)
+        self.table = confirmed(table, self._config)
+        return self._report(detections.stamp_ns)
+
+    def _learn_classes(self, class_names: tuple[str, ...]) -> None:
+        if class_names == self._class_names:
+            return
+        kinds = self._config.kind_indices(class_names)
+        self._class_names = class_names
+        self._class_kinds = np.array(kinds, dtype=np.int64)
+        self.table = empty_table(len(class_names))
+
+    def _elapsed(self, stamp_ns: int) -> float:
+        """Return seconds since the last frame set and forget the objects after a jump."""
+        last_ns = stamp_ns if self._last_ns is None else self._last_ns
+        elapsed = (stamp_ns - last_ns) * 1e-9
+        if not 0.0 <= elapsed <= self._config.max_gap:
+            self.reset()
+            elapsed = 0.0
+        self._last_ns = stamp_ns
+        return elapsed
+
+    def _of_kind(self, name: str, kinds: NDArray[np.int64]) -> Array:
+        """Return a setting of each object's kind."""
+        return np.array([getattr(kind, name) for kind in self._config.kinds], dtype=np.float64)[
+            kinds
+        ]
+
+    def _sightings(self, detections: Detections, fixed_from_base: Array) -> Sightings:
+        """Choose, order and convert detections."""
+        if detections.frame not in ("base", "fixed"):
+            raise ValueError(
+                f"detections in frame '{detections.frame}' cannot be tracked; "
+                "express them in the base frame first"
+            )
+        kinds = self._class_kinds[detections.labels]
+        used = (detections.scores >= self._config.min_score) & (kinds >= 0)
+        detections, kinds = detections.selected(used), kinds[used]
+        boxes = detections.boxes
+        if detections.frame == "base":
+            boxes = boxes.transformed(fixed_from_base)
+        values = np.column_stack([boxes.centers, boxes.yaws, boxes.velocities])
+        if not np.isfinite(values[:, :4]).all():
+            raise ValueError(f"detections at stamp {detections.stamp_ns} ns are not finite")
+        noise = SensorNoise(
+            position=self._of_kind("position_noise", kinds),
+            depth=self._of_kind("depth_noise", kinds),
+            lateral=self._of_kind("lateral_noise", kinds),
+            velocity=self._of_kind("velocity_noise", kinds),
+            yaw=self._of_kind("yaw_noise", kinds),
+            usual_speed=self._of_kind("usual_speed", kinds),
+        )
+        evidence = log_odds(detections.scores) - log_odds(self._of_kind("even_score", kinds))
+        limit = self._config.score_evidence
+        sightings = Sightings(
+            measurement=measure(values, fixed_from_base[:3, 3], noise),
+            sizes=boxes.sizes,
+            scores=detections.scores,
+            evidence=np.clip(evidence, -limit, limit),
+            labels=detections.labels,
+            kinds=kinds,
+        )
+        # Position breaks ties of the score, so that the order of the list does not matter.
+        order = np.lexsort((values[:, 1], values[:, 0], detections.labels, -detections.scores))
+        sightings = sightings.selected(order)
+        centers = sightings.measurement.values[:, :2]
+        ranks = np.arange(len(sightings))
+        return sightings.selected(distinct(centers, sightings.kinds, ranks, self._config))
+
+    def _predicted(self, elapsed: float) -> TrackTable:
+        kinds = self.table.kinds
+        noise = MotionNoise(
+            acceleration=self._of_kind("acceleration", kinds),
+            turn_rate=self._of_kind("turn_rate", kinds),
+            yaw_drift=self._of_kind("yaw_drift", kinds),
+            turn_memory=self._config.turn_memory,
+        )
+        return replace(self.table, belief=predict(self.table.belief, noise, elapsed))
+
+    def _pairs(
+        self, table: TrackTable, sightings: Sightings
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        track_means, track_covariances = planar(table.belief)
+        means, covariances = planar_measurement(sightings.measurement)
+        tracks = Side(
+            means=track_means,
+            covariances=track_covariances,
+            kinds=table.kinds,
+            labels=table.labels,
+            penalties=-np.log(table.existence),
+        )
+        seen = Side(
+            means=means,
+            covariances=covariances,
+            kinds=sightings.kinds,
+            labels=sightings.labels,
+            penalties=-np.log(sightings.scores),
+        )
+        gates = Gates(
+            distances=np.array([kind.gate for kind in self._config.kinds]),
+            chi2=self._config.gate_chi2,
+            new_density=self._config.new_density,
+            class_change_cost=self._config.class_change_cost,
+        )
+        return pair(tracks, seen, gates)
+
+    def _births(self, sightings: Sightings, paired: NDArray[np.int64], stamp_ns: int) -> TrackTable:
+        free = sightings.scores >= self._config.birth_score
+        free[paired] = False
+        new = sightings.selected(free)
+        ids = self._next_id + np.arange(len(new), dtype=np.int64)
+        self._next_id += len(new)
+        return begin(new, ids, stamp_ns, self.table, self._config)
+
+    def _report(self, stamp_ns: int) -> Tracks:
+        table = self.table
+        unseen = (stamp_ns - table.seen_ns) * 1e-9
+        shown = table.confirmed & (unseen <= self._config.report_unseen)
+        order = np.lexsort((table.ids, -table.log_odds))
+        table = table.selected(order[shown[order]])
+        means = table.belief.means
+        return Tracks(
+            stamp_ns=stamp_ns,
+            boxes=Boxes(
+                centers=means[:, :3],
+                sizes=table.sizes,
+                yaws=means[:, 3],
+                velocities=means[:, 4:MEASURED],
+            ),
+            scores=table.existence,
+            labels=table.labels,
+            ids=table.ids,
+            ages=(stamp_ns - table.born_ns) * 1e-9,
+            unseen=(stamp_ns - table.seen_ns) * 1e-9,
+            covariances=table.belief.covariances[:, :MEASURED, :MEASURED],
+            class_names=self._class_names,
+            frame="fixed",
+        )
+
+
+class NullTracker:
+    """Stands in where tracking is switched off: reports nothing."""
+
+    def reset(self) -> None:
+        """Do nothing."""
+
+    def step(self, detections: Detections, fixed_from_base: Array) -> Tracks:
+        """Return no tracks."""
+        return Tracks(
+            stamp_ns=detections.stamp_ns,
+            boxes=Boxes(
+                centers=np.zeros((0, 3)),
+                sizes=np.zeros((0, 3)),
+                yaws=np.zeros(0),
+                velocities=np.zeros((0, 2)),
+            ),
+            scores=np.zeros(0),
+            labels=np.zeros(0, dtype=np.int64),
+            ids=np.zeros(0, dtype=np.int64),
+            ages=np.zeros(0),
+            unseen=np.zeros(0),
+            covariances=np.zeros((0, 6, 6)),
+            class_names=detections.class_names,
+            frame="fixed",
+        )
