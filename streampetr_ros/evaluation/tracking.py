@@ -1,0 +1,212 @@
+"""Trackers over detection files, and the official tracking metrics of what they give."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import tempfile
+import unittest
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streampetr_ros import geometry
+from streampetr_ros.evaluation.greedy_baseline import TRACKED_CLASSES, GreedyTracker
+from streampetr_ros.evaluation.metrics import EvaluationError
+from streampetr_ros.evaluation.nuscenes_format import Record, write_results
+from streampetr_ros.evaluation.nuscenes_tables import SPLIT, VERSION, write_tables
+from streampetr_ros.model.config import NUSCENES_CLASSES
+from streampetr_ros.track import Tracker, TrackingConfig
+from streampetr_ros.types import Boxes, Detections, FrameSet, Tracks
+
+#: Follows the records of one scene: detections and frame set of a sample to tracking records.
+RecordTracker = Callable[[list[Record], FrameSet], list[Record]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingScores:
+    """Result of the tracking task; classes without truth do not count.
+
+    Attributes:
+        amota: MOTA averaged over 40 recalls, mean over classes.
+        amotp: distance of matched boxes likewise, metres.
+        mota: at the best score threshold of each class, mean over classes.
+        switches: identity switches at these thresholds, sum over classes.
+        fragments: interruptions of a track there, sum over classes.
+        recall: share of truth found there, mean over classes.
+        false_alarms: boxes without truth there, sum over classes.
+        class_amota: AMOTA of each class with truth.
+    """
+
+    amota: float
+    amotp: float
+    mota: float
+    switches: int
+    fragments: int
+    recall: float
+    false_alarms: int
+    class_amota: Mapping[str, float]
+
+
+def track_scenes(
+    frame_sets: Iterable[FrameSet],
+    detections: Mapping[str, list[Record]],
+    new_tracker: Callable[[], RecordTracker],
+) -> dict[str, list[Record]]:
+    """Track every scene with a tracker of its own.
+
+    Args:
+        frame_sets: stamps, poses and tokens; those of a scene in a row and in order of time.
+        detections: records by sample token.
+        new_tracker: makes a tracker without tracks.
+
+    Returns:
+        Tracking records by sample token; identities are unique over all scenes.
+    """
+    results = {}
+    for scene, members in groupby(frame_sets, key=lambda frame_set: frame_set.sequence):
+        step = new_tracker()
+        for member in members:
+            records = step(detections.get(member.token, []), member)
+            for record in records:
+                record["tracking_id"] = f"{scene}/{record['tracking_id']}"
+            results[member.token] = records
+    return results
+
+
+def greedy_tracker() -> RecordTracker:
+    """Make the baseline."""
+    tracker = GreedyTracker()
+    return lambda records, frame_set: tracker.step(records, frame_set.stamp_ns)
+
+
+def own_tracker(config: TrackingConfig | None = None) -> RecordTracker:
+    """Make a tracker of this project."""
+    tracker = Tracker(config)
+
+    def step(records: list[Record], frame_set: FrameSet) -> list[Record]:
+        detections = detections_from_records(records, frame_set.stamp_ns)
+        tracks = tracker.step(detections, frame_set.fixed_from_base)
+        return tracking_records(tracks, frame_set.token)
+
+    return step
+
+
+def detections_from_records(records: Sequence[Record], stamp_ns: int) -> Detections:
+    """Read detection records, which are in the fixed frame, best first."""
+    ordered = sorted(records, key=lambda record: -record["detection_score"])
+    rotations = [geometry.rotation_from_quaternion(record["rotation"]) for record in ordered]
+    sizes_wlh = np.array([record["size"] for record in ordered], dtype=np.float64).reshape(-1, 3)
+    labels = [NUSCENES_CLASSES.index(record["detection_name"]) for record in ordered]
+    return Detections(
+        stamp_ns=stamp_ns,
+        boxes=Boxes(
+            centers=np.array([r["translation"] for r in ordered], dtype=np.float64).reshape(-1, 3),
+            sizes=sizes_wlh[:, [1, 0, 2]],
+            yaws=np.array([np.arctan2(r[1, 0], r[0, 0]) for r in rotations], dtype=np.float64),
+            velocities=np.array([r["velocity"] for r in ordered], dtype=np.float64).reshape(-1, 2),
+        ),
+        scores=np.array([record["detection_score"] for record in ordered], dtype=np.float64),
+        labels=np.array(labels, dtype=np.int64),
+        class_names=NUSCENES_CLASSES,
+        frame="fixed",
+    )
+
+
+def tracking_records(tracks: Tracks, token: str) -> list[Record]:
+    """Write tracks of one sample; classes that are no tracking classes are left out."""
+    boxes, records = tracks.boxes, []
+    for index, label in enumerate(tracks.labels):
+        name = tracks.class_names[label]
+        if name not in TRACKED_CLASSES:
+            continue
+        length, width, height = boxes.sizes[index].tolist()
+        rotation = geometry.rotation_about_z(boxes.yaws[index])
+        records.append(
+            {
+                "sample_token": token,
+                "translation": boxes.centers[index].tolist(),
+                "size": [width, length, height],
+                "rotation": geometry.quaternion_from_rotation(rotation).tolist(),
+                "velocity": boxes.velocities[index].tolist(),
+                "tracking_id": str(tracks.ids[index]),
+                "tracking_name": name,
+                "tracking_score": float(tracks.scores[index]),
+            }
+        )
+    return records
+
+
+def import_devkit() -> Any:
+    """Import the tracking part of nuscenes-devkit.
+
+    Raises:
+        EvaluationError: if it or one of its parts is not installed.
+    """
+    try:
+        from nuscenes.eval.tracking import evaluate  # noqa: PLC0415
+    # The devkit turns a missing motmetrics or pandas into unittest.SkipTest.
+    except (ImportError, unittest.SkipTest) as error:
+        raise EvaluationError(
+            f"tracking metrics need nuscenes-devkit with motmetrics and pandas ({error}); "
+            "install them with: pip install 'streampetr_ros[evaluation]'"
+        ) from error
+    return evaluate
+
+
+def evaluate_tracks(
+    frame_sets: Sequence[FrameSet], results: Mapping[str, list[Record]]
+) -> TrackingScores:
+    """Judge tracks with the official TrackingEval and its settings of 2019.
+
+    Args:
+        frame_sets: with truth; `sequence` names the scene.
+        results: tracking records of every sample.
+    """
+    devkit = import_devkit()
+    config = devkit.config_factory("tracking_nips_2019")
+    with tempfile.TemporaryDirectory() as name, _quiet():
+        root = Path(name)
+        write_tables(frame_sets, root)
+        write_results(dict(results), root / "tracks.json")
+        runner = devkit.TrackingEval(
+            config=config,
+            result_path=str(root / "tracks.json"),
+            eval_set=SPLIT,
+            output_dir=str(root / "out"),
+            nusc_version=VERSION,
+            nusc_dataroot=str(root),
+            verbose=False,
+        )
+        metrics, _ = runner.evaluate()
+    return _scores(json.loads(json.dumps(metrics.serialize())))
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the devkit's progress bars and the warnings of its dependencies off the screen."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _scores(raw: Mapping[str, Any]) -> TrackingScores:
+    by_class = raw["label_metrics"]["amota"]
+    present = {name: float(value) for name, value in by_class.items() if not math.isnan(value)}
+    return TrackingScores(
+        amota=float(raw["amota"]),
+        amotp=float(raw["amotp"]),
+        mota=float(raw["mota"]),
+        switches=int(raw["ids"]),
+        fragments=int(raw["frag"]),
+        recall=float(raw["recall"]),
+        false_alarms=int(raw["fp"]),
+        class_amota=present,
+    )
