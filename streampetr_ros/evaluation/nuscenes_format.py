@@ -121,14 +121,17 @@ def truth_records(frame_set: FrameSet, min_visibility: float = 0.0) -> list[Reco
     return [record for record in records if record["detection_name"] in CLASS_RANGES]
 
 
-def write_results(results: Mapping[str, list[Record]], path: Path) -> None:
+def write_results(
+    results: Mapping[str, list[Record]], path: Path, meta: Mapping[str, Any] | None = None
+) -> None:
     """Write the official result file (``results_nusc.json``), completely or not at all.
 
     Args:
         results: records by sample token; every sample of the split needs an entry.
         path: JSON file.
+        meta: what the records are based on; a camera detector if None.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps({"meta": _MODALITIES, "results": dict(results)}))
+    temporary.write_text(json.dumps({"meta": dict(meta or _MODALITIES), "results": dict(results)}))
     os.replace(temporary, path)

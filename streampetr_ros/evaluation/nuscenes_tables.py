@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from streampetr_ros import geometry
+from streampetr_ros.sources.base import SourceError
 from streampetr_ros.types import FrameSet
 
 #: Version folder and split name of the written tables.
@@ -41,7 +42,7 @@ _MAP_FILE = "map.png"
 _POSE_TABLES = ("scene", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor")
 
 
-class TableError(ValueError):
+class TableError(SourceError):
     """Tables that cannot be read; the message names the file and the remedy."""
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from streampetr_ros import geometry
-from streampetr_ros.evaluation.greedy_baseline import TRACKED_CLASSES, GreedyTracker
+from streampetr_ros.evaluation.greedy_baseline import TRACKED_CLASSES, GreedyConfig, GreedyTracker
 from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.evaluation.nuscenes_format import Record, write_results
 from streampetr_ros.evaluation.nuscenes_tables import SPLIT, VERSION, write_tables
@@ -81,9 +81,9 @@ def track_scenes(
     return results
 
 
-def greedy_tracker() -> RecordTracker:
+def greedy_tracker(config: GreedyConfig | None = None) -> RecordTracker:
     """Make the baseline."""
-    tracker = GreedyTracker()
+    tracker = GreedyTracker(config)
     return lambda records, frame_set: tracker.step(records, frame_set.stamp_ns)
 
 

@@ -16,6 +16,7 @@ VERBS = {
     "benchmark": "Measure speed and memory of models on this machine.",
     "train": "Train a detector from a configuration file.",
     "evaluate": "Judge weights with the nuScenes metrics.",
+    "track": "Give the boxes of a detection file identities over time.",
 }
 
 

@@ -63,53 +63,56 @@ class KindConfig:
             raise ValueError("position_noise, velocity_noise and yaw_noise must be above 0")
 
 
-def _vehicle() -> KindConfig:
-    return KindConfig(
-        class_names=("car", "truck", "construction_vehicle", "bus", "trailer"),
-        acceleration=1.5,
-        turn_rate=0.35,
-        yaw_drift=0.1,
-        velocity_noise=1.0,
-        usual_speed=6.0,
-        gate=4.0,
-        duplicate_distance=1.5,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleConfig(KindConfig):
+    """Road vehicles, which turn as they drive."""
+
+    class_names: tuple[str, ...] = ("car", "truck", "construction_vehicle", "bus", "trailer")
+    acceleration: float = 1.5
+    turn_rate: float = 0.35
+    yaw_drift: float = 0.1
+    velocity_noise: float = 1.0
+    usual_speed: float = 6.0
+    gate: float = 4.0
+    duplicate_distance: float = 1.5
 
 
-def _cycle() -> KindConfig:
-    return KindConfig(
-        class_names=("motorcycle", "bicycle"),
-        acceleration=1.5,
-        turn_rate=0.4,
-        yaw_drift=0.2,
-        usual_speed=4.0,
-        gate=3.0,
-        duplicate_distance=0.8,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleConfig(KindConfig):
+    """Two-wheelers."""
+
+    class_names: tuple[str, ...] = ("motorcycle", "bicycle")
+    acceleration: float = 1.5
+    turn_rate: float = 0.4
+    usual_speed: float = 4.0
+    gate: float = 3.0
+    duplicate_distance: float = 0.8
 
 
-def _pedestrian() -> KindConfig:
-    return KindConfig(
-        class_names=("pedestrian",),
-        acceleration=0.8,
-        yaw_drift=0.5,
-        velocity_noise=0.8,
-        yaw_noise=0.4,
-        usual_speed=1.5,
-        gate=3.0,
-        duplicate_distance=0.3,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PedestrianConfig(KindConfig):
+    """People, who turn on the spot and walk side by side."""
+
+    class_names: tuple[str, ...] = ("pedestrian",)
+    acceleration: float = 0.8
+    yaw_drift: float = 0.5
+    velocity_noise: float = 0.8
+    yaw_noise: float = 0.4
+    usual_speed: float = 1.5
+    gate: float = 3.0
+    duplicate_distance: float = 0.3
 
 
-def _static() -> KindConfig:
-    return KindConfig(
-        class_names=("barrier", "traffic_cone"),
-        acceleration=0.1,
-        velocity_noise=0.4,
-        usual_speed=0.3,
-        gate=1.5,
-        duplicate_distance=0.4,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticConfig(KindConfig):
+    """Things that stand."""
+
+    class_names: tuple[str, ...] = ("barrier", "traffic_cone")
+    acceleration: float = 0.1
+    velocity_noise: float = 0.4
+    usual_speed: float = 0.3
+    gate: float = 1.5
+    duplicate_distance: float = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +146,10 @@ class TrackingConfig:
         max_gap: time without any frame after which all tracks are dropped.
     """
 
-    vehicle: KindConfig = field(default_factory=_vehicle)
-    cycle: KindConfig = field(default_factory=_cycle)
-    pedestrian: KindConfig = field(default_factory=_pedestrian)
-    static: KindConfig = field(default_factory=_static)
+    vehicle: VehicleConfig = field(default_factory=VehicleConfig)
+    cycle: CycleConfig = field(default_factory=CycleConfig)
+    pedestrian: PedestrianConfig = field(default_factory=PedestrianConfig)
+    static: StaticConfig = field(default_factory=StaticConfig)
     ignored_classes: tuple[str, ...] = ()
     min_score: float = 0.08
     birth_score: float = 0.12
