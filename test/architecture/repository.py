@@ -27,6 +27,7 @@ def _names_on_disk() -> list[str]:
     return [str(path) for path in paths if not products & set(path.parts)]
 
 
+@cache
 def tracked_text() -> list[tuple[Path, str]]:
     """Return tracked files that are text, with their text."""
     texts = []
@@ -42,6 +43,7 @@ def tracked_python() -> list[Path]:
     return [path for path in tracked_files() if path.suffix == ".py"]
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Return the package's modules by name below the package, such as "ingest.sync"."""
     found = {}
@@ -52,15 +54,16 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Return the absolute names of everything a file imports, at any depth."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names |= _imported_names(node)
-    return names
+    return frozenset(names)
 
 
 def _imported_names(node: ast.ImportFrom) -> set[str]:
