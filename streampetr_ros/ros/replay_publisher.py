@@ -38,6 +38,8 @@ _SECOND_NS = 1_000_000_000
 #: Clock ticks after the last image, so that deadlines of the receivers pass.
 _TAIL_NS = 2 * _SECOND_NS
 _TICK_NS = 20_000_000
+#: Calibrations and mountings get this long to arrive before the first image.
+_SETTLE_S = 0.5
 #: How long a result is waited for in paced playback.
 _RESULT_S = 60.0
 #: Frame sets made into messages ahead of time.
@@ -145,9 +147,13 @@ class ReplayPublisher(Node):
         for messages in sets:
             if start is None:
                 first_ns = messages.cameras[0].stamp_ns
-                start = (time.monotonic(), first_ns)
                 self.tick(first_ns - _TICK_NS)
                 self._tf_static.publish(messages.mountings)
+                # As with drivers that run for a while: calibrations are known before images come.
+                for camera in messages.cameras:
+                    self._infos[camera.camera].publish(camera.info)
+                time.sleep(_SETTLE_S)
+                start = (time.monotonic(), first_ns)
             self._tf.publish(messages.poses)
             for camera in messages.cameras:
                 self._wait_until(camera.stamp_ns, start, newest_ns)

@@ -1,0 +1,109 @@
+"""Listens to the node during the demo and sums up what it said."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rich.console import Console
+from rich.table import Table
+
+from streampetr_ros.msg import Object3DArray
+
+_NODE = "streampetr"
+
+
+class DemoRecorder:
+    """Collects results and the newest diagnostics of the node."""
+
+    def __init__(self) -> None:
+        self.results: list[Object3DArray] = []
+        self.statuses: dict[str, DiagnosticStatus] = {}
+        #: `time.monotonic` of the newest result, 0 before the first.
+        self.last_result = 0.0
+        self._node = Node("demo_recorder")
+        deep = QoSProfile(depth=100)
+        self._node.create_subscription(Object3DArray, f"/{_NODE}/detections", self._on_result, deep)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, deep)
+
+    @property
+    def fault(self) -> str:
+        """Why the node cannot be configured; empty when it can."""
+        return next(
+            (
+                status.message
+                for name, status in self.statuses.items()
+                if name.endswith("node") and status.level == DiagnosticStatus.ERROR
+            ),
+            "",
+        )
+
+    def node_is_active(self) -> bool:
+        """Tell whether the node offers its results."""
+        return self._node.count_publishers(f"/{_NODE}/detections") > 0
+
+    def spin(self, seconds: float) -> None:
+        """Take messages for a while."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            rclpy.spin_once(self._node, timeout_sec=left)
+
+    def drops(self) -> dict[str, int]:
+        """Return what was dropped or went wrong, by reason, from the newest diagnostics."""
+        counts: dict[str, int] = {}
+        for status in self.statuses.values():
+            if "synchroniser" not in status.name:
+                continue
+            for pair in status.values:
+                named = pair.key.startswith(("dropped", "problem", "overtaken", "degraded"))
+                if named and pair.value.isdecimal() and int(pair.value):
+                    counts[pair.key] = int(pair.value)
+        return counts
+
+    def latencies(self) -> dict[str, list[float]]:
+        """Return the milliseconds of every stage over all results."""
+        stages: dict[str, list[float]] = defaultdict(list)
+        for result in self.results:
+            for stage, value in zip(result.latency_stages, result.latency_ms, strict=True):
+                stages[stage].append(float(value))
+        return stages
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._node.destroy_node()
+
+    def _on_result(self, message: Object3DArray) -> None:
+        self.last_result = time.monotonic()
+        self.results.append(message)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.statuses[status.name] = status
+
+
+def print_summary(recorder: DemoRecorder, console: Console, drawn: int, folder: Path) -> None:
+    """Print sets, drops, latencies and pictures."""
+    results = recorder.results
+    objects = sum(len(result.objects) for result in results)
+    degraded = sum(result.cameras_used < result.cameras_expected for result in results)
+    restarts = [result.reset_reason for result in results if result.reset_reason]
+    console.print(f"\nframe sets through the node: [bold]{len(results)}[/]", end="")
+    console.print(f" ({degraded} with fewer cameras), {objects} boxes")
+    console.print(f"memory started {len(restarts)} time(s): {', '.join(restarts) or '-'}")
+    drops = recorder.drops()
+    console.print(
+        "dropped: " + (", ".join(f"{n} x {why}" for why, n in drops.items()) or "nothing")
+    )
+    if results:
+        table = Table("stage", "p50 ms", "p99 ms", title="Latency per frame set")
+        for stage, values in recorder.latencies().items():
+            p50, p99 = np.percentile(values, [50, 99])
+            table.add_row(stage, f"{p50:.1f}", f"{p99:.1f}")
+        console.print(table)
+    console.print(f"pictures: {drawn} frame sets in {folder}" if drawn else "pictures: none")
