@@ -129,12 +129,12 @@ class Scene(NamedTuple):
         per_metre = (0.7 * strip.focal) * depths
         points = (x + float(origin[0]), y + float(origin[1]))
         color = ground_color(self.stage.grid, palette, points, per_metre)
-        sunlight, skylight = 1 - shade
-        for plane, sun, sky in zip(
-            color, palette.sun * palette.to_sun[2], palette.ambient, strict=True
-        ):
-            plane.mul_((sunlight * sun).add_(skylight * sky))
-        return self._haze(color, strip.lengths / depths)
+        lit = 1 - shade.flatten(1)
+        # (3, 2) @ (2, t * L): sunlight and skylight that the ground gets.
+        direct = palette.sun * palette.to_sun[2]
+        light = torch.cat([direct, palette.ambient], dim=1) @ lit
+        color.mul_(light.view_as(color))
+        return self._haze(color.flatten(1), (strip.lengths / depths).flatten()).view_as(color)
 
     def _add_bodies(self, colors: Tensor, strip: Strip, seen: Seen) -> Tensor:
         """Return the (3, t * L) colours with the bodies painted over them."""
@@ -151,11 +151,9 @@ class Scene(NamedTuple):
         return colors.index_copy_(1, flat, self._haze(lit, distances))
 
     def _haze(self, colors: Tensor, distances: Tensor) -> Tensor:
-        """Fade (3, ...) colours into the horizon with distance (...), metres."""
-        share = 1 - (distances * -self.stage.light.haze).exp_()
-        for plane, horizon in zip(colors, self.stage.palette.horizon, strict=True):
-            plane.lerp_(horizon.expand_as(plane), share)
-        return colors
+        """Fade (3, n) colours into the horizon with distance (n,), metres, in place."""
+        left = distances.mul_(-self.stage.light.haze).exp_()
+        return colors.mul_(left).add_(self.stage.palette.horizon * (1 - left))
 
 
 def _run(tiles: Tensor) -> tuple[int, int]:

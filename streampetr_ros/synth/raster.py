@@ -43,6 +43,7 @@ class Rows(NamedTuple):
         entry: (M, K, 3) inverse depth of planes that can be entered: constant, per x, per y.
         entry_faces: (M, K) int64 faces these planes belong to.
         leave: (M, 6, 3) likewise of the other planes, padded with zeros.
+        view_count: V.
     """
 
     views: Tensor
@@ -52,6 +53,7 @@ class Rows(NamedTuple):
     entry: Tensor
     entry_faces: Tensor
     leave: Tensor
+    view_count: int
 
 
 class Pairs(NamedTuple):
@@ -90,10 +92,12 @@ class Seen(NamedTuple):
     Attributes:
         inverse_depths: (t, L) of the nearest surface, 1/m along the optical axis; `SKY` is none.
         rows: (t, L) int64 row of that surface; -1 where ground or sky shows.
+        coverage: (V * N,) float32 rays that would meet each body if nothing stood in front of it.
     """
 
     inverse_depths: Tensor
     rows: Tensor
+    coverage: Tensor
 
 
 def place(table: PrimitiveTable, camera_from_body: Tensor, shown: Tensor) -> Rows:
@@ -125,6 +129,7 @@ def place(table: PrimitiveTable, camera_from_body: Tensor, shown: Tensor) -> Row
         entry=entry,
         entry_faces=faces,
         leave=leave,
+        view_count=len(shown),
     )
 
 
@@ -186,19 +191,7 @@ def _reached(intervals: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tens
     return first, (intervals[..., 0] <= high[:, None]).sum(1)
 
 
-class Coverage(NamedTuple):
-    """Counts rays that would meet each body if nothing stood in front of it.
-
-    Attributes:
-        counts: (V * N,) float32, raised in place.
-        owners: (M,) int64 slot of each row.
-    """
-
-    counts: Tensor
-    owners: Tensor
-
-
-def trace(rows: Rows, rays: Tensor, background: Tensor, pairs: Pairs, coverage: Coverage) -> Seen:
+def trace(rows: Rows, rays: Tensor, background: Tensor, pairs: Pairs, bodies: int) -> Seen:
     """Find the nearest surface along the rays of some tiles.
 
     Args:
@@ -206,20 +199,22 @@ def trace(rows: Rows, rays: Tensor, background: Tensor, pairs: Pairs, coverage: 
         rays: (2, t, L) slopes x and y.
         background: (t, L) inverse depth of the ground, `SKY` above the horizon.
         pairs: of these tiles, counted from the first of them.
-        coverage: raised by what these tiles cover.
+        bodies: N.
     """
     nearest = background.clone()
     winners = torch.zeros_like(background)
+    coverage = rays.new_zeros(rows.view_count * bodies)
+    owners = rows.views * bodies + rows.bodies
     for start, end in pairs.steps(background.shape[1]):
         tiles, members = pairs.tiles[start:end], pairs.members[start:end]
         x, y = rays[0].index_select(0, tiles), rays[1].index_select(0, tiles)
         hits = _hits(rows.entry.index_select(0, members), rows.leave.index_select(0, members), x, y)
-        _merge_bodies(hits, tiles, coverage.owners[members], (nearest, coverage.counts))
+        _merge_bodies(hits, tiles, owners[members], (nearest, coverage))
         # 1 where this row is the nearest surface, 0 elsewhere; the sky lies before any miss.
         behind = nearest.index_select(0, tiles).sub_(hits).mul_(_BIG).clamp_(0, 1)
         numbers = (members + 1).to(hits.dtype)[:, None]
         amax_rows(winners, tiles, behind.neg_().add_(1).mul_(numbers))
-    return Seen(nearest, winners.long() - 1)
+    return Seen(nearest, winners.long().sub_(1), coverage)
 
 
 def amax_rows(target: Tensor, index: Tensor, source: Tensor) -> None:

@@ -16,6 +16,7 @@ from streampetr_ros.synth.scenery import GroundPaint, Lighting, RoadGrid
 
 _NOISE_SIZE = 256
 _BIG = 1e30
+_LAND_SCALE = 1 / 37
 _DASH_PERIOD, _DASH_LENGTH = 9.0, 3.0
 _CROSSING_NEAR, _CROSSING_FAR, _STOP_NEAR, _STOP_FAR = 0.8, 3.6, 4.4, 4.9
 
@@ -24,40 +25,41 @@ class Palette(NamedTuple):
     """Lighting and ground colours as tensors of the rendering device.
 
     Attributes:
-        to_sun, sun, ambient, zenith, horizon: (3,) as in `Lighting`.
-        asphalt, sidewalk, marking, center, hills: (3,) as in `GroundPaint`.
-        lots: (2, 3) as in `GroundPaint`.
+        to_sun: unit vector towards the sun, layout frame.
+        sun, ambient, horizon: (3, 1) as in `Lighting`.
+        ground: (3, 7) low and high end of the land, sidewalk, asphalt, kerb, marking, centre line.
+        sky: (3, 5) horizon, zenith, clouds, sun, hills.
         noise: (65536,) uniform in [-1, 1].
     """
 
-    to_sun: Tensor
+    to_sun: tuple[float, float, float]
     sun: Tensor
     ambient: Tensor
-    zenith: Tensor
     horizon: Tensor
-    asphalt: Tensor
-    sidewalk: Tensor
-    marking: Tensor
-    center: Tensor
-    hills: Tensor
-    lots: Tensor
+    ground: Tensor
+    sky: Tensor
     noise: Tensor
 
 
 def build_palette(light: Lighting, paint: GroundPaint, device: torch.device | str) -> Palette:
     """Copy colours to a device."""
     noise = np.random.default_rng(0).uniform(-1, 1, _NOISE_SIZE**2)
+    # The kerb is the asphalt brightened.
+    kerb = paint.asphalt + 0.16
+    ground = (*paint.lots, paint.sidewalk, paint.asphalt, kerb, paint.marking, paint.center)
+    sky = (light.horizon, light.zenith, np.full(3, 0.95), light.sun, paint.hills)
     parts = (
-        *(light.to_sun, light.sun, light.ambient, light.zenith, light.horizon),
-        *(paint.asphalt, paint.sidewalk, paint.marking, paint.center, paint.hills, paint.lots),
-        noise,
+        *(light.sun[:, None], light.ambient[:, None], light.horizon[:, None]),
+        *(np.stack(ground, axis=1), np.stack(sky, axis=1), noise),
     )
-    return Palette(*(torch.as_tensor(np.float32(part), device=device) for part in parts))
+    x, y, z = light.to_sun.tolist()
+    return Palette((x, y, z), *(torch.as_tensor(np.float32(part), device=device) for part in parts))
 
 
-def _planar(color: Tensor) -> Tensor:
-    """(3,) -> (3, 1, 1)."""
-    return color[:, None, None]
+def _mixed(colors: Tensor, weights: list[Tensor]) -> Tensor:
+    """Mix (3, k) colours by k weights (n, L) -> (3, n, L)."""
+    stacked = torch.stack(weights)
+    return (colors @ stacked.flatten(1)).view(3, *stacked.shape[1:])
 
 
 def _lookup(noise: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -130,19 +132,21 @@ def ground_color(
     from_kerb = grid.kerb - band.across
     asphalt = _cover(from_kerb, per_pixel)
     paved = _cover(from_kerb + grid.sidewalk_width, per_pixel)
-    kerb = _cover(0.14 - from_kerb.abs_(), per_pixel).mul_(0.16)
+    kerb = _cover(0.14 - from_kerb.abs_(), per_pixel)
     white, center = _markings(grid, band, per_pixel)
-    grain = _grain(palette, x, y, per_pixel)
-    land = (_lookup(palette.noise, x / 37.0, y / 37.0) * 0.5).add_(0.5)
-    planes = []
-    for plane in range(3):
-        low, high = palette.lots[:, plane]
-        color = (land * (high - low)).add_(low)
-        color.add_((palette.sidewalk[plane] - color).mul_(paved))
-        color.add_((palette.asphalt[plane] - color).mul_(asphalt)).add_(kerb).mul_(grain)
-        color.add_((palette.marking[plane] - color).mul_(white))
-        planes.append(color.add_((palette.center[plane] - color).mul_(center)))
-    return torch.stack(planes)
+    land = _lookup(palette.noise, x * _LAND_SCALE, y * _LAND_SCALE).mul_(0.5).add_(0.5)
+    # Every layer hides the ones below it; what is left of the light goes on to the next.
+    white.mul_(1 - center)
+    left = (1 - center).sub_(white).mul_(_grain(palette, x, y, per_pixel))
+    kerb.mul_(left)
+    left.sub_(kerb)
+    asphalt.mul_(left)
+    left.sub_(asphalt)
+    paved.mul_(left)
+    left.sub_(paved)
+    high = land.mul_(left)
+    weights = [left.sub_(high), high, paved, asphalt, kerb, white, center]
+    return _mixed(palette.ground, weights)
 
 
 def _grain(palette: Palette, x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
@@ -176,20 +180,19 @@ def _markings(grid: RoadGrid, band: _Band, per_pixel: Tensor) -> tuple[Tensor, T
 
 def sky_color(palette: Palette, directions: Tensor) -> Tensor:
     """Return (3, n, L) colours of the sky along (3, n, L) unit directions."""
-    height = directions[2].clamp(min=0.0)
-    rise = (height * 1.6).clamp_(max=1).sqrt_()
+    x, y, z = directions
+    height = z.clamp(min=0.0)
     spread = 1 / (height + 0.12)
-    u, v = directions[0] * spread, directions[1] * spread
-    cloud = _clouds(u, v).mul_((height * 3).clamp_(max=0.55))
-    glow = (directions * _planar(palette.to_sun)).sum(0).clamp_(0, 1).pow_(48).mul_(0.5)
+    clouds = _clouds(x * spread, y * spread).mul_((height * 3).clamp_(max=0.55))
+    sun_x, sun_y, sun_z = palette.to_sun
+    glow = (x * sun_x).add_(y, alpha=sun_y).add_(z, alpha=sun_z).clamp_(0, 1).pow_(48)
     hills = _hills(directions)
-    planes = []
-    for plane in range(3):
-        horizon, zenith = palette.horizon[plane], palette.zenith[plane]
-        color = (rise * (zenith - horizon)).add_(horizon)
-        color.add_((0.95 - color).mul_(cloud)).add_(glow * palette.sun[plane])
-        planes.append(color.add_((palette.hills[plane] - color).mul_(hills)))
-    return torch.stack(planes)
+    left = 1 - hills
+    glow.mul_(left).mul_(0.5)
+    clouds.mul_(left)
+    left.sub_(clouds)
+    zenith = height.mul_(1.6).clamp_(max=1).sqrt_().mul_(left)
+    return _mixed(palette.sky, [left.sub_(zenith), zenith, clouds, glow, hills])
 
 
 def _clouds(u: Tensor, v: Tensor) -> Tensor:
@@ -239,7 +242,7 @@ def add_pattern(hits: Hits, patterns: Tensor, per_metre: Tensor, noise: Tensor) 
         noise: (65536,) table.
     """
     own = patterns.index_select(0, hits.rows).T.contiguous()
-    period_u, period_v, duty_u, duty_v, slant, varied, origin, *color, exists = own
+    period_u, period_v, duty_u, duty_v, slant, varied, origin, _, _, _, exists = own
     x, y, z = hits.points
     level = z - origin
     u = (x.lerp(y, hits.across_x) + slant * level).div_(period_u).add_(0.5)
@@ -248,8 +251,7 @@ def add_pattern(hits: Hits, patterns: Tensor, per_metre: Tensor, noise: Tensor) 
     cover.mul_(_stripes(v - 0.5 * (duty_v - 1), duty_v, per_metre * period_v))
     cover.mul_(hits.sides).mul_(exists)
     brightness = _lookup(noise, u, v).mul_(varied).mul_(0.75).add_(1)
-    for plane, paint in zip(hits.colors, color, strict=True):
-        plane.lerp_(paint * brightness, cover)
+    hits.colors.lerp_(own[7:10].mul_(brightness), cover.expand(3, -1))
     return hits
 
 
@@ -271,9 +273,7 @@ def light_bodies(hits: Hits, palette: Palette) -> Tensor:
     """Return (3, n) light reflected by points on bodies."""
     sun_x, sun_y, sun_z = palette.to_sun
     x, y, z = hits.normals
-    direct = (x * sun_x).add_(y * sun_y).add_(z * sun_z).clamp_(min=0)
+    direct = (x * sun_x).add_(y, alpha=sun_y).add_(z, alpha=sun_z).clamp_(min=0)
     # The street darkens what stands near to it.
     from_sky = hits.heights.clamp(0, 1).mul_(0.38).add_(0.62).mul_((z * 0.28).add_(0.72))
-    for plane, sun, sky in zip(hits.colors, palette.sun, palette.ambient, strict=True):
-        plane.mul_((direct * sun).add_(from_sky * sky))
-    return hits.colors
+    return hits.colors.mul_((palette.sun * direct).add_(palette.ambient * from_sky))

@@ -59,8 +59,8 @@ def cast_shadows(stage: Stage, lenses: Lenses, setup: Setup) -> Shadows:
     views, bodies = (setup.distances < _RANGE).nonzero(as_tuple=True)
     centers, turns = setup.centers[views, bodies], setup.turns[views, bodies]
     sizes = stage.sizes[bodies]
-    to_sun = stage.palette.to_sun
-    way = sizes[:, 2:] * (to_sun[:2] / to_sun[2])
+    x, y, z = stage.palette.to_sun
+    way = sizes[:, 2:] * sizes.new_tensor([x / z, y / z])
     cosine, sine = turns.unbind(1)
     way_body = torch.stack(
         [cosine * way[:, 0] + sine * way[:, 1], cosine * way[:, 1] - sine * way[:, 0]], dim=1
