@@ -39,10 +39,9 @@ class StreamPetrNode(LifecycleNode):
         self._health = HealthPublisher(self, lambda: self._session)
         self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
         self._jumps = self.get_clock().create_jump_callback(
+            # A jump ahead is a gap like any other, which stamps show better than clocks.
             JumpThreshold(
-                min_forward=Duration(seconds=10),
-                min_backward=Duration(nanoseconds=-1),
-                on_clock_change=True,
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
             ),
             post_callback=self._on_clock_jump,
         )

@@ -209,7 +209,7 @@ def _check_topics(node: LifecycleNode, cameras: Sequence[CameraSettings]) -> Non
         for topic in (camera.image_topic, camera.info_topic):
             try:
                 node.resolve_topic_name(topic)
-            except (NameValidationException, ValueError) as error:
+            except (NameValidationException, RuntimeError, ValueError) as error:
                 reason = str(error).partition(", at ")[0]
                 raise ParameterError(
                     f"topic '{topic}' of camera '{camera.name}' is no ROS name: {reason}"
