@@ -3,8 +3,9 @@
 
 The trajectories come from a recording with truth (such as a nuScenes sequence file) or from the
 synthetic world; the detections from `NoisyDetector`, one run per seed; the numbers from the
-TrackingEval of nuscenes-devkit. Default settings of the tracker were chosen on noise seeds 100-104
-of a recording and on synthetic worlds 100-103, which therefore must not be used here.
+TrackingEval of nuscenes-devkit. The tracker's default settings were chosen with detector seeds
+100-104, which this script never uses (it multiplies its seeds by 1000), and looked at on synthetic
+worlds 100-103, which should not be used here. The last column is CPU time, records included.
 
     python scripts/tracking_table.py --drive synthetic:0-3 --seeds 0 1 2
     python scripts/tracking_table.py --drive "$STREAMPETR_DATA/nusc_mini_val_meta" --seeds 0 1 2 3 4

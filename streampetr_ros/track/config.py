@@ -12,6 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindConfig:
@@ -191,6 +194,10 @@ class TrackingConfig:
     def kinds(self) -> tuple[KindConfig, ...]:
         """Every kind, in a fixed order."""
         return (self.vehicle, self.cycle, self.pedestrian, self.static)
+
+    def of_kind(self, setting: str, kinds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return a setting of `KindConfig` for each object, given the indices of their kinds."""
+        return np.array([getattr(kind, setting) for kind in self.kinds], dtype=np.float64)[kinds]
 
     def kind_indices(self, class_names: Sequence[str]) -> tuple[int, ...]:
         """Return the index in `kinds` for each class; -1 for ignored ones.

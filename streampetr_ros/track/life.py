@@ -12,7 +12,8 @@ from streampetr_ros import geometry
 from streampetr_ros.track.association import first_of_each_cluster
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.motion import Belief, correct, planar, start
-from streampetr_ros.track.table import Sightings, TrackTable
+from streampetr_ros.track.sightings import Sightings, log_odds
+from streampetr_ros.track.table import TrackTable
 
 Array = geometry.Array
 
@@ -22,12 +23,6 @@ _MAX_HEADING = 4.0
 _SURE_SPEED = 2.0
 _MAX_SIZE_WEIGHT = 10.0
 _CLASS_MEMORY = 5.0
-
-
-def log_odds(probability: Array | float) -> Array:
-    """Return ln(p / (1 - p))."""
-    clipped = np.clip(probability, 1e-4, 1.0 - 1e-4)
-    return np.log(clipped / (1.0 - clipped))
 
 
 def share(elapsed: float, memory: float) -> float:
@@ -52,7 +47,7 @@ def begin(
         config: of the tracker.
     """
     count = len(sightings)
-    turn_rates = np.array([kind.turn_rate for kind in config.kinds])[sightings.kinds]
+    turn_rates = config.of_kind("turn_rate", sightings.kinds)
     class_weights = np.zeros((count, like.class_weights.shape[1]))
     class_weights[np.arange(count), sightings.labels] = sightings.scores
     stamps = np.full(count, stamp_ns, dtype=np.int64)
@@ -132,7 +127,7 @@ def confirmed(table: TrackTable, config: TrackingConfig) -> TrackTable:
 
 def surviving(table: TrackTable, stamp_ns: int, config: TrackingConfig) -> TrackTable:
     """Drop tracks that are unlikely, unseen for too long, or the double of a better one."""
-    max_unseen = np.array([kind.max_unseen for kind in config.kinds])[table.kinds]
+    max_unseen = config.of_kind("max_unseen", table.kinds)
     max_unseen = np.where(table.confirmed, max_unseen, config.unsure_unseen)
     unseen = (stamp_ns - table.seen_ns) * 1e-9
     alive = (unseen <= max_unseen) & (table.log_odds >= log_odds(config.drop_probability))
@@ -140,20 +135,6 @@ def surviving(table: TrackTable, stamp_ns: int, config: TrackingConfig) -> Track
     # Of two tracks on one object the surer one stays, the older one when equally sure. Objects
     # that pass each other closely differ in velocity.
     order = np.lexsort((table.ids, -table.log_odds))
+    radii = config.of_kind("duplicate_distance", table.kinds)
     points = planar(table.belief)[0]
-    return table.selected(distinct(points, table.kinds, order, config))
-
-
-def distinct(
-    points: Array, kinds: NDArray[np.int64], order: NDArray[np.int64], config: TrackingConfig
-) -> NDArray[np.bool_]:
-    """Tell which objects to keep so that no two of a kind are one object.
-
-    Args:
-        points: (n, 2) positions, or (n, 4) with velocities where these must be alike too.
-        kinds: (n,) index of the kind.
-        order: (n,) indices, most important object first.
-        config: of the tracker.
-    """
-    radii = np.array([kind.duplicate_distance for kind in config.kinds])[kinds]
-    return first_of_each_cluster(points, kinds, radii, order)
+    return table.selected(first_of_each_cluster(points, table.kinds, radii, order))

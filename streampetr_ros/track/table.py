@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros import geometry
-from streampetr_ros.track.motion import STATE, Belief, Measurement
+from streampetr_ros.track.motion import STATE, Belief
 
 Array = geometry.Array
 Index = NDArray[np.int64] | NDArray[np.bool_]
@@ -23,7 +23,7 @@ class TrackTable:
         belief: where they are and how they move.
         sizes: (n, 3) mean length, width, height, metres.
         size_weights: (n,) detections that went into the sizes.
-        headings: (n,) how surely the heading is not reversed; positive, see `life.MAX_HEADING`.
+        headings: (n,) how surely the heading is not reversed; never negative.
         log_odds: (n,) of the object being real.
         class_weights: (n, classes) scores collected for each class.
         kinds: (n,) index of the kind.
@@ -103,38 +103,3 @@ def empty_table(classes: int) -> TrackTable:
         seen_ns=none,
         confirmed=np.zeros(0, dtype=bool),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sightings:
-    """Detections of one frame set, prepared for tracking; the strongest first.
-
-    Attributes:
-        measurement: of n objects, fixed frame.
-        sizes: (n, 3) length, width, height, metres.
-        scores: (n,).
-        evidence: (n,) log-odds of being right by the score alone.
-        labels: (n,) class index.
-        kinds: (n,) index of the kind.
-    """
-
-    measurement: Measurement
-    sizes: Array
-    scores: Array
-    evidence: Array
-    labels: NDArray[np.int64]
-    kinds: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def selected(self, index: Index) -> Sightings:
-        """Return some of them."""
-        return Sightings(
-            measurement=self.measurement.selected(index),
-            sizes=self.sizes[index],
-            scores=self.scores[index],
-            evidence=self.evidence[index],
-            labels=self.labels[index],
-            kinds=self.kinds[index],
-        )

@@ -10,25 +10,16 @@ from numpy.typing import NDArray
 from streampetr_ros import geometry
 from streampetr_ros.track.association import Gates, Side, pair
 from streampetr_ros.track.config import TrackingConfig
-from streampetr_ros.track.life import (
-    begin,
-    confirmed,
-    continued,
-    distinct,
-    log_odds,
-    missed,
-    surviving,
-)
+from streampetr_ros.track.life import begin, confirmed, continued, missed, surviving
 from streampetr_ros.track.motion import (
     MEASURED,
     MotionNoise,
-    SensorNoise,
-    measure,
     planar,
     planar_measurement,
     predict,
 )
-from streampetr_ros.track.table import Sightings, TrackTable, empty_table
+from streampetr_ros.track.sightings import Sightings, prepare
+from streampetr_ros.track.table import TrackTable, empty_table
 from streampetr_ros.types import Boxes, Detections, Tracks
 
 Array = geometry.Array
@@ -75,7 +66,7 @@ class Tracker:
                 finite.
         """
         self._learn_classes(detections.class_names)
-        sightings = self._sightings(detections, fixed_from_base)
+        sightings = prepare(detections, fixed_from_base, self._class_kinds, self._config)
         elapsed = self._elapsed(detections.stamp_ns)
         table = self._predicted(elapsed)
         rows, columns = self._pairs(table, sightings)
@@ -112,60 +103,13 @@ class Tracker:
         self._last_ns = stamp_ns
         return elapsed
 
-    def _of_kind(self, name: str, kinds: NDArray[np.int64]) -> Array:
-        """Return a setting of each object's kind."""
-        return np.array([getattr(kind, name) for kind in self._config.kinds], dtype=np.float64)[
-            kinds
-        ]
-
-    def _sightings(self, detections: Detections, fixed_from_base: Array) -> Sightings:
-        """Choose, order and convert detections."""
-        if detections.frame not in ("base", "fixed"):
-            raise ValueError(
-                f"detections in frame '{detections.frame}' cannot be tracked; "
-                "express them in the base frame first"
-            )
-        kinds = self._class_kinds[detections.labels]
-        used = (detections.scores >= self._config.min_score) & (kinds >= 0)
-        detections, kinds = detections.selected(used), kinds[used]
-        boxes = detections.boxes
-        if detections.frame == "base":
-            boxes = boxes.transformed(fixed_from_base)
-        values = np.column_stack([boxes.centers, boxes.yaws, boxes.velocities])
-        if not np.isfinite(values[:, :4]).all():
-            raise ValueError(f"detections at stamp {detections.stamp_ns} ns are not finite")
-        noise = SensorNoise(
-            position=self._of_kind("position_noise", kinds),
-            depth=self._of_kind("depth_noise", kinds),
-            lateral=self._of_kind("lateral_noise", kinds),
-            velocity=self._of_kind("velocity_noise", kinds),
-            yaw=self._of_kind("yaw_noise", kinds),
-            usual_speed=self._of_kind("usual_speed", kinds),
-        )
-        evidence = log_odds(detections.scores) - log_odds(self._of_kind("even_score", kinds))
-        limit = self._config.score_evidence
-        sightings = Sightings(
-            measurement=measure(values, fixed_from_base[:3, 3], noise),
-            sizes=boxes.sizes,
-            scores=detections.scores,
-            evidence=np.clip(evidence, -limit, limit),
-            labels=detections.labels,
-            kinds=kinds,
-        )
-        # Position breaks ties of the score, so that the order of the list does not matter.
-        order = np.lexsort((values[:, 1], values[:, 0], detections.labels, -detections.scores))
-        sightings = sightings.selected(order)
-        centers = sightings.measurement.values[:, :2]
-        ranks = np.arange(len(sightings))
-        return sightings.selected(distinct(centers, sightings.kinds, ranks, self._config))
-
     def _predicted(self, elapsed: float) -> TrackTable:
-        kinds = self.table.kinds
+        config, kinds = self._config, self.table.kinds
         noise = MotionNoise(
-            acceleration=self._of_kind("acceleration", kinds),
-            turn_rate=self._of_kind("turn_rate", kinds),
-            yaw_drift=self._of_kind("yaw_drift", kinds),
-            turn_memory=self._config.turn_memory,
+            acceleration=config.of_kind("acceleration", kinds),
+            turn_rate=config.of_kind("turn_rate", kinds),
+            yaw_drift=config.of_kind("yaw_drift", kinds),
+            turn_memory=config.turn_memory,
         )
         return replace(self.table, belief=predict(self.table.belief, noise, elapsed))
 

@@ -1,0 +1,127 @@
+"""Detections prepared for tracking: chosen, in the fixed frame, with errors, without doubles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streampetr_ros import geometry
+from streampetr_ros.track.association import first_of_each_cluster
+from streampetr_ros.track.config import TrackingConfig
+from streampetr_ros.track.motion import Measurement, SensorNoise, measure
+from streampetr_ros.types import Detections
+
+Array = geometry.Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sightings:
+    """Detections of one frame set, prepared for tracking; the strongest first.
+
+    Attributes:
+        measurement: of n objects, fixed frame.
+        sizes: (n, 3) length, width, height, metres.
+        scores: (n,).
+        evidence: (n,) log-odds of being right by the score alone.
+        labels: (n,) class index.
+        kinds: (n,) index of the kind.
+    """
+
+    measurement: Measurement
+    sizes: Array
+    scores: Array
+    evidence: Array
+    labels: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Sightings:
+        """Return some of them."""
+        return Sightings(
+            measurement=self.measurement.selected(index),
+            sizes=self.sizes[index],
+            scores=self.scores[index],
+            evidence=self.evidence[index],
+            labels=self.labels[index],
+            kinds=self.kinds[index],
+        )
+
+
+def log_odds(probability: Array | float) -> Array:
+    """Return ln(p / (1 - p))."""
+    clipped = np.clip(probability, 1e-4, 1.0 - 1e-4)
+    return np.log(clipped / (1.0 - clipped))
+
+
+def prepare(
+    detections: Detections,
+    fixed_from_base: Array,
+    class_kinds: NDArray[np.int64],
+    config: TrackingConfig,
+) -> Sightings:
+    """Prepare the detections of a frame set.
+
+    Args:
+        detections: in the base or the fixed frame.
+        fixed_from_base: (4, 4) vehicle pose at their stamp.
+        class_kinds: index of the kind of each class; -1 for ignored ones.
+        config: of the tracker.
+
+    Raises:
+        ValueError: if they are in another frame or not finite.
+    """
+    if detections.frame not in ("base", "fixed"):
+        raise ValueError(
+            f"detections in frame '{detections.frame}' cannot be tracked; "
+            "express them in the base frame first"
+        )
+    used = (detections.scores >= config.min_score) & (class_kinds[detections.labels] >= 0)
+    detections = detections.selected(used)
+    if detections.frame == "base":
+        detections = detections.transformed(fixed_from_base, "fixed")
+    sightings = _sightings(detections, fixed_from_base[:3, 3], class_kinds, config)
+    radii = config.of_kind("duplicate_distance", sightings.kinds)
+    centers, ranks = sightings.measurement.values[:, :2], np.arange(len(sightings))
+    return sightings.selected(first_of_each_cluster(centers, sightings.kinds, radii, ranks))
+
+
+def _sightings(
+    detections_fixed: Detections,
+    origin_fixed: Array,
+    class_kinds: NDArray[np.int64],
+    config: TrackingConfig,
+) -> Sightings:
+    """Convert detections; the strongest first, whatever order they come in."""
+    boxes = detections_fixed.boxes
+    values = np.column_stack([boxes.centers, boxes.yaws, boxes.velocities])
+    if not np.isfinite(values[:, :4]).all():
+        raise ValueError(f"detections at stamp {detections_fixed.stamp_ns} ns are not finite")
+    scores, labels = detections_fixed.scores, detections_fixed.labels
+    kinds = class_kinds[labels]
+    evidence = log_odds(scores) - log_odds(config.of_kind("even_score", kinds))
+    limit = config.score_evidence
+    sightings = Sightings(
+        measurement=measure(values, origin_fixed, _sensor_noise(kinds, config)),
+        sizes=boxes.sizes,
+        scores=scores,
+        evidence=np.clip(evidence, -limit, limit),
+        labels=labels,
+        kinds=kinds,
+    )
+    # Position breaks ties of the score, so that the order of the list does not matter.
+    return sightings.selected(np.lexsort((values[:, 1], values[:, 0], labels, -scores)))
+
+
+def _sensor_noise(kinds: NDArray[np.int64], config: TrackingConfig) -> SensorNoise:
+    return SensorNoise(
+        position=config.of_kind("position_noise", kinds),
+        depth=config.of_kind("depth_noise", kinds),
+        lateral=config.of_kind("lateral_noise", kinds),
+        velocity=config.of_kind("velocity_noise", kinds),
+        yaw=config.of_kind("yaw_noise", kinds),
+        usual_speed=config.of_kind("usual_speed", kinds),
+    )
