@@ -30,10 +30,11 @@ def decode(outputs: DetectorOutputs, config: DetectorConfig, stamp_ns: int) -> D
         raise ValueError(f"one stream at a time is decoded, got {outputs.logits.shape[0]}")
     scores = outputs.logits[0].float().sigmoid().flatten()
     best, index = scores.topk(min(config.max_detections, scores.numel()))
-    code = outputs.codes[0].double()[index // config.num_classes]
-    low, high = torch.tensor(config.center_range, dtype=code.dtype, device=code.device).chunk(2)
+    code = outputs.codes[0].float()[index // config.num_classes]
+    # Bounds count as inside, so they are compared in the precision of the predictions.
+    low, high = torch.tensor(config.center_range, device=code.device).chunk(2)
     inside = ((code[:, :3] >= low) & (code[:, :3] <= high)).all(dim=1)
-    code, best, index = code[inside].cpu(), best[inside].cpu(), index[inside].cpu()
+    code, best, index = code[inside].double().cpu(), best[inside].cpu(), index[inside].cpu()
     boxes = Boxes(
         centers=code[:, :3].numpy(),
         sizes=code[:, 3:6].exp().numpy(),

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -156,6 +157,11 @@ def _fill(detector: Detector, tensors: Mapping[str, Tensor], path: Path) -> None
                 f"{tuple(expected[key].shape)}; they are of another architecture than "
                 f"'{detector.config.name}'"
             )
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"weights '{path}': '{key}' holds values that are not finite; the file comes from "
+                "a training that diverged, or is damaged"
+            )
     detector.load_state_dict(tensors)
 
 
@@ -186,7 +192,8 @@ def read_official(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_plain_numbers()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"checkpoint '{path}' is damaged or contains more than weights and was not executed; "
@@ -197,9 +204,24 @@ def read_official(path: Path) -> dict[str, Tensor]:
             f"checkpoint '{path}' is truncated or not a PyTorch file; download it again"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(f"checkpoint '{path}' holds no state dict of tensors")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    if not isinstance(state, dict) or not all(map(_is_weight, state.items())):
+        raise CheckpointError(
+            f"checkpoint '{path}' holds no state dict of tensors; choose a file with trained weights"
+        )
+    wrapper = "module." if all(key.startswith("module.") for key in state) else ""
+    return {key.removeprefix(wrapper): value for key, value in state.items()}
+
+
+def _plain_numbers() -> list[Any]:
+    """Name NumPy's scalars as harmless: logs that training frameworks store may contain some."""
+    rebuild = np.float64(0.0).__reduce__()[0]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    kinds = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool")]
+    return [np.dtype, *kinds, *((rebuild, name) for name in names)]
+
+
+def _is_weight(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
 
 
 def load_official(state: Mapping[str, Tensor], config: DetectorConfig, path: Path) -> Detector:

@@ -18,6 +18,9 @@ NUSCENES_CLASSES: tuple[str, ...] = (
     "traffic_cone",
 )
 
+#: Image backbones the detector can be built with.
+BACKBONES: tuple[str, ...] = ("resnet50", "vovnet99", "resnet_tiny")
+
 _IMAGENET_MEAN_RGB = (123.675, 116.28, 103.53)
 _IMAGENET_STD_RGB = (58.395, 57.12, 57.375)
 
@@ -102,6 +105,8 @@ class DetectorConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"no backbone named '{self.backbone}'; known: {', '.join(BACKBONES)}")
         if self.temporal and self.num_propagated > self.memory_length:
             raise ValueError("num_propagated exceeds memory_length")
         if self.temporal and self.num_proposals > self.memory_length:

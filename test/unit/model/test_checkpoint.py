@@ -2,9 +2,11 @@
 
 import json
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import micro_detector as micro
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,6 +16,7 @@ from streampetr_ros.model.checkpoint import (
     CheckpointError,
     config_from_json,
     config_to_json,
+    convert,
     load_official,
     load_weights,
     read_metadata,
@@ -78,6 +81,24 @@ def test_file_without_configuration(tmp_path):
         load_weights(path)
 
 
+def test_unknown_backbone_in_the_header(saved):
+    path, _ = saved
+    header = read_metadata(path)
+    header["streampetr_config"] = header["streampetr_config"].replace("resnet_tiny", "resnet9000")
+    save_file(load_file(path), path, metadata=header)
+    with pytest.raises(CheckpointError, match="resnet9000"):
+        load_weights(path)
+
+
+def test_diverged_weights(saved):
+    path, detector = saved
+    with torch.no_grad():
+        detector.head.reference_points[0, 0] = float("nan")
+    save_weights(path, detector)
+    with pytest.raises(CheckpointError, match=r"head\.reference_points.*not finite"):
+        load_weights(path)
+
+
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape"])
 def test_tensors_must_fit_exactly(saved, change):
     path, _ = saved
@@ -97,6 +118,18 @@ def test_unwritable_target(saved, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot write"):
         save_weights(tmp_path / "file" / "below.safetensors", saved[1])
+
+
+def test_logs_of_the_training_framework_do_no_harm(tmp_path):
+    logs = {"best": np.float64(0.45), "epoch": np.int64(60), "classes": ("car",), "time": "noon"}
+    weights = OrderedDict(x=torch.ones(2))
+    torch.save({"meta": logs, "state_dict": weights, "optimizer": {}}, tmp_path / "full.pth")
+    assert read_official(tmp_path / "full.pth")["x"].tolist() == [1.0, 1.0]
+
+
+def test_bare_state_dict(tmp_path):
+    torch.save({"module.x": torch.ones(2)}, tmp_path / "bare.pth")
+    assert list(read_official(tmp_path / "bare.pth")) == ["x"]
 
 
 class Exploit:
@@ -126,6 +159,9 @@ def test_checkpoint_of_something_else(tmp_path):
     torch.save({"state_dict": {"x": 1}}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="no state dict"):
         read_official(tmp_path / "a.pth")
+    torch.save({1: torch.zeros(1)}, tmp_path / "numbered.pth")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        read_official(tmp_path / "numbered.pth")
     torch.save([1, 2], tmp_path / "b.pth")
     with pytest.raises(CheckpointError, match="no state dict"):
         read_official(tmp_path / "b.pth")
@@ -195,6 +231,16 @@ def test_published_names_load(state_428q):
     key = "pts_bbox_head.transformer.decoder.layers.3.attentions.1.attn.in_proj_weight"
     weight = detector.head.decoder.layers[3].cross_attention.in_proj.weight
     assert torch.equal(weight, state_428q[key])
+
+
+def test_conversion_of_a_file(state_428q, tmp_path):
+    path = tmp_path / "published.pth"
+    torch.save({"meta": {}, "state_dict": state_428q}, path)
+    detector = convert(path, "stream_petr_r50_428q")
+    assert not detector.training
+    assert torch.equal(
+        detector.head.reference_points, state_428q["pts_bbox_head.reference_points.weight"]
+    )
 
 
 def test_batch_counters_may_be_absent(state_428q):
