@@ -59,7 +59,7 @@ def test_wrong_parameters_leave_the_node_unconfigured(graph: Graph, start_node: 
     assert "unknown parameter 'model.wieghts'; did you mean 'model.weights'?" in line
     assert "'pose.timeout_s' is 99 but must be within 0 to 10" in line
     assert "'sync.policy' is 'exactly' but must be one of own, approximate, exact" in line
-    assert "'cameras.depth' is 'many' but must be a integer" in line
+    assert "'cameras.depth' is 'many' but must have the type integer" in line
     assert graph.state() == "unconfigured"
     status = graph.wait_for(lambda: graph.health.get("node"), "diagnostics of the node")
     assert "model.wieghts" in status.message

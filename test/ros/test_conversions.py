@@ -1,0 +1,142 @@
+"""Messages to core types and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
+
+from nav_msgs.msg import Odometry
+from rclpy.serialization import deserialize_message, serialize_message
+from rigs import calibration, frame_set
+from streampetr_ros.msg import Object3DArray
+
+from streampetr_ros import geometry
+from streampetr_ros.ingest.rig import build_calibration
+from streampetr_ros.ros import convert
+from streampetr_ros.ros.decoding import decode_message
+from streampetr_ros.ros.replay_messages import FrameNames, set_messages
+from streampetr_ros.types import Boxes, Detections
+
+EPOCH_NS = 1_700_000_000_123_456_789
+
+
+def detections() -> Detections:
+    return Detections(
+        stamp_ns=EPOCH_NS,
+        boxes=Boxes(
+            centers=np.array([[10.0, -3.5, 0.7], [-20.0, 5.0, 1.0]]),
+            sizes=np.array([[4.5, 1.9, 1.6], [0.7, 0.6, 1.8]]),
+            yaws=np.array([3.0, -1.2]),
+            velocities=np.array([[8.0, -0.5], [np.nan, np.nan]]),
+        ),
+        scores=np.array([0.75, 0.5]),
+        labels=np.array([1, 0]),
+        class_names=("pedestrian", "car"),
+        frame="base",
+    )
+
+
+def report() -> convert.SetReport:
+    return convert.SetReport(
+        model="tiny",
+        base_frame="base_link",
+        cameras_expected=6,
+        camera_stamps_ns={"CAM_FRONT": EPOCH_NS, "CAM_BACK": EPOCH_NS - 5},
+        frames_since_reset=4,
+        memory_age=2.0,
+        reset_reason="",
+    )
+
+
+@pytest.mark.parametrize("stamp_ns", [0, 1, 999_999_999, EPOCH_NS])
+def test_stamps_keep_every_nanosecond(stamp_ns: int) -> None:
+    assert convert.stamp_ns_from(convert.time_message(stamp_ns)) == stamp_ns
+
+
+def test_stamp_in_words() -> None:
+    assert convert.stamp_text(1_000_000_001) == "1.000000001"
+
+
+def test_detections_survive_the_wire() -> None:
+    sent = detections()
+    message = convert.detections_message(sent, report())
+    convert.write_latencies(message, {"network": 12.5, "total": 20.0})
+    message = deserialize_message(serialize_message(message), Object3DArray)
+    received = convert.detections_from(message)
+    assert received.stamp_ns == EPOCH_NS
+    assert received.class_names == sent.class_names
+    np.testing.assert_array_equal(received.labels, sent.labels)
+    np.testing.assert_allclose(received.scores, sent.scores, atol=1e-7)
+    np.testing.assert_allclose(received.boxes.yaws, sent.boxes.yaws, atol=1e-12)
+    for name in ("centers", "sizes", "velocities"):
+        np.testing.assert_array_equal(getattr(received.boxes, name), getattr(sent.boxes, name))
+    assert [found.class_name for found in message.objects] == ["car", "pedestrian"]
+    assert message.header.frame_id == "base_link"
+    assert message.camera_names == ["CAM_FRONT", "CAM_BACK"]
+    assert convert.stamp_ns_from(message.camera_stamps[1]) == EPOCH_NS - 5
+    assert (message.cameras_used, message.cameras_expected) == (2, 6)
+    assert message.latency_stages == ["network", "total"]
+    assert list(message.latency_ms) == [12.5, 20.0]
+
+
+def test_no_detections() -> None:
+    empty = detections().selected(np.zeros(0, dtype=np.int64))
+    message = convert.detections_message(empty, report())
+    assert len(convert.detections_from(message)) == 0
+
+
+def test_transforms_round_trip() -> None:
+    parent_from_child = geometry.transform_from_parts(
+        [1e6, -2.5, 3.0], geometry.rotation_from_rpy(0.1, -0.2, 2.9)
+    )
+    values = convert.transform_from_matrix("odom", "base_link", EPOCH_NS, parent_from_child)
+    message = convert.transform_message(values)
+    assert convert.transform_from(message) == values
+    np.testing.assert_allclose(convert.matrix_from(message), parent_from_child, atol=1e-12)
+
+
+def test_odometry_is_read_as_a_transform() -> None:
+    message = Odometry(header=convert.header(EPOCH_NS, "odom"), child_frame_id="base_link")
+    message.pose.pose.position.x = 3.0
+    message.pose.pose.orientation.z = math.sin(0.25)
+    message.pose.pose.orientation.w = math.cos(0.25)
+    values = convert.transform_from_odometry(message)
+    assert (values.parent, values.child, values.stamp_ns) == ("odom", "base_link", EPOCH_NS)
+    assert values.translation == (3.0, 0.0, 0.0)
+    assert values.quaternion_wxyz == (math.cos(0.25), 0.0, 0.0, math.sin(0.25))
+
+
+@pytest.mark.parametrize("model", ["none", "plumb_bob", "equidistant"])
+def test_camera_info_gives_the_calibration_back(model: str) -> None:
+    camera = calibration("CAM_FRONT", 10.0)
+    if model != "none":
+        count = {"plumb_bob": 5, "equidistant": 4}[model]
+        camera = replace(camera, distortion_model=model, distortion=np.full(count, 0.01))
+    message = convert.camera_info_message(camera, EPOCH_NS, "front")
+    values = convert.camera_info_from(message)
+    built = build_calibration("CAM_FRONT", values, camera.base_from_camera, rectified=False)
+    assert (built.width, built.height) == (camera.width, camera.height)
+    assert built.distortion_model == camera.distortion_model
+    np.testing.assert_array_equal(built.intrinsic, camera.intrinsic)
+    np.testing.assert_array_equal(built.distortion, camera.distortion)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
+def test_images_keep_their_pixels(encoding: str) -> None:
+    original = frame_set()
+    messages = set_messages(original, encoding, FrameNames())
+    assert [c.stamp_ns for c in messages.cameras] == sorted(c.stamp_ns for c in original.cameras)
+    sent = {camera.calibration.name: camera for camera in original.cameras}
+    for camera in messages.cameras:
+        assert convert.stamp_ns_from(camera.image.header.stamp) == camera.stamp_ns
+        pixels = decode_message(camera.image)
+        expected = sent[camera.camera].pixels
+        assert pixels.shape == expected.shape
+        if encoding != "jpeg":
+            np.testing.assert_array_equal(pixels, expected)

@@ -1,0 +1,192 @@
+"""Markers, diagnostics, throttled problems and the worker, without a running node."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from test_conversions import detections
+from visualization_msgs.msg import Marker
+
+from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
+from streampetr_ros.ros import diagnostics
+from streampetr_ros.ros.drop_report import DropReport
+from streampetr_ros.ros.markers import marker_array
+from streampetr_ros.ros.params import DiagnosticsParameters
+from streampetr_ros.ros.problems import Problem, ProblemLog
+from streampetr_ros.ros.worker import NewestWorker
+
+
+def test_markers_replace_all_before_them() -> None:
+    markers = marker_array(detections(), "base_link", 0.5).markers
+    assert markers[0].action == Marker.DELETEALL
+    assert all(marker.header.frame_id == "base_link" for marker in markers)
+    assert all(marker.lifetime.nanosec == 500_000_000 for marker in markers[1:])
+    assert all(marker.pose.orientation.w == 1.0 for marker in markers[1:])
+    identities = [(marker.ns, marker.id) for marker in markers[1:]]
+    assert len(set(identities)) == len(identities)
+
+
+def test_one_line_list_per_class_on_the_box_edges() -> None:
+    found = detections()
+    markers = marker_array(found, "base_link", 0.5).markers
+    outlines = [marker for marker in markers if marker.type == Marker.LINE_LIST]
+    assert [marker.ns for marker in outlines] == ["pedestrian/boxes", "car/boxes"]
+    assert all(len(marker.points) == 24 for marker in outlines)
+    ends = np.array([[p.x, p.y, p.z] for p in outlines[1].points])
+    corners = found.selected(found.labels == 1).boxes.corners()[0]
+    assert all(np.abs(corners - end).sum(axis=1).min() < 1e-9 for end in ends)
+
+
+def test_arrows_and_texts() -> None:
+    markers = marker_array(detections(), "base_link", 0.5).markers
+    heading = next(marker for marker in markers if marker.ns == "car/heading")
+    start, tip = heading.points
+    assert np.arctan2(tip.y - start.y, tip.x - start.x) == pytest.approx(3.0)
+    assert np.hypot(tip.y - start.y, tip.x - start.x) == pytest.approx(2.25)
+    velocity = [marker for marker in markers if marker.ns.endswith("/velocity")]
+    assert [marker.ns for marker in velocity] == ["car/velocity"]
+    start, tip = velocity[0].points
+    assert (tip.x - start.x, tip.y - start.y) == pytest.approx((8.0, -0.5))
+    texts = [marker.text for marker in markers if marker.type == Marker.TEXT_VIEW_FACING]
+    assert sorted(texts) == ["car 0.75", "pedestrian 0.50"]
+
+
+def test_no_boxes_still_delete_the_old_ones() -> None:
+    empty = detections().selected(np.zeros(0, dtype=np.int64))
+    assert [m.action for m in marker_array(empty, "b", 1.0).markers] == [Marker.DELETEALL]
+
+
+def camera(**values: object) -> CameraStatistics:
+    defaults: dict = {
+        "name": "front",
+        "received": 10,
+        "used": 9,
+        "dropped": {},
+        "reordered": 0,
+        "pending": 0,
+        "last_stamp_ns": 10_000_000_000,
+        "silent_ns": 0,
+        "offset_ns": 0,
+        "lag_ns": 5_000_000,
+        "rate_hz": 12.0,
+        "problems": (),
+    }
+    return CameraStatistics(**{**defaults, **values})
+
+
+@pytest.mark.parametrize(
+    ("statistics", "has_info", "mismatch", "now_s", "level", "says"),
+    [
+        ({}, True, "", 10.1, DiagnosticStatus.OK, "active"),
+        ({}, True, "", 9.0, DiagnosticStatus.OK, "active"),
+        ({}, False, "", 10.1, DiagnosticStatus.WARN, "waiting for CameraInfo"),
+        ({}, True, "", 11.0, DiagnosticStatus.ERROR, "stale: newest image is 1.0 s old"),
+        ({"problems": ("frozen",)}, True, "", 10.1, DiagnosticStatus.WARN, "frozen"),
+        ({"last_stamp_ns": None}, True, "", 1.0, DiagnosticStatus.WARN, "first image"),
+        ({"received": 0}, True, "RELIABILITY", 1.0, DiagnosticStatus.ERROR, "QoS (RELIABILITY)"),
+    ],
+)
+def test_camera_states(
+    statistics: dict, has_info: bool, mismatch: str, now_s: float, level: bytes, says: str
+) -> None:
+    snapshot = diagnostics.CameraSnapshot(
+        statistics=camera(**statistics),
+        topic="/front/image_raw",
+        resolution="1600 x 900",
+        has_info=has_info,
+        mismatch=mismatch,
+    )
+    found = diagnostics.camera_status(snapshot, round(now_s * 1e9), DiagnosticsParameters())
+    assert found.level == level
+    assert says in found.message
+    values = {pair.key: pair.value for pair in found.values}
+    assert not values["age s"].startswith("-")
+
+
+def test_problems_are_counted_and_logged_now_and_then() -> None:
+    said: list[str] = []
+    now = [0.0]
+    log = ProblemLog(said.append, period_s=5.0, clock=lambda: now[0])
+    for _ in range(3):
+        log.report(Problem.BAD_IMAGE, "/front", "broken")
+    log.report(Problem.BAD_IMAGE, "/rear", "also broken")
+    log.report(Problem.NOT_DUE, "", "")
+    assert said == ["broken", "also broken"]
+    now[0] = 6.0
+    log.report(Problem.BAD_IMAGE, "/front", "broken")
+    assert said[-1] == "broken (2 more since the last report)"
+    assert log.counts() == {Problem.BAD_IMAGE: 5, Problem.NOT_DUE: 1}
+
+
+def test_drops_are_reported_once() -> None:
+    said: list[str] = []
+    report = DropReport(ProblemLog(said.append, period_s=0.0))
+
+    def statistics(count: int) -> SyncStatistics:
+        return SyncStatistics(
+            cameras=(camera(dropped={DropReason.LATE: count}),),
+            complete=0,
+            degraded=0,
+            restarts=0,
+            last_restart="",
+            period_ns=None,
+            window_ns=0,
+            last_set_stamp_ns=None,
+        )
+
+    report.update(statistics(2), {"front": "/front/image_raw"})
+    report.update(statistics(2), {"front": "/front/image_raw"})
+    report.update(statistics(3), {"front": "/front/image_raw"})
+    assert [line.split(" ")[0] for line in said] == ["2", "1"]
+    assert "'/front/image_raw' dropped: late, newest stamp 10.000000000; " in said[0]
+
+
+def test_worker_takes_the_newest() -> None:
+    taken: list[int] = []
+    busy, go_on, finished = threading.Event(), threading.Event(), threading.Event()
+
+    def process(item: int) -> None:
+        taken.append(item)
+        busy.set()
+        go_on.wait(10.0)
+        if item == 4:
+            finished.set()
+
+    worker = NewestWorker(process)
+    worker.start()
+    worker.offer(1)
+    assert busy.wait(10.0)
+    for item in (2, 3, 4):
+        worker.offer(item)
+    go_on.set()
+    assert finished.wait(10.0)
+    worker.stop()
+    assert taken == [1, 4]
+    assert worker.overtaken == 2
+
+
+def test_worker_drops_what_waits_when_stopped() -> None:
+    taken: list[int] = []
+    busy, go_on = threading.Event(), threading.Event()
+
+    def process(item: int) -> None:
+        taken.append(item)
+        busy.set()
+        go_on.wait(10.0)
+
+    worker = NewestWorker(process)
+    worker.start()
+    worker.offer(1)
+    assert busy.wait(10.0)
+    worker.offer(2)
+    worker.discard()
+    go_on.set()
+    worker.stop()
+    assert taken == [1]
