@@ -102,6 +102,11 @@ class SyntheticScene:
     def __len__(self) -> int:
         return max(1, int(self.options.duration * self.options.rate))
 
+    @property
+    def object_count(self) -> int:
+        """Number of labelled objects in the whole scene."""
+        return len(self.world.class_names)
+
     def camera_stamps_ns(self, index: int) -> tuple[int, ...]:
         """Return when each camera takes the pictures of a frame set, integer nanoseconds."""
         cycle = self._start_ns + round(index * 1e9 / self.options.rate)
@@ -163,7 +168,7 @@ class SyntheticScene:
 
     def visibilities(self, pictures: Pictures) -> Array:
         """Return the visible share of every labelled object over all cameras."""
-        count = len(self.world.class_names)
+        count = self.object_count
         covered = pictures.coverage.double().cpu().numpy()[:, :count].sum(0)
         seen = pictures.visible.double().cpu().numpy()[:, :count]
         focal = np.array([c.intrinsic[0, 0] for c in self.rig.calibrations])
@@ -178,7 +183,7 @@ class SyntheticScene:
             stamp_ns: integer nanoseconds.
             visibilities: of every labelled object of the world.
         """
-        world, count = self.world, len(self.world.class_names)
+        world, count = self.world, self.object_count
         centers, instant = world.bodies_at(np.array([self.seconds(stamp_ns)]))
         boxes_layout = Boxes(
             centers=centers[0, :count],

@@ -1,0 +1,106 @@
+"""Cameras: firing order, sizes, lenses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streampetr_ros import geometry
+from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.preprocess.image import plan_resize_crop
+from streampetr_ros.synth import lens
+from streampetr_ros.synth.rig import CAMERA_NAMES, RigOptions, build_rig
+from streampetr_ros.types import CameraCalibration
+
+
+def test_cameras_fire_in_the_order_of_a_sweeping_lidar():
+    rig = build_rig(RigOptions())
+    offsets = dict(zip(CAMERA_NAMES, rig.offsets_ns, strict=True))
+    order = sorted(offsets, key=offsets.__getitem__)
+    assert [name[4:] for name in order] == [
+        "FRONT_LEFT",
+        "FRONT",
+        "FRONT_RIGHT",
+        "BACK_RIGHT",
+        "BACK",
+        "BACK_LEFT",
+    ]
+    assert offsets["CAM_BACK_LEFT"] == 42_600_000
+    assert set(build_rig(RigOptions(staggered=False)).offsets_ns) == {0}
+
+
+def test_every_camera_looks_where_its_name_says():
+    for calibration in build_rig(RigOptions()).calibrations:
+        forward = calibration.base_from_camera[:3, 2]
+        down = calibration.base_from_camera[:3, 1]
+        assert down[2] < -0.99
+        assert (forward[0] > 0) == ("FRONT" in calibration.name)
+        if "LEFT" in calibration.name:
+            assert forward[1] > 0.5
+        if "RIGHT" in calibration.name:
+            assert forward[1] < -0.5
+
+
+@pytest.mark.parametrize("size", [(352, 128), (704, 256), (800, 320)])
+def test_network_size_equals_the_preprocessed_reference_camera(size: tuple[int, int]):
+    full = build_rig(RigOptions(width=1600, height=900))
+    small = build_rig(RigOptions(width=size[0], height=size[1]))
+    plan = plan_resize_crop(1600, 900, ImageConfig(width=size[0], height=size[1]))
+    for large, direct in zip(full.calibrations, small.calibrations, strict=True):
+        assert plan.network_from_image @ large.intrinsic == pytest.approx(
+            direct.intrinsic, abs=1e-4
+        )
+
+
+def test_randomness_moves_every_camera_and_is_reproducible():
+    standard = build_rig(RigOptions())
+    options = RigOptions(randomness=1.0, seed=3)
+    first, again = build_rig(options), build_rig(options)
+    other = build_rig(RigOptions(randomness=1.0, seed=4))
+    for index, calibration in enumerate(first.calibrations):
+        same = again.calibrations[index]
+        assert (calibration.base_from_camera == same.base_from_camera).all()
+        assert not np.allclose(calibration.intrinsic, other.calibrations[index].intrinsic)
+        shift = geometry.inverse(standard.calibrations[index].base_from_camera)
+        shift = shift @ calibration.base_from_camera
+        assert 0 < np.linalg.norm(shift[:3, 3]) < 0.4
+        assert np.trace(shift[:3, :3]) > 1 + 2 * np.cos(np.radians(8))
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [
+        ("none", []),
+        ("plumb_bob", [-0.19, 0.04, 0.001, -0.001, 0.0]),
+        ("rational_polynomial", [0.1, 0.02, 0.0, 0.0, 0.01, 0.3, 0.05, 0.01]),
+        ("equidistant", [0.02, -0.005, 0.001, 0.0]),
+    ],
+)
+def test_rays_project_back_to_their_pixels(model: str, coefficients: list[float]):
+    calibration = CameraCalibration(
+        name="c",
+        width=80,
+        height=45,
+        intrinsic=np.array([[63.0, 0.0, 40.5], [0.0, 62.0, 24.5], [0.0, 0.0, 1.0]]),
+        base_from_camera=np.eye(4),
+        distortion_model=model,
+        distortion=np.array(coefficients),
+    )
+    rays = lens.pixel_rays(calibration).astype(np.float64)
+    points = np.concatenate([rays, np.ones((45, 80, 1))], axis=-1) * 7.0
+    pixels, depth = lens.project(calibration, points)
+    u, v = np.meshgrid(np.arange(80) + 0.5, np.arange(45) + 0.5)
+    assert pixels == pytest.approx(np.stack([u, v], axis=-1), abs=1e-3)
+    assert (depth == 7.0).all()
+
+
+def test_randomly_distorted_rigs_stay_invertible():
+    for seed in range(3):
+        rig = build_rig(RigOptions(width=160, height=90, randomness=1.0, distorted=True, seed=seed))
+        for calibration in rig.calibrations:
+            assert calibration.distortion_model == "plumb_bob"
+            rays = lens.pixel_rays(calibration).astype(np.float64)
+            points = np.concatenate([rays, np.ones((90, 160, 1))], axis=-1)
+            pixels, _ = lens.project(calibration, points)
+            assert pixels[0, 0] == pytest.approx([0.5, 0.5], abs=0.02)
+            assert (np.diff(rays[45, :, 0]) > 0).all()
