@@ -52,7 +52,7 @@ class Graph:
         self.markers: deque[MarkerArray] = deque(maxlen=10)
         self.health: dict[str, DiagnosticStatus] = {}
         subscribe = self.node.create_subscription
-        subscribe(Object3DArray, f"{NODE}/detections", self._on_result, RELIABLE)
+        self._detections = subscribe(Object3DArray, f"{NODE}/detections", self._on_result, RELIABLE)
         subscribe(MarkerArray, f"{NODE}/markers", self._on_markers, RELIABLE)
         subscribe(DiagnosticArray, "/diagnostics", self._on_health, RELIABLE)
         self._clients = {
@@ -105,9 +105,11 @@ class Graph:
         """Wait until the node listens to all cameras and TF, and its results are received."""
         self.wait_for_subscribers([*self.images.values(), *self.infos.values()], timeout)
         self.wait_for_subscribers([self.tf, self.tf_static], timeout)
-        self.wait_for(
-            lambda: self.node.count_publishers(f"{NODE}/detections"), "the results topic", timeout
-        )
+        self.wait_for_results_topic(timeout)
+
+    def wait_for_results_topic(self, timeout: float = 60.0) -> None:
+        """Wait until the recorder is connected to the node: earlier results would be missed."""
+        self.wait_for(self._detections.get_publisher_count, "the results topic", timeout)
 
     def wait_for_subscribers(self, publishers: Iterable[Any], timeout: float = 60.0) -> None:
         for publisher in publishers:
