@@ -141,13 +141,14 @@ class Scene(NamedTuple):
         flat = (seen.rows >= 0).flatten().nonzero()[:, 0]
         if not len(flat):
             return colors
-        rows, depths = seen.rows.take(flat), seen.inverse_depths.take(flat)
-        focal = strip.focal.expand_as(seen.rows).take(flat)
+        rows = seen.rows.flatten().index_select(0, flat)
+        depths = seen.inverse_depths.flatten().index_select(0, flat)
+        focal = strip.focal.flatten().index_select(0, flat // seen.rows.shape[1])
         offsets = strip.directions.flatten(1).index_select(1, flat).div_(depths)
         hits = self.faces.hits(rows, strip.rays.flatten(1).index_select(1, flat), offsets)
         hits = add_pattern(hits, self.faces.patterns, focal * depths, self.stage.palette.noise)
         lit = light_bodies(hits, self.stage.palette)
-        distances = strip.lengths.take(flat).div_(depths)
+        distances = strip.lengths.flatten().index_select(0, flat).div_(depths)
         return colors.index_copy_(1, flat, self._haze(lit, distances))
 
     def _haze(self, colors: Tensor, distances: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ class _Work(NamedTuple):
         plates.levels[:, first:last] = develop(colors, self.gains[first:last], noise)
         plates.inverse_depths[first:last] = seen.inverse_depths
         body_of_row = torch.cat([self.rows.bodies.new_full((1,), -1), self.rows.bodies])
-        plates.bodies[first:last] = body_of_row.take(seen.rows + 1)
+        plates.bodies[first:last] = body_of_row[seen.rows + 1]
         return seen.coverage
 
     def pictures(self, coverage: Tensor) -> Pictures:

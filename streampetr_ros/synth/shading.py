@@ -15,6 +15,7 @@ from torch import Tensor
 from streampetr_ros.synth.scenery import GroundPaint, Lighting, RoadGrid
 
 _NOISE_SIZE = 256
+_NOISE_ORIGIN = float(1 << 16)
 _BIG = 1e30
 _LAND_SCALE = 1 / 37
 _DASH_PERIOD, _DASH_LENGTH = 9.0, 3.0
@@ -64,9 +65,11 @@ def _mixed(colors: Tensor, weights: list[Tensor]) -> Tensor:
 
 def _lookup(noise: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Return the noise of the unit cells that u, v fall in."""
-    column = u.floor().to(torch.int32).bitwise_and_(_NOISE_SIZE - 1)
-    row = v.floor().to(torch.int32).bitwise_and_(_NOISE_SIZE - 1)
-    return noise.take(row.mul_(_NOISE_SIZE).add_(column).long())
+    # Conversion to integers rounds towards zero, so everything is moved to the positive side.
+    column = (u + _NOISE_ORIGIN).to(torch.int32).bitwise_and_(_NOISE_SIZE - 1)
+    row = (v + _NOISE_ORIGIN).to(torch.int32).bitwise_and_(_NOISE_SIZE - 1)
+    cells = row.mul_(_NOISE_SIZE).add_(column)
+    return noise.index_select(0, cells.flatten()).view_as(u)
 
 
 def _cover(inside: Tensor, per_pixel: Tensor) -> Tensor:
@@ -237,11 +240,11 @@ def add_pattern(hits: Hits, patterns: Tensor, per_metre: Tensor, noise: Tensor) 
 
     Args:
         hits: n points.
-        patterns: (M, 11) of the rows, as in `FaceTable`.
+        patterns: (11, M) of the rows, as in `FaceTable`.
         per_metre: (n,) pixels per metre at the points.
         noise: (65536,) table.
     """
-    own = patterns.index_select(0, hits.rows).T.contiguous()
+    own = patterns.index_select(1, hits.rows)
     period_u, period_v, duty_u, duty_v, slant, varied, origin, _, _, _, exists = own
     x, y, z = hits.points
     level = z - origin
