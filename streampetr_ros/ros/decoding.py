@@ -54,5 +54,6 @@ def _convert_by_cv_bridge(raw: RawImage) -> Pixels:
     message.data = raw.data
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8"))
-    except CvBridgeError as error:
+    except (CvBridgeError, AttributeError, KeyError, ImportError) as error:
+        # Of the others, some releases raise AttributeError for big-endian images with NumPy 2.
         raise ImageError(f"{describe(raw)} is not converted by cv_bridge: {error}") from error

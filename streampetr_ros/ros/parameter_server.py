@@ -177,7 +177,8 @@ def _fitting(leaf: Leaf, parameter: Parameter) -> Value:
     elements = value if isinstance(value, tuple) else (value,)
     if isinstance(value, tuple) != leaf.is_list or any(type(e) is not leaf.kind for e in elements):
         raise ParameterError(
-            f"parameter '{leaf.name}' is {parameter.value!r} but must have the type {type_name(leaf)}"
+            f"parameter '{leaf.name}' is {parameter.value!r} but must have the type "
+            f"{type_name(leaf)}"
         )
     fault = find_fault(leaf, value)
     if fault:

@@ -57,7 +57,7 @@ class Playback:
         limit: most frame sets of each loop; 0 for all.
         wait_s: longest wait for subscribers before the first image, seconds.
         results: topic of detections to be waited for after each set; empty plays by time.
-        clock: whether to publish ``/clock``.
+        clock: whether to publish ``/clock``; only when playing by time, as it would stand still.
         names: TF names of the frames.
     """
 
@@ -77,6 +77,8 @@ class Playback:
             raise ValueError(f"speed must be above 0, got {self.speed}")
         if self.loops < 1:
             raise ValueError(f"loops must be at least 1, got {self.loops}")
+        if self.results and self.clock:
+            raise ValueError("playback that waits for results has no clock")
 
 
 class NoSubscriberError(RuntimeError):
@@ -259,7 +261,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         "--results",
         default="",
         metavar="TOPIC",
-        help="topic of detections to wait for after each frame set, so that none is skipped",
+        help="wait for detections on this topic after each frame set, without /clock, so that no "
+        "set is skipped",
     )
     return parser.parse_args(arguments)
 
@@ -272,7 +275,7 @@ def _play(options: argparse.Namespace) -> None:
         limit=options.frames,
         wait_s=options.wait,
         results=options.results,
-        clock=not options.no_clock,
+        clock=not (options.no_clock or options.results),
     )
     play_source(open_source(options.source), playback)
 

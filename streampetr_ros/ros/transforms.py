@@ -29,7 +29,6 @@ from streampetr_ros.ingest.poses import (
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.convert import (
     matrix_from,
-    stamp_ns_from,
     transform_from,
     transform_from_odometry,
     transform_message,
@@ -49,7 +48,11 @@ class TransformBuffer(Protocol):
     """Transforms over time; both implementations are thread-safe."""
 
     name: str
-    restarts: int
+
+    @property
+    def restarts(self) -> int:
+        """How often stamps jumped back."""
+        ...
 
     def insert(self, message: TransformStamped, *, static: bool) -> None:
         """Enter a transform.
@@ -105,6 +108,9 @@ class OwnBuffer:
 class Tf2Buffer:
     """The buffer of tf2_ros.
 
+    What enters passes our own tree first: tf2 ignores unusable transforms and, for ever after a
+    bag loop, old stamps, both without telling.
+
     Args:
         node: whose clock jumps clear the buffer.
         history_ns: time that transforms are kept.
@@ -118,24 +124,21 @@ class Tf2Buffer:
 
         self._tf2: Any = tf2_ros
         self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=history_ns), node=node)
-        self._newest: dict[str, int] = {}
-        self.restarts = 0
+        self._gate = OwnBuffer(history_ns, 0)
+
+    @property
+    def restarts(self) -> int:
+        """How often stamps jumped back."""
+        return self._gate.restarts
 
     def insert(self, message: TransformStamped, *, static: bool) -> None:
         """Enter a transform; see `TransformBuffer.insert`."""
-        if static:
-            self._buffer.set_transform_static(message, "streampetr")
-            return
-        # tf2 itself drops old stamps without a word, and after a bag loop for ever.
-        stamp_ns = stamp_ns_from(message.header.stamp)
-        newest = self._newest.get(message.child_frame_id, 0)
-        if stamp_ns < newest - _RESTART_NS:
-            self.restarts += 1
-            self.clear()
-        self._newest[message.child_frame_id] = max(
-            stamp_ns, self._newest.get(message.child_frame_id, 0)
-        )
-        self._buffer.set_transform(message, "streampetr")
+        before = self._gate.restarts
+        self._gate.insert(message, static=static)
+        if self._gate.restarts != before:
+            self._buffer.clear()
+        enter = self._buffer.set_transform_static if static else self._buffer.set_transform
+        enter(message, "streampetr")
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Array:
         """Look up a transform; see `TransformBuffer.lookup`."""
@@ -148,7 +151,7 @@ class Tf2Buffer:
 
     def clear(self) -> None:
         """Forget everything but static transforms."""
-        self._newest.clear()
+        self._gate.clear()
         self._buffer.clear()
 
     def _reason(self, error: Exception) -> Reason:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message, serialize_message
 from rigs import calibration, frame_set
+from sensor_msgs.msg import Image
 from streampetr_ros.msg import Object3DArray
 
 from streampetr_ros import geometry
+from streampetr_ros.ingest.images import ImageError
 from streampetr_ros.ingest.rig import build_calibration
 from streampetr_ros.ros import convert
 from streampetr_ros.ros.decoding import decode_message
@@ -140,3 +144,39 @@ def test_images_keep_their_pixels(encoding: str) -> None:
         assert pixels.shape == expected.shape
         if encoding != "jpeg":
             np.testing.assert_array_equal(pixels, expected)
+
+
+class FakeBridgeError(TypeError):
+    """Stands in for cv_bridge.CvBridgeError."""
+
+
+class FakeBridge:
+    """Knows one encoding that is not plain."""
+
+    def imgmsg_to_cv2(self, message: Image, desired_encoding: str) -> np.ndarray:
+        if message.encoding != "32FC1":
+            raise FakeBridgeError(f"[{message.encoding}] is not recognised")
+        assert desired_encoding == "rgb8"
+        values = np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+        return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def depth_image(encoding: str) -> Image:
+    message = Image(height=2, width=3, step=12, encoding=encoding)
+    message.data = np.arange(6, dtype=np.float32).tobytes()
+    return message
+
+
+def test_encodings_that_are_not_plain_go_through_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge = SimpleNamespace(CvBridge=FakeBridge, CvBridgeError=FakeBridgeError)
+    monkeypatch.setitem(sys.modules, "cv_bridge", bridge)
+    assert decode_message(depth_image("32FC1"))[1, 2].tolist() == [5, 5, 5]
+    with pytest.raises(ImageError, match=r"'weird'.*not recognised"):
+        decode_message(depth_image("weird"))
+
+
+@pytest.mark.parametrize("broken", [None, SimpleNamespace()])
+def test_cv_bridge_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, broken: object) -> None:
+    monkeypatch.setitem(sys.modules, "cv_bridge", broken)
+    with pytest.raises(ImageError, match="needs cv_bridge, which cannot be used here"):
+        decode_message(depth_image("32FC1"))
