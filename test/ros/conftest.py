@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Rigs and recordings are shared with the unit tests.
-sys.path.append(str(ROOT / "test" / "unit"))
+# Rigs, recordings and the folder of real data are shared with other tests.
+sys.path += [str(ROOT / "test" / "unit"), str(ROOT / "test" / "data")]
 
 # Never on the domain of a running vehicle, whatever the shell says.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
