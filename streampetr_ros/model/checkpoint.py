@@ -206,7 +206,7 @@ def read_official(path: Path) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(map(_is_weight, state.items())):
         raise CheckpointError(
-            f"checkpoint '{path}' holds no state dict of tensors; choose a file with trained weights"
+            f"checkpoint '{path}' holds no state dict of tensors; choose a file of trained weights"
         )
     wrapper = "module." if all(key.startswith("module.") for key in state) else ""
     return {key.removeprefix(wrapper): value for key, value in state.items()}

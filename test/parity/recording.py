@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from golden_weights import golden_weight
+from golden_weights import golden_state
 
-from streampetr_ros.model.config import DetectorConfig, detector_config
+from streampetr_ros.model.checkpoint import convert
+from streampetr_ros.model.config import MODEL_NAMES, DetectorConfig, detector_config
+from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.state import MemoryState, ModelInputs
 
 #: Folder of the recordings.
@@ -23,16 +26,53 @@ FOLDER = Path(
     )
 )
 
-#: Published configuration to ours. RepDETR3D is another architecture and not part of this project.
-MODELS = {
-    "stream_petr_r50_flash_704_bs2_seq_428q_nui_24e": "stream_petr_r50_428q",
-    "stream_petr_r50_flash_704_bs2_seq_428q_nui_60e": "stream_petr_r50_428q",
-    "stream_petr_r50_flash_704_bs2_seq_24e": "stream_petr_r50_900q",
-    "stream_petr_r50_flash_704_bs2_seq_90e": "stream_petr_r50_900q",
-    "stream_petr_vov_flash_800_bs2_seq_24e": "stream_petr_v2_99_900q",
-    "petrv1_r50_flash_704_24e": "petr_r50",
-    "focal_petrv1_r50_flash_704_24e": "focal_petr_r50",
-}
+_BACKBONES = {"ResNet": "resnet50", "VoVNetCP": "vovnet99"}
+
+
+def _numbers(config: DetectorConfig) -> dict[str, object]:
+    """Name the numbers of our configuration as the recordings name theirs."""
+    memory = (config.memory_length, config.num_proposals, config.num_propagated)
+    length, proposals, propagated = memory if config.temporal else (None, None, None)
+    return {
+        "streaming": config.temporal,
+        "num_query": config.num_queries,
+        "memory_len": length,
+        "topk_proposals": proposals,
+        "num_propagated": propagated,
+        "embed_dims": config.embed_dims,
+        "pc_range": list(config.detection_range),
+        "position_range": list(config.position_range),
+        "post_center_range": list(config.center_range),
+        "max_num": config.max_detections,
+        "depth_num": config.depth_bins,
+        "depth_start": config.depth_start,
+        "classes": list(config.class_names),
+        "final_hw": [config.image.height, config.image.width],
+        "mean": list(config.image.mean),
+        "std": list(config.image.std),
+        "to_rgb": config.image.channel_order == "rgb",
+        "layers": config.num_layers,
+        "heads": config.num_heads,
+        "ffn_hidden": config.ffn_dims,
+        "backbone": config.backbone,
+        "neck": "CPFPN",
+    }
+
+
+def model_name(facts: dict) -> str | None:
+    """Return the name of our configuration with all the recorded numbers, or None.
+
+    RepDETR3D is another architecture and matches none.
+    """
+    flat = {**facts, **facts["image"], **facts["decoder"]}
+    flat["backbone"] = _BACKBONES.get(facts["backbone"]["type"])
+    flat["neck"] = facts["neck"]["type"]
+    for name in MODEL_NAMES:
+        numbers = _numbers(detector_config(name))
+        focal = name.startswith("focal") == facts["config"].startswith("focal")
+        if focal and all(flat.get(key, "none") == value for key, value in numbers.items()):
+            return name
+    return None
 
 
 def image(seed: int, height: int, width: int) -> np.ndarray:
@@ -62,17 +102,13 @@ class Recording:
 
     Attributes:
         name: published configuration.
+        config: ours of the same numbers.
         arrays: content of the npz file.
-        entries: state-dict entries.
     """
 
     name: str
+    config: DetectorConfig
     arrays: dict[str, np.ndarray]
-    entries: list[dict]
-
-    @property
-    def config(self) -> DetectorConfig:
-        return detector_config(MODELS[self.name])
 
     @property
     def frames(self) -> int:
@@ -84,9 +120,6 @@ class Recording:
 
     def has(self, frame: int, key: str) -> bool:
         return f"f{frame}.{key}" in self.arrays
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return {entry["key"]: torch.from_numpy(golden_weight(entry)) for entry in self.entries}
 
     def pose(self, frame: int) -> np.ndarray:
         """(4, 4) float64 global from model frame."""
@@ -151,18 +184,38 @@ def _float32(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float32))[None]
 
 
+def published_names() -> list[str]:
+    """Names of all configurations whose keys and numbers were recorded."""
+    return sorted(path.name.removesuffix(".keys.json") for path in FOLDER.glob("*.keys.json"))
+
+
 def recording_names() -> list[str]:
-    """Names of all golden files with recorded frames."""
-    names = []
-    for path in sorted(FOLDER.glob("*.npz")) if FOLDER.is_dir() else []:
-        if path.with_suffix("").with_suffix(".keys.json").is_file():
-            names.append(path.stem)
-    return names
+    """Names of all configurations with recorded frames."""
+    return [name for name in published_names() if (FOLDER / f"{name}.npz").is_file()]
+
+
+def known_model(name: str) -> str:
+    """Return our configuration for a published one; skip the test if it is out of scope."""
+    model = model_name(json.loads((FOLDER / f"{name}.facts.json").read_text()))
+    if model is None:
+        pytest.skip(f"{name} is another architecture than this project implements")
+    return model
+
+
+def published_detector(name: str, folder: Path) -> Detector:
+    """Write a checkpoint file as the original project would, and convert it."""
+    path = folder / f"{name}.pth"
+    torch.save(
+        {"meta": {"iter": 1}, "state_dict": golden_state(FOLDER / f"{name}.keys.json")}, path
+    )
+    try:
+        return convert(path, known_model(name))
+    finally:
+        path.unlink()
 
 
 def load(name: str) -> Recording:
     """Read one golden file."""
     with np.load(FOLDER / f"{name}.npz") as file:
         arrays = {key: file[key] for key in file.files}
-    entries = json.loads((FOLDER / f"{name}.keys.json").read_text())["entries"]
-    return Recording(name, arrays, entries)
+    return Recording(name, detector_config(known_model(name)), arrays)

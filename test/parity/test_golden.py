@@ -6,18 +6,13 @@ uses its own memory throughout. Tolerances are those stated with the recordings.
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from recording import FOLDER, MODELS, Recording, load, recording_names
+from recording import FOLDER, recording_names
+from subject import Subject, differences
 
 from streampetr_ros.decode import decode
-from streampetr_ros.model.checkpoint import load_official
-from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.memory import align, empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState
 
@@ -38,65 +33,6 @@ if not recording_names():
     pytest.skip(f"no golden recordings in {FOLDER.name}", allow_module_level=True)
 
 
-class Subject:
-    """A golden file with its detector; features are computed once per frame."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
-        self.detector: Detector = load_official(
-            recording.state_dict(), recording.config, Path(f"{recording.name}.pth")
-        )
-        self._features: dict[int, torch.Tensor] = {}
-
-    def features(self, frame: int) -> torch.Tensor:
-        if frame not in self._features:
-            images = self.recording.images(frame)
-            self._features[frame] = self.detector.encode_images(images)
-        return self._features[frame]
-
-    def run(
-        self, frame: int, memory: MemoryState | None
-    ) -> tuple[DetectorOutputs, MemoryState | None]:
-        inputs = self.recording.inputs(frame, torch.zeros(0))
-        position = self.detector.token_position(inputs)
-        outputs, memory = self.detector.predict(self.features(frame), position, inputs, memory)
-        return outputs[-1], memory
-
-
-@pytest.fixture(scope="module", params=recording_names())
-def subject(request):
-    if request.param not in MODELS:
-        pytest.skip(f"{request.param} is another architecture than this project implements")
-    with torch.inference_mode():
-        yield Subject(load(request.param))
-
-
-def differences(outputs: DetectorOutputs, expected_cls, expected_box, rows) -> dict[str, float]:
-    logits = outputs.logits[0].numpy().astype(np.float64)
-    codes = outputs.codes[0].numpy().astype(np.float64)
-    delta = logits - expected_cls[rows]
-    scores = 1 / (1 + np.exp(-logits)) - 1 / (1 + np.exp(-expected_cls[rows].astype(np.float64)))
-    box = np.abs(codes - expected_box[rows])
-    return {
-        "logits": float(np.abs(delta).max()),
-        "logits_rms": float(np.sqrt((delta**2).mean())),
-        "scores": float(np.abs(scores).max()),
-        "centres_m": float(box[:, 0:3].max()),
-        "log_sizes": float(box[:, 3:6].max()),
-        "sin_cos": float(box[:, 6:8].max()),
-        "velocities": float(box[:, 8:10].max()),
-    }
-
-
-def note(subject: Subject, mode: str, frame: int, values: dict[str, float]) -> None:
-    """Add a line to the parity table, when one is asked for."""
-    path = os.environ.get("STREAMPETR_PARITY_TABLE")
-    if path:
-        with Path(path).open("a") as file:
-            row = {"config": subject.recording.name, "mode": mode, "frame": frame, **values}
-            file.write(json.dumps(row) + "\n")
-
-
 def best_rows(outputs: DetectorOutputs, count: int) -> np.ndarray:
     return outputs.logits[0].amax(dim=-1).topk(count).indices.numpy()
 
@@ -104,11 +40,9 @@ def best_rows(outputs: DetectorOutputs, count: int) -> np.ndarray:
 def test_stepwise_outputs_and_memory(subject):
     recording, config = subject.recording, subject.recording.config
     for frame in range(recording.frames):
-        memory = recording.memory(frame - 1) if frame and config.temporal else None
-        outputs, memory = subject.run(frame, memory)
-        rows = np.arange(config.total_queries)
-        seen = differences(outputs, recording.get(frame, "cls"), recording.get(frame, "box"), rows)
-        note(subject, "stepwise", frame, seen)
+        outputs, memory = subject.run_stepwise(frame)
+        seen = differences(outputs, recording.get(frame, "cls"), recording.get(frame, "box"))
+        subject.note("stepwise", frame, seen)
         exceeded = {key: seen[key] for key in LIMITS if seen[key] > LIMITS[key]}
         assert not exceeded, f"frame {frame}: {exceeded}"
         if config.temporal:
@@ -133,7 +67,7 @@ def check_memory(subject: Subject, frame: int, memory: MemoryState) -> None:
     }
     seen = {key: float(value) for key, value in seen.items()}
     seen["embedding"] = float((memory.embedding - expected.embedding).abs().max())
-    note(subject, "memory", frame, seen)
+    subject.note("memory", frame, seen)
     for key, limit in MEMORY_LIMITS.items():
         assert seen[key] <= limit, f"frame {frame}: memory {key} {seen[key]:.2e}"
     assert seen["embedding"] <= 1e-2
@@ -167,10 +101,9 @@ def test_free_run(subject):
         else:
             canonical = follow(canonical, ours_best, recording.get(frame - 1, "topk_index"), config)
         outputs, memory = subject.run(frame, memory)
-        seen = differences(
-            outputs, recording.get(frame, "cls"), recording.get(frame, "box"), canonical
-        )
-        note(subject, "free run", frame, seen)
+        logits, codes = recording.get(frame, "cls"), recording.get(frame, "box")
+        seen = differences(outputs, logits[canonical], codes[canonical])
+        subject.note("free run", frame, seen)
         exceeded = {k: seen[k] for k in LIMITS if seen[k] > FREE_RUN_FACTOR * LIMITS[k]}
         assert not exceeded, f"frame {frame}: {exceeded}"
         ours_best = best_rows(outputs, config.num_proposals)
@@ -213,62 +146,3 @@ def test_a_reset_is_bit_equal_to_a_fresh_start(subject):
     reset, reset_memory = subject.run(0, fresh_memory)
     for one, other in zip((*fresh, *fresh_memory), (*reset, *reset_memory), strict=True):
         assert torch.equal(one, other)
-
-
-def test_intermediates_of_the_first_frame(subject):
-    recording = subject.recording
-    seen = record_intermediates(subject)
-    tokens, rows = recording.arrays["token_index"], recording.arrays["row_index"]
-    checks = {
-        "cone": (seen["position"].cone[0, tokens], 1e-3),
-        "pos_raw": (seen["position"].code[0, tokens], 2e-3),
-        "pos_embed": (seen["gate"][0, tokens], 2e-3),
-        "memory_embed": (seen["memory_embed"][0, tokens], 1e-3),
-        "spatial_alignment": (seen["spatial_alignment"][0, tokens], 1e-3),
-        "dec_layer_out": (torch.stack([x[0, rows] for x in seen["layers"]]), 1e-3),
-        "outs_dec": (torch.stack([x[0, rows] for x in seen["normed"]]), 1e-3),
-        "query_pos": (seen["query_position"][0, rows], 1e-3),
-        "tgt": (seen["content"][0, rows], 1e-3),
-    }
-    compared = 0
-    for key, (ours, limit) in checks.items():
-        if recording.has(0, key):
-            error = np.abs(ours.numpy() - recording.get(0, key)).max()
-            assert error <= limit, f"{key} differs by {error:.2e}"
-            compared += 1
-    assert compared >= 6
-    finest = seen["neck"]
-    expected = recording.get(0, "neck.0.slice")
-    error = np.abs(finest[0, ::16, :24, :60].numpy() - expected).max()
-    assert error <= 1e-4 * float(finest.abs().max())
-
-
-def record_intermediates(subject: Subject) -> dict:
-    detector, seen = subject.detector, {"layers": [], "normed": []}
-    head = detector.head
-
-    def keep(name):
-        return lambda module, args, result: seen.__setitem__(name, result)
-
-    def keep_decoder_inputs(module, args):
-        seen["content"], seen["query_position"] = args[0], args[1].query_position
-
-    hooks = [
-        detector.position.register_forward_hook(keep("position")),
-        head.gate.register_forward_hook(keep("gate")),
-        head.memory_embed.register_forward_hook(keep("memory_embed")),
-        head.spatial_alignment.register_forward_hook(keep("spatial_alignment")),
-        head.decoder.register_forward_pre_hook(keep_decoder_inputs),
-        head.decoder.post_norm.register_forward_hook(
-            lambda module, args, result: seen["normed"].append(result)
-        ),
-    ]
-    hooks += [
-        layer.register_forward_hook(lambda module, args, result: seen["layers"].append(result))
-        for layer in head.decoder.layers
-    ]
-    subject.run(0, None)
-    seen["neck"] = subject.features(0)[0]
-    for hook in hooks:
-        hook.remove()
-    return seen
