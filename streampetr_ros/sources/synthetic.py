@@ -9,8 +9,8 @@ from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
 from streampetr_ros.types import FrameSet
 
 #: How a scene is recorded when nothing else is asked for: 20 s at 10 Hz by cameras that fire one
-#: after the other, small enough to be rendered about as fast as it plays.
-DEFAULT_OPTIONS = SceneOptions(rate=10.0, rig=RigOptions(width=704, height=396))
+#: after the other, half as large again as what the smallest network looks at.
+DEFAULT_OPTIONS = SceneOptions(rate=10.0, rig=RigOptions(width=528, height=297))
 
 
 class SyntheticSource:

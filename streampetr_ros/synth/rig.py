@@ -135,7 +135,7 @@ def _fit_intrinsic(focal: float, center: tuple[float, float], size: tuple[int, i
     """Scale a reference camera matrix to `size`, cropping the top or both sides."""
     scale = max(size[0] / REFERENCE_SIZE[0], size[1] / REFERENCE_SIZE[1])
     left = int(max(0, int(REFERENCE_SIZE[0] * scale) - size[0]) / 2)
-    top = int(REFERENCE_SIZE[1] * scale) - size[1]
+    top = max(0, int(REFERENCE_SIZE[1] * scale) - size[1])
     return np.array(
         [
             [focal * scale, 0.0, center[0] * scale - left],
