@@ -39,7 +39,10 @@ class ModelParameters:
 class CameraParameters:
     """Where images and calibration come from; lists hold one value for all or one per camera."""
 
-    names: tuple[str, ...] = parameter(_NUSCENES_CAMERAS, "Camera names; the order does not matter")
+    names: tuple[str, ...] = parameter(
+        _NUSCENES_CAMERAS,
+        "Camera names; keep the order of the training data, which published weights depend on",
+    )
     image_topics: tuple[str, ...] = parameter(
         ("{camera}/image_raw",), "Image topic; {camera} stands for the name"
     )

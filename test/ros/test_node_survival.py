@@ -25,15 +25,18 @@ def drive(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dr
     log = tmp_path_factory.mktemp("survival") / "node.log"
     node = NodeProcess(log, {"cameras.transports": transports})
     publishers = {**graph.images, PACKED: graph.compressed[PACKED]}
-    graph.wait_for_subscribers([*publishers.values(), *graph.infos.values()])
-    graph.wait_for_subscribers([graph.tf, graph.tf_static])
-    graph.wait_for_results_topic()
-    started = Drive(graph, node, packed=True)
-    started.good()
-    yield started
-    assert node.is_alive
-    graph.send(started.messages())
-    assert node.stop() == 0
+    try:
+        graph.wait_for_subscribers([*publishers.values(), *graph.infos.values()])
+        graph.wait_for_subscribers([graph.tf, graph.tf_static])
+        graph.wait_for_results_topic()
+        started = Drive(graph, node, packed=True)
+        started.good()
+        yield started
+        assert node.is_alive
+        graph.send(started.messages())
+    finally:
+        exit_code = node.stop()
+    assert exit_code == 0
     assert "Traceback" not in node.log
     graph.forget_node()
 
