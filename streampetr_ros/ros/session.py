@@ -122,6 +122,7 @@ class DetectionSession:
         self._poll_timer = self._node.create_timer(
             _POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
+        self._poll_timer.cancel()
 
     def stop(self) -> None:
         """Unsubscribe, finish the set in progress and forget the memory."""
@@ -182,11 +183,24 @@ class DetectionSession:
             fingerprint=fingerprint(received.message) if self._sync_config.frozen_after else None,
         )
         self._offer(self._synchroniser.add(image, self._now_ns()))
+        self._poll_if_needed()
 
     def _poll(self) -> None:
         deadline_ns = self._synchroniser.next_deadline_ns
         if deadline_ns is not None and self._now_ns() >= deadline_ns:
             self._offer(self._synchroniser.poll(self._now_ns()))
+        self._poll_if_needed()
+
+    def _poll_if_needed(self) -> None:
+        """Let the timer run while a camera may become overdue; waking up costs CPU."""
+        timer = self._poll_timer
+        if timer is None:
+            return
+        needed = self._synchroniser.next_deadline_ns is not None
+        if needed and timer.is_canceled():
+            timer.reset()
+        elif not needed:
+            timer.cancel()
 
     def _offer(self, found: Sequence[SyncedSet[ReceivedImage]]) -> None:
         for each in found:
