@@ -26,7 +26,8 @@ setup(
         "typer>=0.9",
     ],
     extras_require={
-        "nuscenes": ["nuscenes-devkit>=1.1.11"],
+        # The tracking metrics need the last two, in versions the devkit does not name itself.
+        "evaluation": ["nuscenes-devkit>=1.2", "motmetrics==1.4.0", "pandas>=2,<3"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
         "test": ["pytest>=8,<9"],
         "dev": ["pytest>=8,<9", "ruff"],
