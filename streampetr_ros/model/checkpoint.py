@@ -6,11 +6,11 @@ checkpoints are read with ``weights_only=True``: nothing in them is executed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,16 +70,18 @@ def save_weights(path: Path, detector: Detector, metadata: Mapping[str, str] | N
     """
     tensors = {key: value.contiguous().cpu() for key, value in detector.state_dict().items()}
     header = dict(metadata or {}) | {_CONFIG_FIELD: config_to_json(detector.config)}
-    partial = None
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        os.close(handle)
+        partial.touch()
+        permissions = partial.stat().st_mode
         save_file(tensors, partial, metadata=header)
+        # safetensors makes files that only their owner can read.
+        partial.chmod(permissions)
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write weights to '{path}': {error}") from error
 
 

@@ -44,6 +44,9 @@ def test_round_trip(saved):
         assert torch.equal(value, loaded.state_dict()[key])
     assert not loaded.training
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+    other = path.with_name("plain.txt")
+    other.write_text("")
+    assert path.stat().st_mode == other.stat().st_mode
 
 
 def test_configuration_survives_json():
