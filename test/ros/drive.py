@@ -21,6 +21,8 @@ Tamper = Callable[[CameraMessages], None]
 #: The one camera that sends compressed images where a test says so.
 PACKED = "CAM_BACK"
 
+_FIRST_ATTEMPTS = 5
+
 
 class Drive:
     """Sends consecutive frame sets.
@@ -49,10 +51,27 @@ class Drive:
         return messages
 
     def good(self) -> Object3DArray:
-        """Send a frame set nothing is wrong with; returns its result."""
+        """Send a frame set nothing is wrong with; returns its result.
+
+        A drive starts with as many sets as it takes: DDS may connect the two directions, and bring
+        mountings and images, at different times.
+        """
+        for _ in range(_FIRST_ATTEMPTS if self.index < 0 else 0):
+            messages = self.messages()
+            self.graph.send(messages, mountings=True)
+            if self.graph.is_answered(messages.stamp_ns, within=5.0):
+                return self.graph.result_of(messages.stamp_ns)
         messages = self.messages()
-        self.graph.send(messages, mountings=self.index == 0)
+        self.graph.send(messages)
         return self.graph.result_of(messages.stamp_ns)
+
+    def connect(self) -> None:
+        """Send frame sets until the node answers one, whichever cameras it had by then."""
+        for _ in range(_FIRST_ATTEMPTS):
+            self.graph.send(self.messages(), mountings=True)
+            if self.graph.is_answered(None, within=5.0):
+                return
+        raise AssertionError(f"the node answers nothing:\n{self.node.log}")
 
     def bad(self, expected: str, tamper: Tamper, camera: str = "CAM_FRONT") -> str:
         """Send a tampered frame set and wait for what the node says; returns the line."""

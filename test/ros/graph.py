@@ -137,6 +137,18 @@ class Graph:
 
         return self.wait_for(find, f"the result of the set at {stamp_ns} ns", timeout)
 
+    def is_answered(self, stamp_ns: int | None, within: float) -> bool:
+        """Tell whether a result comes in time: of one frame set, or any."""
+
+        def found() -> bool:
+            stamps = [stamp_ns_from(result.header.stamp) for result in self.results]
+            return stamp_ns in stamps if stamp_ns is not None else bool(stamps)
+
+        deadline = time.monotonic() + within
+        while not found() and time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.05)
+        return found()
+
     def health_value(self, status: str, key: str) -> str:
         """Return a value of the last diagnostics; empty if there is none."""
         known = self.health.get(status)
