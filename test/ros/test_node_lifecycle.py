@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drive import Drive
+from geometry_msgs.msg import TransformStamped
 from graph import Graph
 from lifecycle_msgs.msg import Transition
+from nav_msgs.msg import Odometry
 from node_process import NodeProcess
 from rosgraph_msgs.msg import Clock
 
@@ -97,13 +99,32 @@ def test_weights_and_cross_checks(graph: Graph, start_node: StartNode, tmp_path:
     assert graph.change(Transition.TRANSITION_CONFIGURE)
 
 
-def test_interrupt_while_a_set_is_processed(graph: Graph, start_node: StartNode) -> None:
-    node = start_node()
+def odometry_of(transform: TransformStamped) -> Odometry:
+    message = Odometry(header=transform.header, child_frame_id=transform.child_frame_id)
+    move = transform.transform.translation
+    message.pose.pose.position.x, message.pose.pose.position.y = move.x, move.y
+    message.pose.pose.orientation = transform.transform.rotation
+    return message
+
+
+def test_pose_from_odometry_and_interrupt(graph: Graph, start_node: StartNode) -> None:
+    node = start_node(**{"pose.source": "odometry"})
     graph.wait_for_active_node()
+    odometry = graph.node.create_publisher(Odometry, "odometry", 10)
+    graph.wait_for_subscribers([odometry])
     drive = Drive(graph, node)
-    drive.good()
+
+    def answered() -> bool:
+        messages = drive.messages()
+        for transform in messages.poses.transforms:
+            odometry.publish(odometry_of(transform))
+        graph.send(messages, mountings=True, poses=False)
+        return graph.is_answered(messages.stamp_ns, within=5.0)
+
+    assert any(answered() for _ in range(5)), node.log
     graph.send(drive.messages())
     assert node.stop(signal.SIGINT) == 0
+    graph.node.destroy_publisher(odometry)
     assert "Traceback" not in node.log
 
 

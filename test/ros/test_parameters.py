@@ -210,3 +210,10 @@ def test_topics_with_other_braces(topic: str) -> None:
     parameters = build(NodeParameters, {"cameras.names": ("a",), "cameras.image_topics": (topic,)})
     with pytest.raises(ParameterError, match="brace"):
         settings.camera_settings(parameters)
+
+
+def test_page_of_the_node_lists_the_parameters() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "node.md"
+    assert markdown_table(NodeParameters) in page.read_text(encoding="utf-8"), (
+        "write the table of docs/node.md anew from parameter_tree.markdown_table(NodeParameters)"
+    )
