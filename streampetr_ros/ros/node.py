@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import rclpy
@@ -63,6 +64,10 @@ class StreamPetrNode(LifecycleNode):
             return FAILURE
         self._health.fault = ""
         self._health.set_period(parameters.diagnostics.period_s)
+        # Torch alone leaves some hundred thousand objects; looking through them takes the garbage
+        # collector tens of milliseconds, in the middle of a frame set.
+        gc.collect()
+        gc.freeze()
         backend = self._session.backend
         self.get_logger().info(f"configured {backend.config.name}, {backend.name}")
         return super().on_configure(state)
@@ -100,6 +105,7 @@ class StreamPetrNode(LifecycleNode):
         session, self._session = self._session, None
         if session is not None:
             session.close()
+            gc.unfreeze()
 
     def _start(self) -> None:
         """Configure and activate once, as soon as the executor runs."""

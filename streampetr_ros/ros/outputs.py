@@ -36,8 +36,9 @@ class Outputs:
         return any(counts)
 
     def publish(self, message: Object3DArray) -> None:
-        """Publish the boxes of one frame set."""
-        self._detections.publish(message)
+        """Publish the boxes of one frame set, unless a signal has ended ROS meanwhile."""
+        if self._node.context.ok():
+            self._detections.publish(message)
 
     def publish_markers(
         self, detections_base: Detections, base_frame: str, interval_s: float
@@ -49,7 +50,7 @@ class Outputs:
             base_frame: TF name of that frame.
             interval_s: seconds between results.
         """
-        if self._markers.get_subscription_count():
+        if self._node.context.ok() and self._markers.get_subscription_count():
             life = max(_SHORTEST_LIFE_S, _MARKER_PERIODS * interval_s)
             self._markers.publish(marker_array(detections_base, base_frame, life))
 

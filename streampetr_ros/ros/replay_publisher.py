@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import queue
 import sys
 import threading
@@ -224,6 +225,8 @@ def play_source(source: Source, playback: Playback) -> int:
     node = ReplayPublisher([camera.calibration.name for camera in first.cameras], playback)
     try:
         node.wait_for_subscribers()
+        # A pause of the garbage collector would delay images.
+        gc.freeze()
         return sum(node.play(_read_ahead(source, playback)) for _ in range(playback.loops))
     finally:
         node.destroy_node()
