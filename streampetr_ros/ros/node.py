@@ -9,6 +9,7 @@ import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
@@ -140,17 +141,27 @@ class StreamPetrNode(LifecycleNode):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly."""
     rclpy.init(args=arguments)
+    try:
+        _spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except rclpy_implementation.RCLError:
+        # A signal ends the context at any moment, also between two steps of the executor.
+        if rclpy.ok():
+            raise
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin() -> None:
     node = StreamPetrNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         node.close()
         node.destroy_node()
-        rclpy.try_shutdown()
 
 
 if __name__ == "__main__":
