@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from streampetr_ros import geometry
-from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.backends.torch_backend import TorchBackend, prepared
 from streampetr_ros.decode import decode
 from streampetr_ros.ingest.compressed import decode_compressed
 from streampetr_ros.model.config import detector_config
@@ -77,7 +77,8 @@ def measure(wanted: Measurement) -> dict[str, Any]:
     backend = TorchBackend(detector, wanted.device)
     drive = _Drive(wanted.image_size)
     total = wanted.warm_up + wanted.frames
-    stages = list(_staged(detector, torch.device(wanted.device), drive, total))
+    device = torch.device(wanted.device)
+    stages = list(_staged(prepared(detector, device), device, drive, total))
     steps = list(_stepped(StreamingPipeline(backend), drive, total))
     milliseconds = stage_percentiles(stages[wanted.warm_up :])
     milliseconds["step"] = stage_percentiles(steps[wanted.warm_up :])["total"]
