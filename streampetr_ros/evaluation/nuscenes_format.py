@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from streampetr_ros import geometry
+from streampetr_ros.files import replacing
 from streampetr_ros.types import Boxes, Detections, FrameSet
 
 #: Planar distance from the vehicle within which a class is evaluated, metres.
@@ -131,7 +131,7 @@ def write_results(
         path: JSON file.
         meta: what the records are based on; a camera detector if None.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps({"meta": dict(meta or _MODALITIES), "results": dict(results)}))
-    os.replace(temporary, path)
+    content = {"meta": dict(meta or _MODALITIES), "results": dict(results)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from streampetr_ros.evaluation.metrics import (
 from streampetr_ros.evaluation.nuscenes_format import write_results
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
 from streampetr_ros.evaluation.streams import open_scene, open_stream, scene_names
+from streampetr_ros.files import replacing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +111,5 @@ def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
 def write_json(report: Report, path: Path) -> None:
     """Write a report, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(report.to_json(), encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(report.to_json(), encoding="utf-8")

@@ -6,10 +6,8 @@ checkpoints are read with ``weights_only=True``: nothing in them is executed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from streampetr_ros.files import replacing
 from streampetr_ros.model import official
 from streampetr_ros.model.config import DetectorConfig, ImageConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
@@ -70,18 +69,15 @@ def save_weights(path: Path, detector: Detector, metadata: Mapping[str, str] | N
     """
     tensors = {key: value.contiguous().cpu() for key, value in detector.state_dict().items()}
     header = dict(metadata or {}) | {_CONFIG_FIELD: config_to_json(detector.config)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()
-        permissions = partial.stat().st_mode
-        save_file(tensors, partial, metadata=header)
-        # safetensors makes files that only their owner can read.
-        partial.chmod(permissions)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            partial.touch()
+            permissions = partial.stat().st_mode
+            save_file(tensors, partial, metadata=header)
+            # safetensors makes files that only their owner can read.
+            partial.chmod(permissions)
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write weights to '{path}': {error}") from error
 
 

@@ -7,7 +7,6 @@ One sequence is a pair of files: ``NAME.npy`` with all pixels (memory-mapped on 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streampetr_ros.files import replacing
 from streampetr_ros.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 
 _TRUTH_PARTS = ("centers", "sizes", "yaws", "velocities")
 
 
 def _replace_with(path: Path, writer: Any, content: Any) -> None:
-    """Write through a temporary file in the same folder, so that a kill leaves no half file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            writer(stream, content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        writer(stream, content)
 
 
 def is_cached(folder: Path, name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from streampetr_ros.files import replacing
 from streampetr_ros.model.state import MemoryState
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.samples import Moment
@@ -22,15 +23,12 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
     Raises:
         TrainingError: if the disk is full or not writable.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with replacing(path) as temporary, temporary.open("wb") as stream:
             torch.save(content | {"format": _FORMAT}, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise TrainingError(
             f"cannot write '{path}': {reason}; the file before it is intact, free some space"

@@ -7,7 +7,7 @@ import sys
 import pytest
 from repository import PACKAGE, imports, modules
 
-FOUNDATION = ("types", "geometry", "config", "timing", "model.config", "model.state")
+FOUNDATION = ("types", "geometry", "config", "files", "timing", "model.config", "model.state")
 STAGES = ("ingest", "preprocess", "decode", "filters", "track")
 OFFLINE = ("sources", "synth", "viz", "training", "evaluation", "export", "tools", "__main__")
 CORE = (*FOUNDATION, *STAGES, "model", "backends", "memory_policy", "pipeline")
