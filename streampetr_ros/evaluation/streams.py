@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import lru_cache
 
-from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.evaluation.scenes import Step
-from streampetr_ros.model.checkpoint import load_weights
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
 from streampetr_ros.sources import open_source
 from streampetr_ros.training.nuscenes_data import NuscenesSource
@@ -42,7 +41,9 @@ def scene_names(source: str) -> list[str]:
     return [f"synthetic:{seed}" for seed in range(int(first), int(last) + 1)]
 
 
+@lru_cache(maxsize=1)
 def _nuscenes(rest: str) -> NuscenesSource:
+    """Open the tables once per process: reading them takes long, and every scene asks for them."""
     parts = rest.rsplit(":", 2)
     if len(parts) != 3:
         raise ValueError(f"'{_NUSCENES}{rest}' is not of the form nuscenes:ROOT:VERSION:SPLIT")
@@ -64,8 +65,7 @@ def open_scene(name: str) -> Iterator[FrameSet]:
 
 def open_stream(weights: str) -> Step:
     """Return a fresh stream of the detector in a weights file."""
-    _, detector = load_weights(Path(weights))
-    pipeline = StreamingPipeline(TorchBackend(detector), PipelineConfig(workers=1))
+    pipeline = StreamingPipeline(open_backend(weights), PipelineConfig(workers=1))
 
     def step(frame_set: FrameSet) -> Detections:
         return pipeline.step(frame_set).detections_model
