@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -183,11 +183,6 @@ def latency_status(
             "GPU memory MB": gpu_memory_mb,
         },
     )
-
-
-def worst_level(statuses: Iterable[DiagnosticStatus]) -> bytes:
-    """Return the highest level."""
-    return max((each.level for each in statuses), default=OK)
 
 
 def _text(value: object) -> str:

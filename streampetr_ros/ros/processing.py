@@ -119,13 +119,16 @@ class SetProcessor:
         """Take a snapshot."""
         with self._lock:
             recent = list(self._recent)
-            return ProcessingStatistics(
-                processed=self._processed,
-                last_stamp_ns=self._last_stamp_ns,
-                age_s=self._age_s,
-                interval_s=self._interval_s,
-                latencies=tuple(_summary(stage, recent) for stage in (recent or [{}])[-1]),
-            )
+            counts = (self._processed, self._last_stamp_ns, self._age_s, self._interval_s)
+        # The worker must not wait for percentiles.
+        processed, last_stamp_ns, age_s, interval_s = counts
+        return ProcessingStatistics(
+            processed=processed,
+            last_stamp_ns=last_stamp_ns,
+            age_s=age_s,
+            interval_s=interval_s,
+            latencies=tuple(_summary(stage, recent) for stage in (recent or [{}])[-1]),
+        )
 
     def _process(self, found: SyncedSet[ReceivedImage]) -> None:
         self._refuse_unneeded(found)
