@@ -1,17 +1,13 @@
 """Image preparation against the recorded numbers of the published test-time pipeline."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from recording import FOLDER
 
 from streampetr_ros.model.config import ImageConfig, detector_config
 from streampetr_ros.preprocess.image import plan_resize_crop, prepare_image, resize_and_crop
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-DEFAULT_FOLDER = REPOSITORY.parent / "shared" / "reference" / "golden"
-PIECES = Path(os.environ.get("STREAMPETR_GOLDEN", DEFAULT_FOLDER)) / "train_pieces.npz"
+PIECES = FOLDER / "train_pieces.npz"
 
 pytestmark = pytest.mark.skipif(not PIECES.is_file(), reason=f"{PIECES.name} is not here")
 

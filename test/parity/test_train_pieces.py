@@ -1,18 +1,14 @@
 """Training pieces against recorded numbers; skipped without the golden folder."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from recording import FOLDER as GOLDEN
 
 from streampetr_ros.training import augment, denoise, image_head, loss, matcher
 from streampetr_ros.training.targets import ImageTargets, Targets, encode_boxes
 from streampetr_ros.types import Boxes
 
-_DEFAULT = Path(__file__).parents[3] / "shared" / "reference" / "golden"
-GOLDEN = Path(os.environ.get("STREAMPETR_GOLDEN", _DEFAULT))
 pytestmark = pytest.mark.skipif(
     not (GOLDEN / "train_pieces.npz").exists(), reason="no train_pieces.npz"
 )

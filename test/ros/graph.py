@@ -73,13 +73,16 @@ class Graph:
 
     def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
         """Spin until the condition holds; returns its value."""
+        value = self._spin_until(condition, timeout)
+        assert value, f"waited {timeout} s in vain for {what}"
+        return value
+
+    def _spin_until(self, condition: Callable[[], Any], timeout: float) -> Any:
+        """Spin until the condition holds or time is up; returns its last value."""
         deadline = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what}"
+        while not (value := condition()) and time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.05)
+        return value
 
     def call(self, kind: type, request: Any = None, timeout: float = 30.0) -> Any:
         """Call a service of the node under test."""
@@ -144,10 +147,7 @@ class Graph:
             stamps = [stamp_ns_from(result.header.stamp) for result in self.results]
             return stamp_ns in stamps if stamp_ns is not None else bool(stamps)
 
-        deadline = time.monotonic() + within
-        while not found() and time.monotonic() < deadline:
-            self._executor.spin_once(timeout_sec=0.05)
-        return found()
+        return bool(self._spin_until(found, within))
 
     def health_value(self, status: str, key: str) -> str:
         """Return a value of the last diagnostics; empty if there is none."""
