@@ -107,7 +107,8 @@ def _convoy(
     path: Path, starts: Array, desired: Array, stop: float, rng: np.random.Generator
 ) -> _Convoy:
     kinds = tuple(rng.choice(list(_MIX), p=list(_MIX.values()), size=len(starts)).tolist())
-    tows = np.array([kind == "truck" for kind in kinds]) & (rng.random(len(kinds)) < _TOWING_SHARE)
+    trucks = np.array([kind == "truck" for kind in kinds], bool)
+    tows = trucks & (rng.random(len(kinds)) < _TOWING_SHARE)
     sizes = np.array([draw_size(kind, rng) for kind in kinds]).reshape(-1, 3)
     return _Convoy(path, kinds, sizes, starts, desired, stop, tows)
 

@@ -164,3 +164,8 @@ def test_bad_options_say_what_is_wrong():
     scene = SyntheticScene(SceneOptions(duration=1.0, rate=2.0))
     with pytest.raises(IndexError, match="no frame set 2, only 2"):
         scene.frame_set(2)
+
+
+@pytest.mark.parametrize(("seed", "duration"), [(32, 2.0), (100_011, 8.0)])
+def test_a_lane_may_be_empty(seed: int, duration: float):
+    assert build_world(seed, duration).class_names
