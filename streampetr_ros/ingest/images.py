@@ -154,6 +154,15 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def without_padding(raw: RawImage, row_bytes: int) -> Pixels:
+    """View the data of an image as (height, row_bytes) bytes, whatever its step.
+
+    Raises:
+        ImageError: if step or length of the data does not fit.
+    """
+    return _cut_padding(_bytes_of(raw), raw.height, row_bytes, raw)
+
+
 def _samples(raw: RawImage, layout: _Layout) -> Pixels | NDArray[np.uint16]:
     """Return the samples, (rows, width) or (rows, width, channels), padding cut off."""
     odd = (layout.even_width and raw.width % 2) or (layout.chroma_rows and raw.height % 2)

@@ -6,7 +6,14 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from streampetr_ros.ingest.compressed import decode_compressed
-from streampetr_ros.ingest.images import ImageError, Pixels, RawImage, decode_raw, describe
+from streampetr_ros.ingest.images import (
+    ImageError,
+    Pixels,
+    RawImage,
+    decode_raw,
+    describe,
+    without_padding,
+)
 
 
 def decode_message(message: Image | CompressedImage) -> Pixels:
@@ -44,16 +51,26 @@ def _convert_by_cv_bridge(raw: RawImage) -> Pixels:
             f"{describe(raw)} has an encoding that needs cv_bridge, which cannot be used here "
             f"({error}); install it or publish rgb8"
         ) from error
+    bridge = CvBridge()
+    try:
+        message = _packed(raw, *bridge.encoding_to_dtype_with_channels(raw.encoding))
+        return np.asarray(bridge.imgmsg_to_cv2(message, desired_encoding="rgb8"))
+    except ImageError:
+        raise
+    except (CvBridgeError, AttributeError, KeyError, ImportError) as error:
+        # Of the others, some releases raise AttributeError for big-endian images with NumPy 2.
+        raise ImageError(f"{describe(raw)} is not converted by cv_bridge: {error}") from error
+
+
+def _packed(raw: RawImage, sample_type: str, channels: int) -> Image:
+    """Build a message without row padding, which cv_bridge reads as pixels in some encodings."""
+    row_bytes = raw.width * channels * np.dtype(sample_type).itemsize
     message = Image(
         encoding=raw.encoding,
         height=raw.height,
         width=raw.width,
-        step=raw.step,
+        step=row_bytes,
         is_bigendian=int(raw.is_bigendian),
     )
-    message.data = raw.data
-    try:
-        return np.asarray(CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8"))
-    except (CvBridgeError, AttributeError, KeyError, ImportError) as error:
-        # Of the others, some releases raise AttributeError for big-endian images with NumPy 2.
-        raise ImageError(f"{describe(raw)} is not converted by cv_bridge: {error}") from error
+    message.data = without_padding(raw, row_bytes).tobytes()
+    return message

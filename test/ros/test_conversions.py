@@ -153,9 +153,12 @@ class FakeBridgeError(TypeError):
 class FakeBridge:
     """Knows one encoding that is not plain."""
 
+    def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
+        if encoding != "32FC1":
+            raise FakeBridgeError(f"[{encoding}] is not recognised")
+        return "float32", 1
+
     def imgmsg_to_cv2(self, message: Image, desired_encoding: str) -> np.ndarray:
-        if message.encoding != "32FC1":
-            raise FakeBridgeError(f"[{message.encoding}] is not recognised")
         assert desired_encoding == "rgb8"
         values = np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
         return np.repeat(values.astype(np.uint8)[..., None], 3, axis=2)
@@ -167,12 +170,30 @@ def depth_image(encoding: str) -> Image:
     return message
 
 
+def short_image() -> Image:
+    message = depth_image("32FC1")
+    message.data = message.data[:-1]
+    return message
+
+
 def test_encodings_that_are_not_plain_go_through_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     bridge = SimpleNamespace(CvBridge=FakeBridge, CvBridgeError=FakeBridgeError)
     monkeypatch.setitem(sys.modules, "cv_bridge", bridge)
     assert decode_message(depth_image("32FC1"))[1, 2].tolist() == [5, 5, 5]
     with pytest.raises(ImageError, match=r"'weird'.*not recognised"):
         decode_message(depth_image("weird"))
+    with pytest.raises(ImageError, match="23 bytes, expected are 24"):
+        decode_message(short_image())
+
+
+def test_cv_bridge_never_sees_row_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge = SimpleNamespace(CvBridge=FakeBridge, CvBridgeError=FakeBridgeError)
+    monkeypatch.setitem(sys.modules, "cv_bridge", bridge)
+    message = depth_image("32FC1")
+    rows = np.frombuffer(message.data, np.uint8).reshape(2, 12)
+    message.data = np.pad(rows, ((0, 0), (0, 7)), constant_values=255).tobytes()
+    message.step = 19
+    assert decode_message(message)[1, 2].tolist() == [5, 5, 5]
 
 
 @pytest.mark.parametrize("broken", [None, SimpleNamespace()])
