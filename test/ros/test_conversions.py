@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +24,7 @@ from streampetr_ros.msg import Object3DArray
 from streampetr_ros import geometry
 from streampetr_ros.ingest.images import ImageError
 from streampetr_ros.ingest.rig import build_calibration
-from streampetr_ros.ros import convert
+from streampetr_ros.ros import convert, decoding
 from streampetr_ros.ros.decoding import decode_message
 from streampetr_ros.ros.replay_messages import FrameNames, set_messages
 from streampetr_ros.types import Boxes, Detections
@@ -201,3 +203,30 @@ def test_cv_bridge_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, broken: 
     monkeypatch.setitem(sys.modules, "cv_bridge", broken)
     with pytest.raises(ImageError, match="needs cv_bridge, which cannot be used here"):
         decode_message(depth_image("32FC1"))
+
+
+@pytest.fixture
+def numpy_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(decoding.np, "__version__", "2.2.6")
+    decoding._survives_numpy.cache_clear()
+    yield
+    decoding._survives_numpy.cache_clear()
+
+
+@pytest.mark.usefixtures("numpy_2")
+@pytest.mark.parametrize("survives", [True, False])
+def test_cv_bridge_that_would_end_the_process(
+    survives: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bridge = SimpleNamespace(CvBridge=FakeBridge, CvBridgeError=FakeBridgeError)
+    monkeypatch.setitem(sys.modules, "cv_bridge", bridge)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    body = (
+        "from unittest.mock import MagicMock as CvBridge" if survives else "import os; os.abort()"
+    )
+    (tmp_path / "cv_bridge.py").write_text(body)
+    if survives:
+        assert decode_message(depth_image("32FC1"))[1, 2].tolist() == [5, 5, 5]
+    else:
+        with pytest.raises(ImageError, match=r"built for another NumPy than the installed 2\.2\.6"):
+            decode_message(depth_image("32FC1"))
