@@ -1,0 +1,128 @@
+"""Real engines from every graph, for three generations of GPUs, on a machine without one."""
+
+import sys
+
+import micro_detector as micro
+import pytest
+
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.exported import open_exported
+from streampetr_ros.backends.tensorrt_api import load_tensorrt
+from streampetr_ros.backends.tensorrt_build import build_engines, check_graph_file
+from streampetr_ros.export.onnx_export import export_onnx
+from streampetr_ros.model.config import detector_config
+from streampetr_ros.model.detector import build_detector
+
+pytest.importorskip("tensorrt_rtx")
+onnx = pytest.importorskip("onnx")
+
+CAPABILITIES = ("8.6", "8.9", "12.0")
+
+
+class Story(list):
+    """Progress as a list of sentences."""
+
+    def __call__(self, sentence: str) -> None:
+        self.append(sentence)
+
+    def built(self) -> int:
+        return sum(line.startswith("wrote") for line in self)
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return load_tensorrt("tensorrt_rtx")
+
+
+@pytest.fixture
+def model(tmp_path):
+    export_onnx(micro.detector(), tmp_path / "micro")
+    return open_exported(tmp_path / "micro")
+
+
+def test_graphs_of_tiny_become_engines(runtime, tmp_path):
+    export_onnx(build_detector(detector_config("tiny")), tmp_path / "tiny")
+    tiny = open_exported(tmp_path / "tiny")
+    names = set()
+    for capability in CAPABILITIES:
+        files = build_engines(runtime, tiny, capability, Story())
+        assert set(files) == {"encoder", "position", "head"}
+        assert all(path.stat().st_size > 100_000 for path in files.values())
+        names |= {path.name for path in files.values()}
+    assert len(names) == 3 * len(CAPABILITIES)
+
+
+def test_engines_are_built_once_and_again_when_damaged(runtime, model):
+    first, second, third = Story(), Story(), Story()
+    files = build_engines(runtime, model, "8.9", first)
+    assert first.built() == 3
+    assert any("head: " in line and "/" in line for line in first), "no progress of the build"
+    build_engines(runtime, model, "8.9", second)
+    assert second == []
+    whole = files["position"].read_bytes()
+    files["position"].write_bytes(whole[:-100])
+    build_engines(runtime, model, "8.9", third)
+    assert third.built() == 1
+    assert "truncated" in third[0]
+    assert len(files["position"].read_bytes()) == len(whole)
+
+
+def test_unknown_gpu_is_named_with_the_known_ones(runtime, model):
+    with pytest.raises(BackendError, match=r"capability 9\.0.*8\.6, 8\.9, 12\.0"):
+        build_engines(runtime, model, "9.0", Story())
+
+
+def graph_file(path, opset=17, operator="Relu", domain=""):
+    helper = onnx.helper
+    x, y = (helper.make_tensor_value_info(name, 1, [1, 3]) for name in "xy")
+    node = helper.make_node(operator, ["x"], ["y"], name="the_node", domain=domain)
+    opsets = [helper.make_opsetid(name, opset) for name in {"", domain}]
+    graph = helper.make_graph([node], "graph", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no ONNX graph"),
+        (b"not a graph " * 50, "is no ONNX graph"),
+        ({"opset": 99}, "uses opset 99"),
+        ({"opset": 9}, "uses opset 9 "),
+        ({"operator": "Frobnicate"}, "Frobnicate"),
+        ({"operator": "Mine", "domain": "mine"}, "of 'mine'"),
+    ],
+)
+def test_files_that_are_no_usable_graph(tmp_path, content, message):
+    path = tmp_path / "head.onnx"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        graph_file(path, **content)
+    with pytest.raises(BackendError, match=message) as caught:
+        check_graph_file(path)
+    assert str(path) in str(caught.value)
+
+
+def test_truncated_graph(model):
+    path = model.path("head")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BackendError, match="is no ONNX graph"):
+        check_graph_file(path)
+
+
+def test_operator_that_the_runtime_lacks(runtime, model):
+    graph_file(model.path("encoder"), operator="Det")
+    with pytest.raises(BackendError, match=r"tensorrt_rtx 1.*operator Det .*the_node"):
+        build_engines(runtime, model, "8.9", Story())
+
+
+def test_graph_of_something_else(runtime, model):
+    graph_file(model.path("encoder"))
+    with pytest.raises(BackendError, match=r"not the encoder of micro.*\['y'\]"):
+        build_engines(runtime, model, "8.9", Story())
+
+
+def test_missing_runtime_is_one_line_with_a_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(BackendError, match=r"'tensorrt' is not installed; .*pip install tensorrt"):
+        load_tensorrt("tensorrt")
