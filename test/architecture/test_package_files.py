@@ -103,6 +103,13 @@ def test_required_packages_are_pinned() -> None:
         assert re.search(rf"^{name}==", text, flags=re.MULTILINE), f"pin {name}"
 
 
+@pytest.mark.parametrize("path", files("requirements/*.txt"), ids=lambda path: path.name)
+def test_set_up_uses_every_requirements_file(path: Path) -> None:
+    script = (ROOT / "scripts" / "setup").read_text(encoding="utf-8")
+    installed = re.findall(r"files\+?=\(([\w ]+)\)", script)
+    assert path.stem in {"constraints", *" ".join(installed).split()}
+
+
 def yaml_files() -> list[Path]:
     return [path for path in tracked_files() if path.suffix in (".yaml", ".yml")]
 
