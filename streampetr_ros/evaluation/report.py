@@ -33,6 +33,7 @@ class Evaluation:
         protocol: how scenes are fed and judged.
         farthest: boxes beyond do not count, metres.
         workers: scenes at a time.
+        memory_interval: seconds between memory writes; negative: as trained.
     """
 
     weights: str
@@ -40,6 +41,7 @@ class Evaluation:
     protocol: Protocol
     farthest: float = 50.0
     workers: int = 1
+    memory_interval: float = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
             open_scene=open_scene,
             open_stream=open_stream,
             weights=evaluation.weights,
+            memory_interval=evaluation.memory_interval,
         )
         for name in scene_names(evaluation.source)
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from streampetr_ros.evaluation.ablation import ABLATIONS, thinned
+from streampetr_ros.evaluation.ablation import ABLATIONS
 from streampetr_ros.evaluation.nuscenes_format import Record, detection_records, truth_records
 from streampetr_ros.types import Detections, FrameSet
 
@@ -27,6 +27,8 @@ class Protocol:
             that streams of different rates are judged on the same frames.
         min_visibility: truth below this visible share does not count.
         max_frames: frame sets of a scene; 0 for all.
+        judge_from: index in the source of the first frame set that is judged, so that streams have
+            run for a while.
     """
 
     ablation: str = "none"
@@ -34,6 +36,7 @@ class Protocol:
     judge_every: int = 1
     min_visibility: float = 0.0
     max_frames: int = 0
+    judge_from: int = 0
 
     def __post_init__(self) -> None:
         if self.ablation not in ABLATIONS:
@@ -42,6 +45,10 @@ class Protocol:
             raise ValueError(
                 f"judge_every {self.judge_every} must be a multiple of every {self.every}"
             )
+
+    def judges(self, index: int) -> bool:
+        """Tell whether the frame set of this index in the source is judged."""
+        return index >= self.judge_from and index % self.judge_every == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +76,19 @@ def run_scene(frame_sets: Iterable[FrameSet], step: Step, protocol: Protocol) ->
     """Feed one scene to a fresh stream and collect the judged frames.
 
     Args:
-        frame_sets: of one scene in order, each with truth and a token unique over all scenes.
+        frame_sets: of one scene in order, one of every `protocol.every`, each with truth and a
+            token unique over all scenes.
         step: a stream with empty memory.
         protocol: how to feed and judge.
     """
     change = ABLATIONS[protocol.ablation]
     records = SceneRecords()
-    for index, frame_set in enumerate(thinned(frame_sets, protocol.every)):
-        if protocol.max_frames and index * protocol.every >= protocol.max_frames:
+    for count, frame_set in enumerate(frame_sets):
+        index = count * protocol.every
+        if protocol.max_frames and index >= protocol.max_frames:
             break
         detections = step(change(frame_set))
-        if (index * protocol.every) % protocol.judge_every:
+        if not protocol.judges(index):
             continue
         records.truth[frame_set.token] = truth_records(frame_set, protocol.min_visibility)
         # The unchanged frame set gives the true pose, whatever the stream was told.
@@ -95,22 +104,26 @@ class SceneJob:
     Attributes:
         scene: what `open_scene` takes.
         protocol: how to feed and judge.
-        open_scene: gives the frame sets of a scene; a module-level function.
-        open_stream: gives a fresh stream; a module-level function.
+        open_scene: gives the frame sets of a scene, one of so many, without work for the others;
+            something that other processes can load, such as a module-level function.
+        open_stream: gives a fresh stream of weights that store the memory at an interval; likewise.
         weights: what `open_stream` takes.
+        memory_interval: likewise; see `MemoryPolicyConfig`.
     """
 
     scene: str
     protocol: Protocol
-    open_scene: Callable[[str], Iterable[FrameSet]]
-    open_stream: Callable[[str], Step]
+    open_scene: Callable[[str, int], Iterable[FrameSet]]
+    open_stream: Callable[[str, float], Step]
     weights: str
+    memory_interval: float = -1.0
 
 
 def run_job(job: SceneJob) -> SceneRecords:
     """Run one scene on one thread, so that numbers do not depend on how scenes are shared out."""
     torch.set_num_threads(1)
-    return run_scene(job.open_scene(job.scene), job.open_stream(job.weights), job.protocol)
+    frame_sets = job.open_scene(job.scene, job.protocol.every)
+    return run_scene(frame_sets, job.open_stream(job.weights, job.memory_interval), job.protocol)
 
 
 def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
 from streampetr_ros.backends.opening import open_backend
+from streampetr_ros.evaluation.ablation import thinned
 from streampetr_ros.evaluation.scenes import Step
+from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
-from streampetr_ros.sources import open_source
+from streampetr_ros.sources import Source, open_source
+from streampetr_ros.sources.synthetic import SyntheticSource
 from streampetr_ros.training.nuscenes_data import NuscenesSource
 from streampetr_ros.types import Detections, FrameSet
 
@@ -50,22 +53,35 @@ def _nuscenes(rest: str) -> NuscenesSource:
     return NuscenesSource(*parts)
 
 
-def open_scene(name: str) -> Iterator[FrameSet]:
-    """Yield the frame sets of a scene; every one has a token that is unique over all scenes."""
+def open_scene(name: str, every: int = 1) -> Iterator[FrameSet]:
+    """Yield one of every so many frame sets of a scene; tokens are unique over all scenes."""
     if name.startswith(_NUSCENES):
         rest, _, index = name.removeprefix(_NUSCENES).rpartition("#")
         source = _nuscenes(rest)
         scene = int(index)
-        for frame in range(source.lengths()[scene]):
+        for frame in range(0, source.lengths()[scene], every):
             yield source.frame_set(scene, frame)
         return
-    for index, frame_set in enumerate(open_source(name)):
-        yield replace(frame_set, token=f"{name}/{index}", sequence=name)
+    for index, frame_set in enumerate(_thinned(open_source(name), every)):
+        yield replace(frame_set, token=f"{name}/{index * every}", sequence=name)
 
 
-def open_stream(weights: str) -> Step:
-    """Return a fresh stream of the detector in a weights file."""
-    pipeline = StreamingPipeline(open_backend(weights), PipelineConfig(workers=1))
+def _thinned(source: Source, every: int) -> Iterable[FrameSet]:
+    """Pictures are rendered when asked for, recordings are read in order."""
+    if isinstance(source, SyntheticSource):
+        return source.frame_sets(every)
+    return thinned(source, every)
+
+
+def open_stream(weights: str, memory_interval: float = -1.0) -> Step:
+    """Return a fresh stream of the detector in a weights file.
+
+    Args:
+        weights: see `open_backend`.
+        memory_interval: see `MemoryPolicyConfig`.
+    """
+    policy = MemoryPolicyConfig(memory_interval=memory_interval)
+    pipeline = StreamingPipeline(open_backend(weights), PipelineConfig(policy=policy, workers=1))
 
     def step(frame_set: FrameSet) -> Detections:
         return pipeline.step(frame_set).detections_model

@@ -36,6 +36,10 @@ class SyntheticSource:
         return sum(len(scene) for scene in self._scenes)
 
     def __iter__(self) -> Iterator[FrameSet]:
+        return self.frame_sets()
+
+    def frame_sets(self, every: int = 1) -> Iterator[FrameSet]:
+        """Yield the first of every so many frame sets of each scene; only these are rendered."""
         for scene in self._scenes:
-            for index in range(len(scene)):
+            for index in range(0, len(scene), every):
                 yield scene.frame_set(index)

@@ -27,6 +27,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
     farthest: Annotated[float, typer.Option(help="Largest distance, metres.")] = 50.0,
     max_frames: Annotated[int, typer.Option(help="Frame sets of a scene; 0: all.")] = 0,
     workers: Annotated[int, typer.Option(help="Scenes at a time.")] = 1,
+    memory_interval: Annotated[
+        float, typer.Option(help="Seconds between memory writes; negative: as trained.")
+    ] = -1.0,
 ) -> None:
     """Evaluate detections with the metrics of nuscenes-devkit, one stream per scene."""
     from streampetr_ros.evaluation import report  # noqa: PLC0415
@@ -46,6 +49,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
             protocol=protocol,
             farthest=farthest,
             workers=workers,
+            memory_interval=memory_interval,
         )
         result = report.evaluate(wanted, out)
     except (EvaluationError, CheckpointError, SourceError, TrainingError, ValueError) as error:

@@ -7,6 +7,7 @@ import pytest
 
 from streampetr_ros import geometry
 from streampetr_ros.evaluation import ablation, metrics, nuscenes_format
+from streampetr_ros.evaluation.scenes import Protocol, run_scene
 from streampetr_ros.types import (
     Boxes,
     CameraCalibration,
@@ -103,6 +104,19 @@ def test_ablations_change_only_what_they_name():
     assert ablation.without_memory(frame_set).sequence != frame_set.sequence
     assert len(ablation.without_camera(0)(frame_set).cameras) == 1
     assert list(ablation.thinned([1, 2, 3, 4, 5], 2)) == [1, 3, 5]
+
+
+def test_only_what_is_judged_is_recorded():
+    fed = []
+
+    def step(frame_set):
+        fed.append(frame_set.token)
+        return perfect(frame_set)
+
+    drive = [make_frame_set(index) for index in range(0, 12, 2)]
+    records = run_scene(drive, step, Protocol(every=2, judge_every=4, judge_from=4))
+    assert fed == [frame_set.token for frame_set in drive]
+    assert list(records.truth) == list(records.detections) == ["token4", "token8"]
 
 
 def test_perfect_detections_score_one():
