@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streampetr_ros.types import Detections
+from streampetr_ros.types import Detections, Tracks
 
 _FAR = float("inf")
 
@@ -68,3 +68,15 @@ def filter_detections(detections_base: Detections, config: FilterConfig) -> Dete
     keep &= (centers >= config.range_min).all(axis=1)
     keep &= (centers <= config.range_max).all(axis=1)
     return detections_base.selected(np.flatnonzero(keep)[: config.max_objects])
+
+
+def filter_tracks(tracks_base: Tracks, config: FilterConfig) -> Tracks:
+    """Keep tracks within range, at most `max_objects`; thresholds of scores are for detections.
+
+    Args:
+        tracks_base: in the base frame, most certain first.
+        config: limits.
+    """
+    centers = tracks_base.boxes.centers
+    keep = (centers >= config.range_min).all(axis=1) & (centers <= config.range_max).all(axis=1)
+    return tracks_base.selected(np.flatnonzero(keep)[: config.max_objects])

@@ -38,6 +38,15 @@ class ResetReason(str, Enum):
     MANUAL = "manual"
     DEACTIVATED = "deactivated"
 
+    @property
+    def keeps_tracks(self) -> bool:
+        """Whether objects that are followed outlive the memory.
+
+        They live in the fixed frame: neither a gap, which the tracker judges by its own limit, nor
+        other cameras change where they are. After all else that frame or its time is a new one.
+        """
+        return self in (ResetReason.GAP, ResetReason.RIG_CHANGE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPolicyConfig:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
+import numpy as np
 import torch
 
+from streampetr_ros import geometry
 from streampetr_ros.backends.base import Backend
 from streampetr_ros.decode import decode
-from streampetr_ros.filters import FilterConfig, filter_detections
+from streampetr_ros.filters import FilterConfig, filter_detections, filter_tracks
 from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.memory_policy import (
     History,
@@ -37,7 +39,8 @@ from streampetr_ros.preprocess.inputs import (
     prepare_inputs,
 )
 from streampetr_ros.timing import StageClock
-from streampetr_ros.types import Detections, FrameSet
+from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
+from streampetr_ros.types import Detections, FrameSet, Tracks
 
 
 class PipelineError(RuntimeError):
@@ -51,6 +54,7 @@ class PipelineConfig:
     Attributes:
         policy: life of the object memory.
         filters: which boxes are handed on.
+        tracking: settings of the tracker; None follows no objects.
         cameras: names in the order cameras are fed; unlisted ones follow in the order of the set.
         masks: image regions blanked out before the network sees them.
         workers: threads that prepare images side by side.
@@ -58,6 +62,7 @@ class PipelineConfig:
 
     policy: MemoryPolicyConfig = field(default_factory=MemoryPolicyConfig)
     filters: FilterConfig = field(default_factory=FilterConfig)
+    tracking: TrackingConfig | None = None
     cameras: tuple[str, ...] = ()
     masks: tuple[CameraMask, ...] = ()
     workers: int = 2
@@ -73,6 +78,8 @@ class StepResult:
 
     Attributes:
         detections: boxes that passed the filters, base frame, best first.
+        tracks: objects followed, base frame, most certain first; none without a tracker. Their
+            `sources` are rows of `detections_model`.
         detections_model: all decoded boxes, model frame, best first.
         reset_reason: why the memory was dropped before this step; None when it was continued.
         wrote_memory: whether this step replaced the kept memory.
@@ -82,6 +89,7 @@ class StepResult:
     """
 
     detections: Detections
+    tracks: Tracks
     detections_model: Detections
     reset_reason: ResetReason | None
     wrote_memory: bool
@@ -99,6 +107,9 @@ class StreamingPipeline:
         backend: runs the network.
         config: all else.
         rectify: removes lens distortion; None builds tables for each camera that needs it.
+
+    Raises:
+        ValueError: if filters or tracking do not fit the classes of the network.
     """
 
     def __init__(
@@ -117,6 +128,7 @@ class StreamingPipeline:
         self._statistics = MemoryStatistics()
         self._requests: list[ResetReason] = []
         self._lock = Lock()
+        self._tracker = _make_tracker(self._config.tracking, backend.config.class_names)
         self.filters = self._config.filters
 
     @property
@@ -170,12 +182,16 @@ class StreamingPipeline:
             outputs, memory = self._run(inputs, plan)
         with clock.stage("decode"):
             detections_model = decode(outputs, self._backend.config, frame_set.stamp_ns)
-        with clock.stage("filter"):
             detections_base = detections_model.transformed(frame_set.base_from_model, "base")
+        with clock.stage("track"):
+            detections_base, tracks = self._follow(detections_base, frame_set, plan)
+        with clock.stage("filter"):
             detections = filter_detections(detections_base, self._filters)
+            tracks = filter_tracks(tracks, self._filters)
         self._commit(frame_set, plan, memory, len(requests))
         return StepResult(
             detections=detections,
+            tracks=tracks,
             detections_model=detections_model,
             reset_reason=plan.reset_reason,
             wrote_memory=plan.writes_memory,
@@ -185,7 +201,10 @@ class StreamingPipeline:
         )
 
     def reset(self, reason: ResetReason = ResetReason.MANUAL) -> None:
-        """Drop the memory before the next step; a step in progress is not disturbed."""
+        """Drop the memory before the next step; a step in progress is not disturbed.
+
+        Objects that are followed are dropped as well unless the reason keeps them.
+        """
         with self._lock:
             self._requests.append(reason)
 
@@ -231,6 +250,25 @@ class StreamingPipeline:
             )
         return outputs, next_memory
 
+    def _follow(
+        self, detections_base: Detections, frame_set: FrameSet, plan: Plan
+    ) -> tuple[Detections, Tracks]:
+        """Track all detections, weak ones too, in the fixed frame; return both in the base frame.
+
+        Comes last of what may fail, so that a set that fails leaves no trace in the tracks.
+        """
+        if plan.reset_reason is not None and not plan.reset_reason.keeps_tracks:
+            self._tracker.reset()
+        fixed_from_base = frame_set.fixed_from_base
+        tracks = self._tracker.step(detections_base, fixed_from_base)
+        tracks = tracks.transformed(geometry.inverse(fixed_from_base), "base")
+        if self._config.tracking is None:
+            return detections_base, tracks
+        track_ids = np.zeros(len(detections_base), dtype=np.int64)
+        seen = tracks.sources >= 0
+        track_ids[tracks.sources[seen]] = tracks.ids[seen]
+        return replace(detections_base, track_ids=track_ids), tracks
+
     def _commit(
         self, frame_set: FrameSet, plan: Plan, memory: MemoryState | None, served: int
     ) -> None:
@@ -241,6 +279,15 @@ class StreamingPipeline:
         self._statistics = updated_statistics(self._statistics, self._history, plan.reset_reason)
         with self._lock:
             del self._requests[:served]
+
+
+def _make_tracker(
+    config: TrackingConfig | None, class_names: Sequence[str]
+) -> Tracker | NullTracker:
+    if config is None:
+        return NullTracker()
+    config.kind_indices(class_names)
+    return Tracker(config)
 
 
 def _blank_inputs(config: InputConfig, num_cameras: int) -> ModelInputs:

@@ -159,6 +159,8 @@ class Detections:
         labels: (n,) int64 indices into `class_names`.
         class_names: names of the label space.
         frame: "model", "base" or "fixed".
+        track_ids: (n,) int64 identity of the track each belongs to, 0 without one; None when
+            objects are not followed.
     """
 
     stamp_ns: int
@@ -167,6 +169,7 @@ class Detections:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     frame: str
+    track_ids: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -182,6 +185,7 @@ class Detections:
             boxes=self.boxes.selected(index),
             scores=self.scores[index],
             labels=self.labels[index],
+            track_ids=None if self.track_ids is None else self.track_ids[index],
         )
 
 
@@ -199,6 +203,7 @@ class Tracks:
         unseen: (n,) float64 seconds since the last detection; 0 for objects seen just now.
         covariances: (n, 6, 6) float64 of x, y, z (m), yaw (rad) and the velocity along x and y
             (m/s), along the axes of `frame`.
+        sources: (n,) int64 index of the detection of the last step seen as this object; -1 none.
         class_names: names of the label space.
         frame: "fixed" or "base".
     """
@@ -211,6 +216,7 @@ class Tracks:
     ages: Array
     unseen: Array
     covariances: Array
+    sources: NDArray[np.int64]
     class_names: tuple[str, ...]
     frame: str
 
@@ -240,4 +246,5 @@ class Tracks:
             ages=self.ages[index],
             unseen=self.unseen[index],
             covariances=self.covariances[index],
+            sources=self.sources[index],
         )

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from streampetr_ros.backends.opening import is_random, open_backend
+from streampetr_ros.backends.opening import default_weights, is_random, open_backend
+from streampetr_ros.config import load_config
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
@@ -16,6 +17,7 @@ from streampetr_ros.sources import open_source
 from streampetr_ros.tools.replay_output import PictureOptions, ReplayWriter
 from streampetr_ros.tools.replay_run import replay_source
 from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.track import TrackingConfig
 
 _RANDOM_NOTICE = (
     "NOTE: the network has RANDOM WEIGHTS ({weights}), so its boxes mean nothing; give trained "
@@ -30,8 +32,12 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     ],
     out: Annotated[Path, typer.Option(help="Folder for boxes, pictures and summary.")],
     weights: Annotated[
-        str, typer.Option(help="Weights file, folder of exported graphs, or random:SEED.")
-    ] = "random:0",
+        str,
+        typer.Option(
+            help="Weights file, folder of exported graphs, or random:SEED; those that come with the "
+            "package, else random:0."
+        ),
+    ] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")] = 0,
     limit: Annotated[int, typer.Option(help="Process only so many sets; 0: all.")] = 0,
@@ -41,19 +47,28 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     memory_interval: Annotated[
         float, typer.Option(help="Seconds between memory writes; negative: as trained.")
     ] = -1.0,
+    tracking: Annotated[bool, typer.Option(help="Follow objects over time.")] = True,
+    tracking_config: Annotated[
+        Path | None, typer.Option(help="YAML file of tracker settings.")
+    ] = None,
 ) -> None:
-    """Detect objects in SOURCE and write boxes, timings and pictures to a folder.
+    """Detect and follow objects in SOURCE; write boxes, timings and pictures to a folder.
 
-    detections.jsonl holds one line per frame set with boxes in the base frame (x forward, y left,
-    z up); summary.json what was run and how long it took; cameras/ and top_view/ the pictures.
+    detections.jsonl holds one line per frame set with boxes and tracks in the base frame (x
+    forward, y left, z up); summary.json what was run and how long it took; cameras/ and top_view/
+    the pictures.
     """
     with user_errors():
+        weights = weights or default_weights(model)
         frames = open_source(source)
         backend = open_backend(weights, model, device, threads)
-        policy = _policy(memory_interval)
+        config = PipelineConfig(
+            policy=_policy(memory_interval),
+            tracking=_tracking(tracking_config) if tracking else None,
+        )
         if is_random(weights):
             typer.echo(_RANDOM_NOTICE.format(weights=weights), err=True)
-        pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy))
+        pipeline = StreamingPipeline(backend, config)
         options = PictureOptions(
             draw_above=draw_above,
             truth=truth,
@@ -76,6 +91,10 @@ def _policy(memory_interval: float) -> MemoryPolicyConfig:
         return MemoryPolicyConfig(memory_interval=memory_interval)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _tracking(file: Path | None) -> TrackingConfig:
+    return TrackingConfig() if file is None else load_config(file, TrackingConfig)
 
 
 def _lines(summary: dict[str, object]) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from streampetr_ros.pipeline import StepResult
-from streampetr_ros.types import Detections, FrameSet
+from streampetr_ros.types import Detections, FrameSet, Tracks
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer
 from streampetr_ros.viz.overlay import render_cameras
@@ -106,12 +106,13 @@ def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
         "wrote_memory": result.wrote_memory,
         "timings_ms": {name: round(ms, 3) for name, ms in result.timings_ms.items()},
         "detections": detection_records(result.detections),
+        "tracks": track_records(result.tracks),
     }
 
 
 def detection_records(detections: Detections) -> list[dict[str, Any]]:
-    """Turn detections into plain values, best first."""
-    boxes = detections.boxes
+    """Turn detections into plain values, best first; `track_id` is 0 without a track."""
+    boxes, track_ids = detections.boxes, detections.track_ids
     return [
         {
             "class": detections.class_names[detections.labels[row]],
@@ -120,8 +121,28 @@ def detection_records(detections: Detections) -> list[dict[str, Any]]:
             "size_lwh": _numbers(boxes.sizes[row]),
             "yaw": round(float(boxes.yaws[row]), _DECIMALS),
             "velocity": _numbers(boxes.velocities[row]),
+            **({} if track_ids is None else {"track_id": int(track_ids[row])}),
         }
         for row in range(len(detections))
+    ]
+
+
+def track_records(tracks: Tracks) -> list[dict[str, Any]]:
+    """Turn tracks into plain values, most certain first; times in seconds."""
+    boxes = tracks.boxes
+    return [
+        {
+            "track_id": int(tracks.ids[row]),
+            "class": tracks.class_names[tracks.labels[row]],
+            "score": round(float(tracks.scores[row]), _DECIMALS),
+            "center": _numbers(boxes.centers[row]),
+            "size_lwh": _numbers(boxes.sizes[row]),
+            "yaw": round(float(boxes.yaws[row]), _DECIMALS),
+            "velocity": _numbers(boxes.velocities[row]),
+            "age": round(float(tracks.ages[row]), _DECIMALS),
+            "unseen": round(float(tracks.unseen[row]), _DECIMALS),
+        }
+        for row in range(len(tracks))
     ]
 
 

@@ -63,6 +63,7 @@ def begin(
         born_ns=stamps,
         seen_ns=stamps,
         confirmed=np.zeros(count, dtype=bool),
+        sources=sightings.sources,
     )
 
 
@@ -96,6 +97,7 @@ def continued(
         log_odds=np.minimum(tracks.log_odds + gain, config.certainty),
         class_weights=class_weights,
         seen_ns=np.full(len(tracks), stamp_ns, dtype=np.int64),
+        sources=sightings.sources,
     )
 
 
@@ -116,7 +118,11 @@ def missed(
 ) -> TrackTable:
     """Lower the certainty of tracks that this frame set did not show."""
     loss = config.miss_evidence * share(elapsed, config.evidence_time)
-    return replace(table, log_odds=table.log_odds - loss * unseen)
+    return replace(
+        table,
+        log_odds=table.log_odds - loss * unseen,
+        sources=np.where(unseen, -1, table.sources),
+    )
 
 
 def confirmed(table: TrackTable, config: TrackingConfig) -> TrackTable:

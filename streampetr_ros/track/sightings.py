@@ -27,6 +27,7 @@ class Sightings:
         evidence: (n,) log-odds of being right by the score alone.
         labels: (n,) class index.
         kinds: (n,) index of the kind.
+        sources: (n,) index in the list of detections they were prepared from.
     """
 
     measurement: Measurement
@@ -35,6 +36,7 @@ class Sightings:
     evidence: Array
     labels: NDArray[np.int64]
     kinds: NDArray[np.int64]
+    sources: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -48,6 +50,7 @@ class Sightings:
             evidence=self.evidence[index],
             labels=self.labels[index],
             kinds=self.kinds[index],
+            sources=self.sources[index],
         )
 
 
@@ -79,11 +82,13 @@ def prepare(
             f"detections in frame '{detections.frame}' cannot be tracked; "
             "express them in the base frame first"
         )
-    used = (detections.scores >= config.min_score) & (class_kinds[detections.labels] >= 0)
+    used = np.flatnonzero(
+        (detections.scores >= config.min_score) & (class_kinds[detections.labels] >= 0)
+    )
     detections = detections.selected(used)
     if detections.frame == "base":
         detections = detections.transformed(fixed_from_base, "fixed")
-    sightings = _sightings(detections, fixed_from_base[:3, 3], class_kinds, config)
+    sightings = _sightings(detections, used, fixed_from_base[:3, 3], class_kinds, config)
     radii = config.of_kind("duplicate_distance", sightings.kinds)
     centers, ranks = sightings.measurement.values[:, :2], np.arange(len(sightings))
     return sightings.selected(first_of_each_cluster(centers, sightings.kinds, radii, ranks))
@@ -91,6 +96,7 @@ def prepare(
 
 def _sightings(
     detections_fixed: Detections,
+    sources: NDArray[np.int64],
     origin_fixed: Array,
     class_kinds: NDArray[np.int64],
     config: TrackingConfig,
@@ -111,6 +117,7 @@ def _sightings(
         evidence=np.clip(evidence, -limit, limit),
         labels=labels,
         kinds=kinds,
+        sources=sources,
     )
     # Position breaks ties of the score, so that the order of the list does not matter.
     return sightings.selected(np.lexsort((values[:, 1], values[:, 0], labels, -scores)))

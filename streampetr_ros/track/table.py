@@ -31,6 +31,8 @@ class TrackTable:
         born_ns: (n,) stamp of the first detection.
         seen_ns: (n,) stamp of the last detection.
         confirmed: (n,) whether the track was ever sure enough to be reported.
+        sources: (n,) index of the detection of the last frame set that continued or began it;
+            -1 without one.
     """
 
     belief: Belief
@@ -44,6 +46,7 @@ class TrackTable:
     born_ns: NDArray[np.int64]
     seen_ns: NDArray[np.int64]
     confirmed: NDArray[np.bool_]
+    sources: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -102,4 +105,5 @@ def empty_table(classes: int) -> TrackTable:
         born_ns=none,
         seen_ns=none,
         confirmed=np.zeros(0, dtype=bool),
+        sources=none,
     )

@@ -169,6 +169,7 @@ class Tracker:
             ages=(stamp_ns - table.born_ns) * 1e-9,
             unseen=(stamp_ns - table.seen_ns) * 1e-9,
             covariances=table.belief.covariances[:, :MEASURED, :MEASURED],
+            sources=table.sources,
             class_names=self._class_names,
             frame="fixed",
         )
@@ -196,6 +197,7 @@ class NullTracker:
             ages=np.zeros(0),
             unseen=np.zeros(0),
             covariances=np.zeros((0, 6, 6)),
+            sources=np.zeros(0, dtype=np.int64),
             class_names=detections.class_names,
             frame="fixed",
         )

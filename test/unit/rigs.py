@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from streampetr_ros import geometry
+from streampetr_ros.track import TrackingConfig
 from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
 #: base_from_model of the nuScenes weights: roof LiDAR, x right, y forward.
@@ -27,6 +28,11 @@ CAMERAS = (
     ("CAM_BACK", 180.0, 10.0),
     ("CAM_BACK_LEFT", 110.0, 0.0),
     ("CAM_BACK_RIGHT", -110.0, 20.0),
+)
+
+#: Follows boxes of random weights too, whose scores are low.
+EASY_TRACKING = TrackingConfig(
+    min_score=1e-4, birth_score=1e-3, confirm_probability=0.03, drop_probability=0.02
 )
 
 

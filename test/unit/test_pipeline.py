@@ -70,7 +70,14 @@ def test_result_names_frames_and_stages(pipeline):
     assert len(result.detections_model) == len(result.detections) == 40
     assert result.detections.stamp_ns == drive()[0].stamp_ns
     assert result.num_cameras == 6
-    assert set(result.timings_ms) == {"plan", "preprocess", "network", "decode", "filter"}
+    assert set(result.timings_ms) == {
+        "plan",
+        "preprocess",
+        "network",
+        "decode",
+        "track",
+        "filter",
+    }
     assert all(value >= 0 for value in result.timings_ms.values())
     base_from_model = drive()[0].base_from_model
     np.testing.assert_allclose(

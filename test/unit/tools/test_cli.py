@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from recordings import write_recording
-from rigs import driving_pose, frame_set
+from rigs import EASY_TRACKING, driving_pose, frame_set
 from typer.testing import CliRunner
 
 from streampetr_ros.backends.opening import open_backend
-from streampetr_ros.memory_policy import MemoryPolicyConfig
+from streampetr_ros.config import dump_config
 from streampetr_ros.model.checkpoint import CheckpointError, save_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import build_detector
@@ -73,9 +73,9 @@ def test_replay_writes_boxes_pictures_and_summary(recording, tmp_path):
     assert [line["reset_reason"] for line in lines] == ["first_frame", None]
     assert lines[0]["frame"] == "base"
     assert lines[0]["num_cameras"] == 6
-    assert set(lines[0]["timings_ms"]) == {"plan", "preprocess", "network", "decode", "filter"}
+    assert {"preprocess", "network", "track"} <= set(lines[0]["timings_ms"])
     box = lines[1]["detections"][0]
-    assert set(box) == {"class", "score", "center", "size_lwh", "yaw", "velocity"}
+    assert set(box) == {"class", "score", "center", "size_lwh", "yaw", "velocity", "track_id"}
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["sets"], summary["model"], summary["weights"]) == (2, "tiny", "random:0")
     assert set(summary["milliseconds"]["network"]) == {"p50", "p90", "p99"}
@@ -86,16 +86,32 @@ def test_replay_writes_boxes_pictures_and_summary(recording, tmp_path):
 def test_replay_equals_the_pipeline(recording, tmp_path):
     """What is written is what the library gives, to the written precision."""
     out = tmp_path / "out"
-    run("replay", recording, "--model", "tiny", "--out", out, "--no-pictures")
+    settings = tmp_path / "tracking.yaml"
+    dump_config(EASY_TRACKING, settings)
+    options = ("--no-pictures", "--tracking-config", settings)
+    run("replay", recording, "--model", "tiny", "--out", out, *options)
     lines = [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
-    policy = MemoryPolicyConfig()
     backend = open_backend("random:0", "tiny")
-    pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy))
+    pipeline = StreamingPipeline(backend, PipelineConfig(tracking=EASY_TRACKING))
     for line, one in zip(lines, open_source(recording), strict=True):
-        detections = pipeline.step(one).detections
+        result = pipeline.step(one)
         centers = [box["center"] for box in line["detections"]]
-        np.testing.assert_allclose(centers, detections.boxes.centers, atol=1e-5)
+        np.testing.assert_allclose(centers, result.detections.boxes.centers, atol=1e-5)
+        track_ids = [box["track_id"] for box in line["detections"]]
+        np.testing.assert_array_equal(track_ids, result.detections.track_ids)
+        assert [track["track_id"] for track in line["tracks"]] == result.tracks.ids.tolist() != []
+        centers = [track["center"] for track in line["tracks"]]
+        np.testing.assert_allclose(centers, result.tracks.boxes.centers, atol=1e-5)
+    assert set(line["tracks"][0]) == {*line["detections"][0], "age", "unseen"}
     assert not (out / "cameras").exists()
+
+
+def test_replay_without_tracking(recording, tmp_path):
+    out = tmp_path / "out"
+    run("replay", recording, "--model", "tiny", "--out", out, "--no-pictures", "--no-tracking")
+    line = json.loads((out / "detections.jsonl").read_text().splitlines()[1])
+    assert line["tracks"] == []
+    assert "track_id" not in line["detections"][0]
 
 
 def test_replay_of_trained_weights_is_silent_about_randomness(recording, tmp_path):
@@ -123,6 +139,7 @@ def test_failures_are_one_line(recording, tmp_path):
         ((recording, *rest, "--weights", broken_weights(tmp_path)), 1, "not a complete"),
         ((recording, *rest, "--weights", "random:x"), 1, "no number behind the colon"),
         ((recording, *rest, "--device", "tpu"), 1, "is no device"),
+        ((recording, *rest, "--tracking-config", tmp_path / "no.yaml"), 1, "cannot read"),
         ((recording, *rest, "--memory-interval", 9), 2, "must be below max_gap"),
         ((recording, "--model", "resnet", "--out", out), 2, "is not one of"),
         ((recording, "--model", "tiny"), 2, "--out"),
