@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -14,6 +15,16 @@ from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 
 _RANDOM = "random"
+#: Folders of weights that come with the package: beside the sources, and where it is installed.
+_SHIPPED_IN = (
+    Path(__file__).resolve().parents[2] / "models",
+    *(
+        Path(prefix) / "share" / "streampetr_ros" / "models"
+        for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+        if prefix
+    ),
+)
+_SHIPPED_FILES = {"tiny": "tiny_synthetic.safetensors"}
 
 
 def open_backend(weights: str, model: str = "", device: str = "cpu", threads: int = 0) -> Backend:
@@ -32,11 +43,22 @@ def open_backend(weights: str, model: str = "", device: str = "cpu", threads: in
         ExportError: if a folder is no complete exported model.
         ValueError: if there is no model of that name.
     """
-    if Path(weights, DESCRIPTION).is_file():
+    if is_exported(weights):
         return _open_exported(Path(weights), model, device, threads)
     if threads:
         torch.set_num_threads(threads)
-    return TorchBackend(_detector(weights, model), device)
+    return TorchBackend(open_detector(weights, model), device)
+
+
+def is_exported(weights: str) -> bool:
+    """Tell whether weights are a folder of exported graphs."""
+    return Path(weights, DESCRIPTION).is_file()
+
+
+def default_weights(model: str) -> str:
+    """Return the weights of a model that come with the package, else random ones."""
+    files = [folder / _SHIPPED_FILES[model] for folder in _SHIPPED_IN if model in _SHIPPED_FILES]
+    return next((str(file) for file in files if file.is_file()), f"{_RANDOM}:0")
 
 
 def is_random(weights: str) -> bool:
@@ -44,7 +66,17 @@ def is_random(weights: str) -> bool:
     return weights.partition(":")[0] == _RANDOM
 
 
-def _detector(weights: str, model: str) -> Detector:
+def open_detector(weights: str, model: str = "") -> Detector:
+    """Load or make a detector.
+
+    Args:
+        weights: a ``.safetensors`` file or ``random:SEED``.
+        model: configuration name; empty takes the one stored with the weights.
+
+    Raises:
+        CheckpointError: if the weights cannot be read or are of another model.
+        ValueError: if there is no model of that name.
+    """
     if not is_random(weights):
         return load_weights(Path(weights), model or None)[1]
     seed = weights.partition(":")[2] or "0"

@@ -16,7 +16,7 @@ from streampetr_ros import geometry
 from streampetr_ros.evaluation.metrics import Metrics, Scope, run_devkit, summarise
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
-from streampetr_ros.files import replacing
+from streampetr_ros.files import replacing, sha256
 from streampetr_ros.model.config import ImageConfig, detector_config
 from streampetr_ros.synth.scene import WORLD_VERSION
 from streampetr_ros.training.config import DataConfig
@@ -100,7 +100,7 @@ class Comparison:
     def fingerprint(self, row: Row) -> str:
         """Name everything that the numbers of a row depend on."""
         content = {
-            "weights": hashlib.sha256(self.weights.read_bytes()).hexdigest(),
+            "weights": sha256(self.weights),
             "row": dataclasses.asdict(row),
             "world": WORLD_VERSION,
             "seeds": self.seeds,

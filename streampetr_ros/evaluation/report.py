@@ -20,7 +20,7 @@ from streampetr_ros.evaluation.metrics import (
 from streampetr_ros.evaluation.nuscenes_format import write_results
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
 from streampetr_ros.evaluation.streams import open_scene, open_stream, scene_names
-from streampetr_ros.files import replacing
+from streampetr_ros.files import replacing, sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,14 @@ class Report:
 
     Attributes:
         evaluation: what was evaluated.
+        weights_sha256: of the weights file; empty if the weights are no single file.
         frames: judged frame sets.
         overall: metrics of everything within range.
         by_distance: metrics of rings around the vehicle.
     """
 
     evaluation: Evaluation
+    weights_sha256: str
     frames: int
     overall: Metrics
     by_distance: dict[str, Metrics]
@@ -105,10 +107,15 @@ def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
         save_plots(evaluated, folder / "plots")
     return Report(
         evaluation=evaluation,
+        weights_sha256=_digest(Path(evaluation.weights)),
         frames=len(records.truth),
         overall=summarise(evaluated),
         by_distance=distance_table(*boxes),
     )
+
+
+def _digest(weights: Path) -> str:
+    return sha256(weights) if weights.is_file() else ""
 
 
 def write_json(report: Report, path: Path) -> None:

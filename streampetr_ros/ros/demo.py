@@ -21,6 +21,7 @@ import rclpy
 from PIL import Image
 from rich.console import Console
 
+from streampetr_ros.backends.opening import default_weights, is_random
 from streampetr_ros.ros.convert import detections_from, stamp_ns_from
 from streampetr_ros.ros.demo_record import DemoRecorder, print_summary
 from streampetr_ros.ros.replay_messages import ENCODINGS, FrameNames
@@ -30,8 +31,6 @@ from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer
 from streampetr_ros.viz.overlay import render_cameras
 
-#: Weights of the small model, used when they are there and nothing else is asked for.
-_SHIPPED = Path(__file__).resolve().parents[2] / "models" / "tiny_synthetic.safetensors"
 #: The node has nothing left to say when it is silent for this long.
 _QUIET_S = 8.0
 _NODE_START_S = 120.0
@@ -72,9 +71,7 @@ class DemoOptions:
     @property
     def chosen_weights(self) -> str:
         """Weights the node is started with."""
-        if self.weights:
-            return self.weights
-        return str(_SHIPPED) if self.model == "tiny" and _SHIPPED.is_file() else "random:0"
+        return self.weights or default_weights(self.model)
 
 
 def run_demo(options: DemoOptions, console: Console) -> None:
@@ -89,7 +86,7 @@ def run_demo(options: DemoOptions, console: Console) -> None:
     if first is None:
         raise SourceError(f"source '{options.source}' has no frame sets")
     cameras = [camera.calibration.name for camera in first.cameras]
-    if options.chosen_weights.startswith("random"):
+    if is_random(options.chosen_weights):
         console.print(
             "[yellow]No trained weights given: the network is random and its boxes mean nothing; "
             "transport, geometry and timing are real. Give trained ones with --weights FILE."

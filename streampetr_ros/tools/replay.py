@@ -34,8 +34,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     weights: Annotated[
         str,
         typer.Option(
-            help="Weights file, folder of exported graphs, or random:SEED; those that come with the "
-            "package, else random:0."
+            help="Weights file, folder of exported graphs, or random:SEED; else those that come "
+            "with the package, or random:0."
         ),
     ] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
