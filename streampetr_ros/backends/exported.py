@@ -12,6 +12,8 @@ from streampetr_ros.model.config import DetectorConfig
 
 #: File that describes the graphs beside it.
 DESCRIPTION = "model.json"
+#: Of the matrix work; see `streampetr_ros.export.half` for what stays float32 in "fp16".
+PRECISIONS = ("fp32", "fp16")
 
 
 class ExportError(RuntimeError):
@@ -26,7 +28,7 @@ class ExportedModel:
         folder: that holds them.
         config: of the detector.
         cameras: number of cameras the shapes are for.
-        precision: "fp32".
+        precision: one of `PRECISIONS`.
         sha256: checksum of each file by graph name.
     """
 

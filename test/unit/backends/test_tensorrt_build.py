@@ -6,7 +6,7 @@ import micro_detector as micro
 import pytest
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import open_exported
+from streampetr_ros.backends.exported import PRECISIONS, open_exported
 from streampetr_ros.backends.tensorrt_api import load_tensorrt
 from streampetr_ros.backends.tensorrt_build import build_engines, check_graph_file
 from streampetr_ros.export.onnx_export import export_onnx
@@ -40,8 +40,9 @@ def model(tmp_path):
     return open_exported(tmp_path / "micro")
 
 
-def test_graphs_of_tiny_become_engines(runtime, tmp_path):
-    export_onnx(build_detector(detector_config("tiny")), tmp_path / "tiny")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision):
+    export_onnx(build_detector(detector_config("tiny")), tmp_path / "tiny", precision=precision)
     tiny = open_exported(tmp_path / "tiny")
     names = set()
     for capability in CAPABILITIES:
