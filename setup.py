@@ -19,6 +19,7 @@ setup(
         "pillow>=10",
         "PyYAML>=5.4",
         "rich>=12",
+        "rosbags>=0.11",
         "safetensors>=0.4",
         "scipy>=1.8",
         "torch>=2.2",

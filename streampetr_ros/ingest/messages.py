@@ -1,0 +1,109 @@
+"""ROS messages to plain values, whichever library made the messages: rclpy, or a reader of bags.
+
+Only fields are looked at, so nothing of ROS is needed here. Quaternions are (w, x, y, z) in the
+core and x, y, z, w in messages; stamps are integer nanoseconds in the core.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from streampetr_ros.ingest import rig
+from streampetr_ros.ingest.images import RawImage
+
+_SECOND_NS = 1_000_000_000
+#: Bytes of a picture that are looked at to tell it from the one before.
+_SAMPLED_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StampedTransform:
+    """A transform as a message carries it.
+
+    Attributes:
+        parent: frame the pose is expressed in.
+        child: frame that is posed.
+        stamp_ns: time of the pose.
+        translation: (3,) origin of the child in the parent, metres.
+        quaternion_wxyz: (4,) rotation from child to parent.
+    """
+
+    parent: str
+    child: str
+    stamp_ns: int
+    translation: tuple[float, float, float]
+    quaternion_wxyz: tuple[float, float, float, float]
+
+
+def stamp_ns_from(stamp: Any) -> int:
+    """Return a builtin_interfaces/Time in nanoseconds."""
+    return int(stamp.sec) * _SECOND_NS + int(stamp.nanosec)
+
+
+def stamp_text(stamp_ns: int) -> str:
+    """Write a stamp as seconds for messages to people."""
+    seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
+    return f"{seconds}.{nanoseconds:09d}"
+
+
+def transform_from(message: Any) -> StampedTransform:
+    """Read a geometry_msgs/TransformStamped."""
+    move, turn = message.transform.translation, message.transform.rotation
+    return StampedTransform(
+        parent=message.header.frame_id,
+        child=message.child_frame_id,
+        stamp_ns=stamp_ns_from(message.header.stamp),
+        translation=(move.x, move.y, move.z),
+        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
+    )
+
+
+def transform_from_odometry(message: Any) -> StampedTransform:
+    """Read the pose of a nav_msgs/Odometry."""
+    place, turn = message.pose.pose.position, message.pose.pose.orientation
+    return StampedTransform(
+        parent=message.header.frame_id,
+        child=message.child_frame_id,
+        stamp_ns=stamp_ns_from(message.header.stamp),
+        translation=(place.x, place.y, place.z),
+        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
+    )
+
+
+def camera_info_from(message: Any) -> rig.CameraInfo:
+    """Read a sensor_msgs/CameraInfo."""
+    roi = message.roi
+    return rig.CameraInfo(
+        width=message.width,
+        height=message.height,
+        distortion_model=message.distortion_model,
+        d=tuple(message.d),
+        k=tuple(message.k),
+        r=tuple(message.r),
+        p=tuple(message.p),
+        binning_x=message.binning_x,
+        binning_y=message.binning_y,
+        roi=rig.Region(
+            x_offset=roi.x_offset, y_offset=roi.y_offset, width=roi.width, height=roi.height
+        ),
+    )
+
+
+def raw_image_from(message: Any) -> RawImage:
+    """Read a sensor_msgs/Image; the pixels are not copied."""
+    return RawImage(
+        encoding=message.encoding,
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        data=message.data,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def fingerprint(message: Any) -> int:
+    """Return a cheap digest of an image's data that tells a frozen camera from a live one."""
+    data = message.data
+    return zlib.crc32(bytes(data[:: max(1, len(data) // _SAMPLED_BYTES)]))
