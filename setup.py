@@ -28,7 +28,8 @@ setup(
     ],
     extras_require={
         # The tracking metrics need the last two, in versions the devkit does not name itself.
-        "evaluation": ["nuscenes-devkit>=1.2", "motmetrics==1.4.0", "pandas>=2,<3"],
+        "evaluation": ["nuscenes-devkit>=1.2", "matplotlib>=3.6", "motmetrics==1.4.0", "pandas<3"],
+        "curves": ["tensorboardX>=2.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
         "tensorrt": ["onnx>=1.16", "tensorrt>=8.6"],
         "tensorrt-rtx": ["onnx>=1.16", "tensorrt-rtx>=1.7"],

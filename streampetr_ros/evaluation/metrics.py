@@ -188,3 +188,21 @@ def distance_table(
         if evaluated.runner.gt_boxes.all:
             table[f"{nearest:g}-{farthest:g} m"] = summarise(evaluated)
     return table
+
+
+def save_distance_plot(table: Mapping[str, Metrics], path: Path) -> None:
+    """Draw mAP and errors of the rings of `distance_table` side by side as a PDF file."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    rings = list(table)
+    curves = {"mAP": [table[ring].mean_ap for ring in rings]}
+    for name in _SHORT_NAMES.values():
+        curves[name] = [table[ring].errors[name] for ring in rings]
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    for place, (name, values) in enumerate(curves.items(), start=1):
+        axes = figure.add_subplot(2, 3, place)
+        axes.plot(rings, values, marker="o")
+        axes.set_title(name)
+        axes.set_ylim(bottom=0.0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

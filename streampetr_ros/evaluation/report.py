@@ -14,12 +14,19 @@ from streampetr_ros.evaluation.metrics import (
     distance_table,
     import_devkit,
     run_devkit,
+    save_distance_plot,
     save_plots,
     summarise,
 )
 from streampetr_ros.evaluation.nuscenes_format import write_results
-from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
+from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_scene, open_stream, scene_names
+from streampetr_ros.evaluation.tracking import (
+    TrackingScores,
+    evaluate_tracks,
+    own_tracker,
+    track_scenes,
+)
 from streampetr_ros.files import replacing, sha256
 
 
@@ -34,6 +41,7 @@ class Evaluation:
         farthest: boxes beyond do not count, metres.
         workers: scenes at a time.
         memory_interval: seconds between memory writes; negative: as trained.
+        tracking: whether the detections are tracked, and the tracks judged.
     """
 
     weights: str
@@ -42,6 +50,7 @@ class Evaluation:
     farthest: float = 50.0
     workers: int = 1
     memory_interval: float = -1.0
+    tracking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,7 @@ class Report:
         frames: judged frame sets.
         overall: metrics of everything within range.
         by_distance: metrics of rings around the vehicle.
+        tracking: scores of our tracker on these detections; None if not asked for.
     """
 
     evaluation: Evaluation
@@ -61,6 +71,7 @@ class Report:
     frames: int
     overall: Metrics
     by_distance: dict[str, Metrics]
+    tracking: TrackingScores | None = None
 
     def to_json(self) -> str:
         """Return everything as JSON text."""
@@ -71,12 +82,21 @@ class Report:
         names = list(self.overall.errors)
         head = f"{'':10}{'mAP':>8}{'NDS':>8}" + "".join(f"{name:>8}" for name in names)
         rows = {"all": self.overall} | self.by_distance
-        return [head, *(_line(label, metrics) for label, metrics in rows.items())]
+        lines = [head, *(_line(label, metrics) for label, metrics in rows.items())]
+        return lines if self.tracking is None else [*lines, _tracking_line(self.tracking)]
 
 
 def _line(label: str, metrics: Metrics) -> str:
     errors = "".join(f"{value:8.3f}" for value in metrics.errors.values())
     return f"{label:10}{metrics.mean_ap:8.3f}{metrics.score:8.3f}{errors}"
+
+
+def _tracking_line(scores: TrackingScores) -> str:
+    return (
+        f"tracking: AMOTA {scores.amota:.3f}, AMOTP {scores.amotp:.3f} m, MOTA {scores.mota:.3f}, "
+        f"{scores.switches} identity switches, {scores.fragments} fragments, "
+        f"recall {scores.recall:.3f}"
+    )
 
 
 def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
@@ -101,17 +121,26 @@ def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
     records = run_jobs(jobs, evaluation.workers)
     boxes: tuple[Any, Any, Any] = (records.truth, records.detections, records.places)
     evaluated = run_devkit(*boxes, Scope(farthest=evaluation.farthest))
+    by_distance = distance_table(*boxes)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_results(records.detections, folder / "results_nusc.json")
         save_plots(evaluated, folder / "plots")
+        save_distance_plot(by_distance, folder / "plots" / "distance.pdf")
     return Report(
         evaluation=evaluation,
         weights_sha256=_digest(Path(evaluation.weights)),
         frames=len(records.truth),
         overall=summarise(evaluated),
-        by_distance=distance_table(*boxes),
+        by_distance=by_distance,
+        tracking=_track(records) if evaluation.tracking else None,
     )
+
+
+def _track(records: SceneRecords) -> TrackingScores:
+    """Track the detections of the judged frame sets, every scene by itself."""
+    frame_sets = list(records.frame_sets.values())
+    return evaluate_tracks(frame_sets, track_scenes(frame_sets, records.detections, own_tracker))
 
 
 def _digest(weights: Path) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from streampetr_ros.evaluation.ablation import ABLATIONS
@@ -59,17 +60,20 @@ class SceneRecords:
         truth: annotated boxes.
         detections: detected boxes.
         places: vehicle position in the fixed frame, metres.
+        frame_sets: without images; their truth holds what counts, the rest is hidden.
     """
 
     truth: dict[str, list[Record]] = field(default_factory=dict)
     detections: dict[str, list[Record]] = field(default_factory=dict)
     places: dict[str, list[float]] = field(default_factory=dict)
+    frame_sets: dict[str, FrameSet] = field(default_factory=dict)
 
     def merge(self, other: SceneRecords) -> None:
         """Add the records of another scene."""
         self.truth.update(other.truth)
         self.detections.update(other.detections)
         self.places.update(other.places)
+        self.frame_sets.update(other.frame_sets)
 
 
 def run_scene(frame_sets: Iterable[FrameSet], step: Step, protocol: Protocol) -> SceneRecords:
@@ -94,7 +98,16 @@ def run_scene(frame_sets: Iterable[FrameSet], step: Step, protocol: Protocol) ->
         # The unchanged frame set gives the true pose, whatever the stream was told.
         records.detections[frame_set.token] = detection_records(detections, frame_set)
         records.places[frame_set.token] = frame_set.fixed_from_base[:3, 3].tolist()
+        records.frame_sets[frame_set.token] = _without_images(frame_set, protocol.min_visibility)
     return records
+
+
+def _without_images(frame_set: FrameSet, min_visibility: float) -> FrameSet:
+    truth = frame_set.truth
+    if truth is not None:
+        hidden = truth.visibilities < min_visibility
+        truth = replace(truth, visibilities=np.where(hidden, 0.0, truth.visibilities))
+    return replace(frame_set, cameras=(), truth=truth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ VERBS = {
     "benchmark": "Measure speed and memory of models on this machine.",
     "train": "Train a detector from a configuration file.",
     "evaluate": "Judge weights with the nuScenes metrics.",
+    "synthesize": "Write the synthetic world as a data set in the nuScenes schema.",
     "track": "Give the boxes of a detection file identities over time.",
 }
 

@@ -30,8 +30,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
     memory_interval: Annotated[
         float, typer.Option(help="Seconds between memory writes; negative: as trained.")
     ] = -1.0,
+    tracking: Annotated[bool, typer.Option(help="Track the boxes and judge the tracks.")] = False,
 ) -> None:
-    """Evaluate detections with the metrics of nuscenes-devkit, one stream per scene."""
+    """Evaluate detections with the metrics of nuscenes-devkit, one stream per scene.
+
+    With --out, the official result file and plots are written too.
+    """
     from streampetr_ros.evaluation import report  # noqa: PLC0415
     from streampetr_ros.evaluation.scenes import Protocol  # noqa: PLC0415
 
@@ -50,6 +54,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
             farthest=farthest,
             workers=workers,
             memory_interval=memory_interval,
+            tracking=tracking,
         )
         result = report.evaluate(wanted, out)
     except (EvaluationError, CheckpointError, SourceError, TrainingError, ValueError) as error:

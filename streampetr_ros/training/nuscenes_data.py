@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,34 @@ def open_tables(root: str, version: str) -> Any:
         return NuScenes(version=version, dataroot=root, verbose=False)
     except (ValueError, KeyError) as error:
         raise TrainingError(
-            f"the nuScenes tables in '{root}/{version}' are damaged ({error}); unpack them again"
+            f"{_damaged(Path(root) / version)} ({error}); unpack the metadata of {version} again"
         ) from error
 
 
-def _scene_names(split: str, version: str) -> set[str]:
+def _damaged(folder: Path) -> str:
+    """Say which table cannot be read; the devkit does not."""
+    for table in _TABLES:
+        path = folder / f"{table}.json"
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return f"nuScenes table '{path}' is damaged"
+    return f"the nuScenes tables in '{folder}' do not fit together"
+
+
+def _scene_names(split: str, folder: Path) -> set[str]:
+    """Return the scenes of an official split, or of one in ``splits.json`` beside the tables."""
     from nuscenes.utils.splits import create_splits_scenes  # noqa: PLC0415
 
     splits = create_splits_scenes()
+    own = folder / "splits.json"
+    if own.exists():
+        try:
+            splits |= json.loads(own.read_text(encoding="utf-8"))
+        except (ValueError, TypeError) as error:
+            raise TrainingError(f"'{own}' is damaged ({error}); write it again") from error
     if split not in splits:
-        raise TrainingError(f"nuScenes {version} has no split '{split}'; known: {sorted(splits)}")
+        raise TrainingError(f"'{folder}' has no split '{split}'; known: {sorted(splits)}")
     return set(splits[split])
 
 
@@ -87,7 +106,7 @@ class NuscenesSource:
     Args:
         root: data set folder.
         version: such as "v1.0-trainval".
-        split: such as "train"; "all" takes every scene of the tables.
+        split: such as "train", or a name in ``splits.json``; "all" takes every scene of the tables.
     """
 
     def __init__(self, root: str, version: str, split: str) -> None:
@@ -95,7 +114,7 @@ class NuscenesSource:
         self._root = Path(root)
         scenes = self._tables.scene
         if split != "all":
-            wanted = _scene_names(split, version)
+            wanted = _scene_names(split, self._root / version)
             scenes = [scene for scene in scenes if scene["name"] in wanted]
         if not scenes:
             raise TrainingError(f"no scene of split '{split}' is in '{root}/{version}'")

@@ -119,7 +119,7 @@ def test_only_what_is_judged_is_recorded():
     assert list(records.truth) == list(records.detections) == ["token4", "token8"]
 
 
-def test_perfect_detections_score_one():
+def test_perfect_detections_score_one(tmp_path):
     pytest.importorskip("nuscenes")
     frame_sets = [make_frame_set(index) for index in range(3)]
     truth = {f.token: nuscenes_format.truth_records(f) for f in frame_sets}
@@ -132,3 +132,5 @@ def test_perfect_detections_score_one():
     table = metrics.distance_table(truth, found, places)
     assert list(table) == ["0-10 m", "10-20 m"]
     assert table["10-20 m"].mean_ap > 0.99
+    metrics.save_distance_plot(table, tmp_path / "plots" / "distance.pdf")
+    assert (tmp_path / "plots" / "distance.pdf").read_bytes().startswith(b"%PDF")

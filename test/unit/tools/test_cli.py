@@ -12,6 +12,7 @@ from recordings import write_recording
 from rigs import EASY_TRACKING, driving_pose, frame_set
 from typer.testing import CliRunner
 
+from streampetr_ros.backends import opening
 from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.config import dump_config
 from streampetr_ros.model.checkpoint import CheckpointError, save_weights
@@ -33,6 +34,11 @@ def run(*arguments: object) -> tuple[int, str]:
     expected = result.exception is None or isinstance(result.exception, SystemExit)
     assert expected, result.exception
     return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ships(monkeypatch):
+    monkeypatch.setattr(opening, "_SHIPPED_IN", ())
 
 
 @pytest.fixture
@@ -62,6 +68,17 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(verb):
     assert run(verb, "--help")[0] == 0
+
+
+def test_the_synthetic_world_becomes_a_data_set(tmp_path):
+    options = ("--scenes", 1, "--seconds", 1, "--width", 96, "--height", 54)
+    code, text = run("synthesize", tmp_path / "data", *options)
+    assert code == 0
+    assert "1 scenes with 2 key frames" in text
+    assert len(list((tmp_path / "data" / "samples" / "CAM_FRONT").glob("*.jpg"))) == 2
+    code, text = run("synthesize", tmp_path / "data", *options)
+    assert code == 1
+    assert "exists already" in text
 
 
 def test_replay_writes_boxes_pictures_and_summary(recording, tmp_path):
