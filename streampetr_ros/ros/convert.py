@@ -23,7 +23,7 @@ from streampetr_ros import geometry
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest import rig
 from streampetr_ros.msg import Object3D, Object3DArray
-from streampetr_ros.types import Boxes, CameraCalibration, Detections
+from streampetr_ros.types import Boxes, CameraCalibration, Detections, Tracks
 
 _SECOND_NS = 1_000_000_000
 
@@ -174,30 +174,64 @@ def camera_info_from(message: CameraInfo) -> rig.CameraInfo:
     )
 
 
-def detections_message(detections_base: Detections, report: SetReport) -> Object3DArray:
+def detections_message(
+    detections_base: Detections, report: SetReport, tracks_base: Tracks | None = None
+) -> Object3DArray:
     """Write detections and how they were made.
 
     Args:
         detections_base: boxes in the base frame, best first.
         report: everything else.
+        tracks_base: the tracks that the identities of the detections are of.
     """
-    names = detections_base.class_names
-    boxes = detections_base.boxes
+    message = _array_message(detections_base, report)
+    if detections_base.track_ids is None or tracks_base is None:
+        return message
+    ages = dict(zip(tracks_base.ids.tolist(), tracks_base.ages.tolist(), strict=True))
+    for found, identity in zip(message.objects, detections_base.track_ids.tolist(), strict=True):
+        found.track_id, found.age = identity, ages.get(identity, 0.0)
+    return message
+
+
+def tracks_message(tracks_base: Tracks, report: SetReport) -> Object3DArray:
+    """Write tracks and how they were made.
+
+    Args:
+        tracks_base: in the base frame, most certain first.
+        report: everything else.
+    """
+    message = _array_message(tracks_base, report)
+    rows = zip(
+        message.objects,
+        tracks_base.ids.tolist(),
+        tracks_base.ages.tolist(),
+        tracks_base.unseen.tolist(),
+        tracks_base.covariances.astype(np.float32),
+        strict=True,
+    )
+    for found, identity, age, unseen, covariance in rows:
+        found.track_id, found.age, found.unseen = identity, age, unseen
+        found.covariance = array("f", covariance.tobytes())
+    return message
+
+
+def _array_message(items: Detections | Tracks, report: SetReport) -> Object3DArray:
+    boxes = items.boxes
     rows = zip(
         boxes.centers.tolist(),
         boxes.sizes.tolist(),
         boxes.yaws.tolist(),
         boxes.velocities.tolist(),
-        detections_base.scores.tolist(),
-        detections_base.labels.tolist(),
+        items.scores.tolist(),
+        items.labels.tolist(),
         strict=True,
     )
     return Object3DArray(
-        header=header(detections_base.stamp_ns, report.base_frame),
+        header=header(items.stamp_ns, report.base_frame),
         model=report.model,
-        class_names=list(names),
+        class_names=list(items.class_names),
         objects=[
-            _object(names, label, score, (center, size, yaw, velocity))
+            _object(items.class_names, label, score, (center, size, yaw, velocity))
             for center, size, yaw, velocity, score, label in rows
         ],
         cameras_expected=report.cameras_expected,
@@ -226,10 +260,22 @@ def _object(
     center, size, yaw, velocity = box
     found = Object3D(class_name=names[label], class_id=label, score=score)
     # Filling the parts in place takes a third less time than handing over new ones.
-    _set_upright_pose(found.pose, center, yaw)
+    set_upright_pose(found.pose, center, yaw)
     found.size.x, found.size.y, found.size.z = size
     found.velocity.x, found.velocity.y = velocity
     return found
+
+
+def pose_covariance(covariance: Array) -> Array:
+    """Spread the covariance of x, y, z, yaw over the 36 values of a PoseWithCovariance.
+
+    Args:
+        covariance: (6, 6) of a track; roll and pitch, which are 0, get none.
+    """
+    table = np.zeros((6, 6))
+    places = np.ix_([0, 1, 2, 5], [0, 1, 2, 5])
+    table[places] = covariance[:4, :4]
+    return table.ravel()
 
 
 def detections_from(message: Object3DArray) -> Detections:
@@ -248,10 +294,12 @@ def detections_from(message: Object3DArray) -> Detections:
         labels=np.array([found.class_id for found in objects], dtype=np.int64),
         class_names=tuple(message.class_names),
         frame="base",
+        track_ids=np.array([found.track_id for found in objects], dtype=np.int64),
     )
 
 
-def _set_upright_pose(pose: Pose, center: list[float], yaw: float) -> None:
+def set_upright_pose(pose: Pose, center: list[float], yaw: float) -> None:
+    """Fill a pose with a position and a rotation about z, rad."""
     pose.position.x, pose.position.y, pose.position.z = center
     pose.orientation.z, pose.orientation.w = math.sin(0.5 * yaw), math.cos(0.5 * yaw)
 

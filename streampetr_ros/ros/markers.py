@@ -1,80 +1,166 @@
-"""Detections as RViz markers: few markers of many segments, gone again when output stops."""
+"""Boxes and tracks as markers for viewers: few markers of many segments where that is possible."""
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
-from std_msgs.msg import ColorRGBA
-from visualization_msgs.msg import Marker, MarkerArray
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker
 
 from streampetr_ros.geometry import BOX_EDGES, Array
-from streampetr_ros.ros.convert import header
-from streampetr_ros.types import Detections
+from streampetr_ros.types import Boxes, Detections, Tracks
+from streampetr_ros.viz.layer import class_colour, track_colour
 
 _EDGE_WIDTH = 0.06
+_TRAIL_WIDTH = 0.1
 _ARROW = Vector3(x=0.08, y=0.25, z=0.3)
 _TEXT_HEIGHT = 0.6
+_TEXT_GAP = 0.4
 #: Slower objects get no velocity arrow; the estimate's direction is noise.
 _SLOWEST = 0.5
-_VELOCITY_COLOR = ColorRGBA(r=1.0, g=1.0, b=1.0, a=0.9)
+#: Objects that are only believed to be there.
+_PALE = 0.35
+_WHITE = ColorRGBA(r=1.0, g=1.0, b=1.0, a=0.9)
+#: Marker ids are 32 bit.
+_LARGEST_ID = 2**31
 
 
-def marker_array(
-    detections_base: Detections, base_frame: str, lifetime_s: float, frame_locked: bool = False
-) -> MarkerArray:
-    """Draw boxes, headings, velocities and labels.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Figures:
+    """Objects to draw.
+
+    Attributes:
+        boxes: (n) in the frame of the markers.
+        names: n classes.
+        numbers: n marker ids, different within a class and the same for the same object.
+        texts: n labels.
+        colors: n colours.
+    """
+
+    boxes: Boxes
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    texts: tuple[str, ...]
+    colors: tuple[ColorRGBA, ...]
+
+
+def detection_figures(detections: Detections) -> Figures:
+    """Show detections in the colours of their classes, numbered by rank within the class."""
+    labels = detections.labels.tolist()
+    names = tuple(detections.class_names[label] for label in labels)
+    scores = detections.scores.tolist()
+    return Figures(
+        boxes=detections.boxes,
+        names=names,
+        numbers=tuple(names[:row].count(name) for row, name in enumerate(names)),
+        texts=tuple(f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)),
+        colors=tuple(map(_color, map(class_colour, names, labels))),
+    )
+
+
+def track_figures(tracks: Tracks, color_by: str = "class") -> Figures:
+    """Show tracks, numbered by identity; pale while they are not seen.
 
     Args:
-        detections_base: boxes in the base frame.
-        base_frame: TF name of that frame.
-        lifetime_s: time after which RViz removes markers that are not renewed.
-        frame_locked: whether markers follow the frame between messages.
-
-    Returns:
-        A DELETEALL followed by one LINE_LIST per class, arrows and texts.
+        tracks: in any frame.
+        color_by: "class" or "track".
     """
-    head = header(detections_base.stamp_ns, base_frame)
-    markers = [Marker(header=head, action=Marker.DELETEALL)]
-    for label in np.unique(detections_base.labels).tolist():
-        of_class = detections_base.selected(detections_base.labels == label)
-        color = class_color(label, len(detections_base.class_names))
-        markers += [*_class_markers(of_class, detections_base.class_names[label], color)]
-    life = _duration(lifetime_s)
-    for marker in markers[1:]:
-        marker.header = head
-        marker.lifetime = life
-        marker.frame_locked = frame_locked
-    return MarkerArray(markers=markers)
+    columns = (tracks.ids.tolist(), tracks.labels.tolist(), tracks.scores.tolist())
+    rows = list(zip(*columns, strict=True))
+    return Figures(
+        boxes=tracks.boxes,
+        names=tuple(tracks.class_names[label] for _, label, _ in rows),
+        numbers=tuple(identity % _LARGEST_ID for identity, _, _ in rows),
+        texts=tuple(
+            f"{tracks.class_names[label]} {identity} {score:.2f}" for identity, label, score in rows
+        ),
+        colors=track_colors(tracks, color_by),
+    )
 
 
-def class_color(label: int, classes: int) -> ColorRGBA:
-    """Spread the classes over the colour circle."""
-    red, green, blue = colorsys.hsv_to_rgb(label / max(classes, 1), 0.85, 1.0)
-    return ColorRGBA(r=red, g=green, b=blue, a=1.0)
+def track_colors(tracks: Tracks, color_by: str) -> tuple[ColorRGBA, ...]:
+    """Return a colour per track, by its class or its identity."""
+    colors = []
+    for row, label in enumerate(tracks.labels.tolist()):
+        rgb = class_colour(tracks.class_names[label], label)
+        if color_by == "track":
+            rgb = track_colour(int(tracks.ids[row]))
+        colors.append(_color(rgb, _PALE if tracks.unseen[row] > 0 else 1.0))
+    return tuple(colors)
 
 
-def _class_markers(detections: Detections, name: str, color: ColorRGBA) -> Iterator[Marker]:
-    boxes = detections.boxes
-    outlines = _marker(f"{name}/boxes", 0, Marker.LINE_LIST, color)
+def draw(figures: Figures) -> list[Marker]:
+    """Draw outlines, headings, velocities and labels, each in a namespace of its class."""
+    markers: list[Marker] = []
+    for name in sorted(set(figures.names)):
+        rows = [row for row, other in enumerate(figures.names) if other == name]
+        markers.append(_outlines(name, figures, rows))
+        markers += _arrows_and_texts(name, figures, rows)
+    return markers
+
+
+def draw_trails(trails: Sequence[Array], colors: Sequence[ColorRGBA]) -> list[Marker]:
+    """Draw where objects came from; trails fade towards their beginning.
+
+    Args:
+        trails: (m, 3) places of each object, oldest first.
+        colors: of each object.
+    """
+    marker = _marker("trails", 0, Marker.LINE_LIST, _WHITE)
+    marker.scale.x = _TRAIL_WIDTH
+    for trail, color in zip(trails, colors, strict=True):
+        for step, (start, end) in enumerate(itertools.pairwise(trail)):
+            marker.points += [_point(start), _point(end)]
+            alpha = color.a * (step + 1) / len(trail)
+            marker.colors += [ColorRGBA(r=color.r, g=color.g, b=color.b, a=alpha)] * 2
+    return [marker] if marker.points else []
+
+
+def finish(markers: Sequence[Marker], header: Header, life_s: float) -> None:
+    """Give markers their frame and the time after which viewers drop them unless renewed."""
+    life = duration(life_s)
+    for marker in markers:
+        marker.header, marker.lifetime = header, life
+
+
+def duration(seconds: float) -> Duration:
+    """Return seconds as a message."""
+    whole, rest = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(sec=whole, nanosec=rest)
+
+
+def _outlines(name: str, figures: Figures, rows: Sequence[int]) -> Marker:
+    """Draw the edges of all boxes of a class as one marker."""
+    outlines = _marker(f"{name}/boxes", 0, Marker.LINE_LIST, _WHITE)
     outlines.scale.x = _EDGE_WIDTH
-    outlines.points = _edges(boxes.corners())
-    yield outlines
-    tops = boxes.centers + np.array([0.0, 0.0, 0.4])
-    tops[:, 2] += 0.5 * boxes.sizes[:, 2]
+    corners = figures.boxes.selected(np.array(rows)).corners()
+    outlines.points = _edges(corners)
+    outlines.colors = [figures.colors[row] for row in rows for _ in range(2 * len(BOX_EDGES))]
+    return outlines
+
+
+def _arrows_and_texts(name: str, figures: Figures, rows: Sequence[int]) -> Iterator[Marker]:
+    boxes = figures.boxes
     noses = boxes.centers.copy()
     noses[:, 0] += 0.5 * boxes.sizes[:, 0] * np.cos(boxes.yaws)
     noses[:, 1] += 0.5 * boxes.sizes[:, 0] * np.sin(boxes.yaws)
-    for i, (center, nose) in enumerate(zip(boxes.centers, noses, strict=True)):
-        yield _arrow(f"{name}/heading", i, (center, nose), color)
-        yield _text(name, i, tops[i], detections)
-    for i in np.flatnonzero(np.linalg.norm(boxes.velocities, axis=1) >= _SLOWEST).tolist():
-        tip = noses[i] + [*boxes.velocities[i], 0.0]
-        yield _arrow(f"{name}/velocity", i, (noses[i], tip), _VELOCITY_COLOR)
+    tops = boxes.centers + np.array([0.0, 0.0, _TEXT_GAP])
+    tops[:, 2] += 0.5 * boxes.sizes[:, 2]
+    speeds = np.linalg.norm(boxes.velocities, axis=1)
+    for row in rows:
+        number = figures.numbers[row]
+        ends = (boxes.centers[row], noses[row])
+        yield _arrow(f"{name}/heading", number, ends, figures.colors[row])
+        yield _text(f"{name}/label", number, tops[row], figures.texts[row])
+        if speeds[row] >= _SLOWEST:
+            tip = noses[row] + [*boxes.velocities[row], 0.0]
+            yield _arrow(f"{name}/velocity", number, (noses[row], tip), _WHITE)
 
 
 def _marker(namespace: str, number: int, kind: int, color: ColorRGBA) -> Marker:
@@ -90,13 +176,11 @@ def _arrow(namespace: str, number: int, ends: tuple[Array, Array], color: ColorR
     return arrow
 
 
-def _text(name: str, number: int, place: Array, detections: Detections) -> Marker:
-    text = _marker(
-        f"{name}/label", number, Marker.TEXT_VIEW_FACING, ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-    )
+def _text(namespace: str, number: int, place: Array, words: str) -> Marker:
+    text = _marker(namespace, number, Marker.TEXT_VIEW_FACING, _WHITE)
     text.pose.position = _point(place)
     text.scale.z = _TEXT_HEIGHT
-    text.text = f"{name} {detections.scores[number]:.2f}"
+    text.text = words
     return text
 
 
@@ -111,6 +195,6 @@ def _point(place: Array) -> Point:
     return Point(x=x, y=y, z=z)
 
 
-def _duration(seconds: float) -> Duration:
-    whole, rest = divmod(round(seconds * 1e9), 1_000_000_000)
-    return Duration(sec=whole, nanosec=rest)
+def _color(rgb: tuple[int, int, int], alpha: float = 1.0) -> ColorRGBA:
+    red, green, blue = (value / 255.0 for value in rgb)
+    return ColorRGBA(r=red, g=green, b=blue, a=alpha)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from streampetr_ros.ros.output_params import (
+    MarkerParameters,
+    OutputParameters,
+    OverlayParameters,
+    TrackingParameters,
+)
 from streampetr_ros.ros.parameter_tree import RUN, START, ParameterError, parameter
 
 _NUSCENES_CAMERAS = (
@@ -221,10 +227,9 @@ class DetectionParameters:
         changes=RUN,
     )
     max_objects: int = parameter(300, "Most objects per message", between=(1, 10000), changes=RUN)
-    publish_markers: bool = parameter(True, "Publish ~/markers for RViz", changes=RUN)
     only_when_subscribed: bool = parameter(
         False,
-        "Skip the network while nobody subscribes to ~/detections or ~/markers",
+        "Skip the network while nobody subscribes to any result",
         changes=RUN,
     )
 
@@ -274,6 +279,10 @@ class NodeParameters:
     sync: SyncParameters = field(default_factory=SyncParameters)
     memory: MemoryParameters = field(default_factory=MemoryParameters)
     detection: DetectionParameters = field(default_factory=DetectionParameters)
+    tracking: TrackingParameters = field(default_factory=TrackingParameters)
+    outputs: OutputParameters = field(default_factory=OutputParameters)
+    markers: MarkerParameters = field(default_factory=MarkerParameters)
+    overlays: OverlayParameters = field(default_factory=OverlayParameters)
     diagnostics: DiagnosticsParameters = field(default_factory=DiagnosticsParameters)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ class Problem(str, Enum):
     NOT_DUE = "not due yet"
     NO_LISTENER = "nobody listens"
     PIPELINE = "processing failed"
+    OUTPUT = "publishing failed"
 
 
 class SkippedSetError(Exception):

@@ -20,6 +20,7 @@ from streampetr_ros.ros.convert import SetReport, detections_message, stamp_text
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.params import DetectionParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
+from streampetr_ros.ros.results import SetResult
 from streampetr_ros.timing import StageClock
 
 #: Results that statistics look back on.
@@ -138,16 +139,23 @@ class SetProcessor:
         frame_set = self._assembler.assemble(found, clock)
         result = self._pipeline.step(frame_set)
         clock.timings_ms.update(result.timings_ms)
+        report = self._report(found, result)
         with clock.stage("message"):
-            message = detections_message(result.detections, self._report(found, result))
+            message = detections_message(result.detections, report, result.tracks)
         clock.timings_ms["total"] = (time.perf_counter() - arrival) * 1e3
         write_latencies(message, clock.timings_ms)
         self._outputs.publish(message)
         self._remember(found.stamp_ns, result, clock)
-        if self.detection.publish_markers:
-            self._outputs.publish_markers(
-                result.detections, self._labels.base_frame, result.statistics.interval
+        self._outputs.publish_others(
+            SetResult(
+                frame_set=frame_set,
+                detections=result.detections,
+                tracks=result.tracks,
+                report=report,
+                camera_frames={i.camera: i.payload.message.header.frame_id for i in found.images},
+                latency_ms=clock.timings_ms,
             )
+        )
 
     def _refuse_unneeded(self, found: SyncedSet[ReceivedImage]) -> None:
         if not self._pipeline.is_due(found.stamp_ns):

@@ -36,6 +36,16 @@ def outputs() -> QoSProfile:
     )
 
 
+def latched() -> QoSProfile:
+    """Return the profile of what is said once: late joiners get it too."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
 def transforms() -> QoSProfile:
     """Return the profile of ``/tf`` as tf2 listeners have it."""
     return QoSProfile(

@@ -18,6 +18,7 @@ from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.pipeline import StreamingPipeline
 from streampetr_ros.ros.assembly import FrameSetAssembler
+from streampetr_ros.ros.autoware import autoware_writer
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage, fingerprint
 from streampetr_ros.ros.convert import stamp_ns_from
@@ -67,6 +68,7 @@ class DetectionSession:
         self._node = node
         self._settings = {camera.name: camera for camera in camera_settings(parameters)}
         _check_topics(node, tuple(self._settings.values()))
+        autoware = autoware_writer(parameters.outputs.autoware)
         self._sync_config = sync_config(parameters)
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
         self.backend = _open_backend(parameters.model)
@@ -74,7 +76,9 @@ class DetectionSession:
         if parameters.model.warm_up:
             self.pipeline.warm_up(len(self._settings))
         self.transforms = TransformInput(node, parameters.pose, problems)
-        self._outputs = Outputs(node)
+        self._outputs = Outputs(
+            node, parameters, self.backend.config.class_names, problems, autoware
+        )
         self._assembler = FrameSetAssembler(
             self._settings,
             parameters.frames,
@@ -106,12 +110,14 @@ class DetectionSession:
         """
         self.pipeline.filters = filter_config(parameters.detection)
         self.processor.detection = parameters.detection
+        self._outputs.apply(parameters)
         self._assembler.timeout_s = parameters.pose.timeout_s
         self.problems.period_s = parameters.diagnostics.log_period_s
         self.parameters = parameters
 
     def start(self) -> None:
         """Subscribe to the cameras and process what they send."""
+        self._outputs.start()
         threads = self.parameters.model.threads
         self._worker = NewestWorker(self.processor.process, threads)
         self._worker.start()
@@ -134,6 +140,7 @@ class DetectionSession:
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        self._outputs.stop()
         self.cameras.clear()
         self._synchroniser = _make_synchroniser(self._sync_config, self.parameters.sync)
         self._drops = DropReport(self.problems)

@@ -11,14 +11,17 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from streampetr_ros import geometry
+from streampetr_ros.config import load_config
 from streampetr_ros.filters import FilterConfig
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest.sync_types import SyncConfig
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig
 from streampetr_ros.preprocess.inputs import CameraMask
+from streampetr_ros.ros.output_params import TrackingParameters
 from streampetr_ros.ros.parameter_tree import ParameterError
 from streampetr_ros.ros.params import DetectionParameters, FrameParameters, NodeParameters
+from streampetr_ros.track import TrackingConfig
 
 T = TypeVar("T")
 
@@ -114,10 +117,24 @@ def pipeline_config(parameters: NodeParameters) -> PipelineConfig:
     return PipelineConfig(
         policy=policy,
         filters=filter_config(parameters.detection),
+        tracking=tracking_config(parameters.tracking),
         cameras=cameras.names,
         masks=read_masks(Path(cameras.masks_file), cameras.names) if cameras.masks_file else (),
         workers=cameras.decode_threads,
     )
+
+
+def tracking_config(parameters: TrackingParameters) -> TrackingConfig | None:
+    """Return the settings of the tracker; None follows no objects.
+
+    Raises:
+        ConfigError: if the file of settings cannot be used.
+    """
+    if not parameters.enabled:
+        return None
+    if not parameters.config_file:
+        return TrackingConfig()
+    return load_config(parameters.config_file, TrackingConfig)
 
 
 def base_from_model(parameters: FrameParameters) -> Array:

@@ -17,19 +17,22 @@ class NewestWorker(Generic[T]):
     Args:
         process: the function; must not raise.
         torch_threads: CPU threads that torch may use in it; 0 leaves its choice.
+        name: of the thread.
 
     Attributes:
         overtaken: items that gave way to newer ones.
     """
 
-    def __init__(self, process: Callable[[T], None], torch_threads: int = 0) -> None:
+    def __init__(
+        self, process: Callable[[T], None], torch_threads: int = 0, name: str = "detection"
+    ) -> None:
         self.overtaken = 0
         self._process = process
         self._torch_threads = torch_threads
         self._slot: T | None = None
         self._running = False
         self._news = Condition()
-        self._thread = Thread(target=self._run, name="detection", daemon=True)
+        self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros import geometry
-from streampetr_ros.types import Boxes, Detections, Truth
+from streampetr_ros.types import Boxes, Detections, Tracks, Truth
 
 Array = NDArray[np.float64]
 Colour = tuple[int, int, int]
@@ -29,11 +30,23 @@ CLASS_COLOURS: dict[str, Colour] = {
 }
 _OTHER_CLASS: Colour = (255, 235, 120)
 TRUTH_COLOUR: Colour = (255, 255, 255)
+_GOLDEN_RATIO = 0.618033988749895
 
 
 def colour_of(class_name: str) -> Colour:
     """Return the RGB colour of a class."""
     return CLASS_COLOURS.get(class_name, _OTHER_CLASS)
+
+
+def class_colour(class_name: str, label: int) -> Colour:
+    """Return the RGB colour of a class; classes not known here are told apart by their index."""
+    return CLASS_COLOURS.get(class_name) or track_colour(label)
+
+
+def track_colour(identity: int) -> Colour:
+    """Return an RGB colour for an identity; neighbouring numbers get far hues."""
+    red, green, blue = colorsys.hsv_to_rgb(identity * _GOLDEN_RATIO % 1.0, 0.75, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +59,8 @@ class Layer:
         class_names: n names.
         scores: (n,) float64; None for annotations.
         is_truth: drawn thin, dashed and white.
+        ids: (n,) int64 identities written beside the boxes; None for boxes without.
+        by_id: whether colours tell identities apart instead of classes.
     """
 
     boxes: Boxes
@@ -53,18 +68,24 @@ class Layer:
     class_names: tuple[str, ...]
     scores: Array | None = None
     is_truth: bool = False
+    ids: NDArray[np.int64] | None = None
+    by_id: bool = False
 
     def labels(self) -> list[str]:
         """Return what is written beside each box."""
         if self.scores is None:
             return ["" for _ in self.class_names]
-        names = (name.replace("_", " ") for name in self.class_names)
+        names = [name.replace("_", " ") for name in self.class_names]
+        if self.ids is not None:
+            names = [f"{name} {each}" for name, each in zip(names, self.ids.tolist(), strict=True)]
         return [f"{name} {score:.2f}" for name, score in zip(names, self.scores, strict=True)]
 
     def colours(self) -> list[Colour]:
         """Return the colour of each box."""
         if self.is_truth:
             return [TRUTH_COLOUR for _ in self.class_names]
+        if self.ids is not None and self.by_id:
+            return [track_colour(each) for each in self.ids.tolist()]
         return [colour_of(name) for name in self.class_names]
 
 
@@ -85,6 +106,24 @@ def detection_layer(
         base_from_boxes=base_from_boxes,
         class_names=tuple(shown.class_names[label] for label in shown.labels),
         scores=shown.scores,
+    )
+
+
+def track_layer(tracks: Tracks, base_from_boxes: Array, by_id: bool = False) -> Layer:
+    """Draw tracks with their identities.
+
+    Args:
+        tracks: in any frame.
+        base_from_boxes: (4, 4) from that frame to the base frame at the reference time.
+        by_id: whether colours tell identities apart instead of classes.
+    """
+    return Layer(
+        boxes=tracks.boxes,
+        base_from_boxes=base_from_boxes,
+        class_names=tuple(tracks.class_names[label] for label in tracks.labels),
+        scores=tracks.scores,
+        ids=tracks.ids,
+        by_id=by_id,
     )
 
 
@@ -119,4 +158,5 @@ def nearest_last(layer: Layer, viewpoint_boxes: Sequence[float] | Array) -> Laye
         boxes=layer.boxes.selected(order),
         class_names=tuple(layer.class_names[index] for index in order),
         scores=None if layer.scores is None else layer.scores[order],
+        ids=None if layer.ids is None else layer.ids[order],
     )

@@ -27,7 +27,7 @@ from streampetr_ros.ingest.rig import build_calibration
 from streampetr_ros.ros import convert, decoding
 from streampetr_ros.ros.decoding import decode_message
 from streampetr_ros.ros.replay_messages import FrameNames, set_messages
-from streampetr_ros.types import Boxes, Detections
+from streampetr_ros.types import Boxes, Detections, Tracks
 
 EPOCH_NS = 1_700_000_000_123_456_789
 
@@ -44,6 +44,28 @@ def detections() -> Detections:
         scores=np.array([0.75, 0.5]),
         labels=np.array([1, 0]),
         class_names=("pedestrian", "car"),
+        frame="base",
+    )
+
+
+def tracks() -> Tracks:
+    """A car seen just now and a pedestrian that was seen a second ago."""
+    base = detections()
+    covariance = np.diag([0.5, 0.25, 0.1, 0.02, 1.5, 0.75])
+    covariance[0, 1] = covariance[1, 0] = 0.125
+    covariance[4, 5] = covariance[5, 4] = -0.25
+    boxes = replace(base.boxes, velocities=np.array([[8.0, -0.5], [0.25, 0.0]]))
+    return Tracks(
+        stamp_ns=base.stamp_ns,
+        boxes=boxes,
+        scores=np.array([0.9, 0.6]),
+        labels=base.labels,
+        ids=np.array([7, 4]),
+        ages=np.array([2.5, 12.0]),
+        unseen=np.array([0.0, 1.0]),
+        covariances=np.stack([covariance, 2.0 * covariance]),
+        sources=np.array([0, -1]),
+        class_names=base.class_names,
         frame="base",
     )
 
@@ -89,6 +111,35 @@ def test_detections_survive_the_wire() -> None:
     assert (message.cameras_used, message.cameras_expected) == (2, 6)
     assert message.latency_stages == ["network", "total"]
     assert list(message.latency_ms) == [12.5, 20.0]
+
+
+def test_detections_carry_the_identity_and_age_of_their_track() -> None:
+    identified = replace(detections(), track_ids=np.array([7, 0]))
+    message = convert.detections_message(identified, report(), tracks())
+    message = deserialize_message(serialize_message(message), Object3DArray)
+    assert [found.track_id for found in message.objects] == [7, 0]
+    assert [found.age for found in message.objects] == [2.5, 0.0]
+    assert [len(found.covariance) for found in message.objects] == [0, 0]
+    np.testing.assert_array_equal(convert.detections_from(message).track_ids, [7, 0])
+
+
+def test_tracks_survive_the_wire() -> None:
+    sent = tracks()
+    message = convert.tracks_message(sent, report())
+    message = deserialize_message(serialize_message(message), Object3DArray)
+    assert message.header.frame_id == "base_link"
+    assert convert.stamp_ns_from(message.header.stamp) == EPOCH_NS
+    assert message.class_names == ["pedestrian", "car"]
+    assert [found.class_name for found in message.objects] == ["car", "pedestrian"]
+    assert [found.track_id for found in message.objects] == [7, 4]
+    assert [found.age for found in message.objects] == [2.5, 12.0]
+    assert [found.unseen for found in message.objects] == [0.0, 1.0]
+    np.testing.assert_allclose([found.score for found in message.objects], sent.scores)
+    covariances = [np.reshape(found.covariance, (6, 6)) for found in message.objects]
+    np.testing.assert_allclose(covariances, sent.covariances, rtol=1e-6)
+    received = convert.detections_from(message).boxes
+    for name in ("centers", "sizes", "velocities"):
+        np.testing.assert_array_equal(getattr(received, name), getattr(sent.boxes, name))
 
 
 def test_no_detections() -> None:

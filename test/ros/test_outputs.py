@@ -1,66 +1,22 @@
-"""Markers, diagnostics, throttled problems and the worker, without a running node."""
+"""Diagnostics, throttled problems and the worker, without a running node."""
 
 from __future__ import annotations
 
 import threading
 
-import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from test_conversions import detections
-from visualization_msgs.msg import Marker
 
 from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
 from streampetr_ros.ros import diagnostics
 from streampetr_ros.ros.drop_report import DropReport
-from streampetr_ros.ros.markers import marker_array
 from streampetr_ros.ros.params import DiagnosticsParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog
 from streampetr_ros.ros.worker import NewestWorker
-
-
-def test_markers_replace_all_before_them() -> None:
-    markers = marker_array(detections(), "base_link", 0.5).markers
-    assert markers[0].action == Marker.DELETEALL
-    assert all(marker.header.frame_id == "base_link" for marker in markers)
-    assert all(marker.lifetime.nanosec == 500_000_000 for marker in markers[1:])
-    assert all(marker.pose.orientation.w == 1.0 for marker in markers[1:])
-    identities = [(marker.ns, marker.id) for marker in markers[1:]]
-    assert len(set(identities)) == len(identities)
-
-
-def test_one_line_list_per_class_on_the_box_edges() -> None:
-    found = detections()
-    markers = marker_array(found, "base_link", 0.5).markers
-    outlines = [marker for marker in markers if marker.type == Marker.LINE_LIST]
-    assert [marker.ns for marker in outlines] == ["pedestrian/boxes", "car/boxes"]
-    assert all(len(marker.points) == 24 for marker in outlines)
-    ends = np.array([[p.x, p.y, p.z] for p in outlines[1].points])
-    corners = found.selected(found.labels == 1).boxes.corners()[0]
-    assert all(np.abs(corners - end).sum(axis=1).min() < 1e-9 for end in ends)
-
-
-def test_arrows_and_texts() -> None:
-    markers = marker_array(detections(), "base_link", 0.5).markers
-    heading = next(marker for marker in markers if marker.ns == "car/heading")
-    start, tip = heading.points
-    assert np.arctan2(tip.y - start.y, tip.x - start.x) == pytest.approx(3.0)
-    assert np.hypot(tip.y - start.y, tip.x - start.x) == pytest.approx(2.25)
-    velocity = [marker for marker in markers if marker.ns.endswith("/velocity")]
-    assert [marker.ns for marker in velocity] == ["car/velocity"]
-    start, tip = velocity[0].points
-    assert (tip.x - start.x, tip.y - start.y) == pytest.approx((8.0, -0.5))
-    texts = [marker.text for marker in markers if marker.type == Marker.TEXT_VIEW_FACING]
-    assert sorted(texts) == ["car 0.75", "pedestrian 0.50"]
-
-
-def test_no_boxes_still_delete_the_old_ones() -> None:
-    empty = detections().selected(np.zeros(0, dtype=np.int64))
-    assert [m.action for m in marker_array(empty, "b", 1.0).markers] == [Marker.DELETEALL]
 
 
 def camera(**values: object) -> CameraStatistics:

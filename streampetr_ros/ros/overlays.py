@@ -1,0 +1,132 @@
+"""Boxes drawn on the camera images and from above, in a thread beside the detection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage
+
+from streampetr_ros.ros import qos
+from streampetr_ros.ros.convert import compressed_message
+from streampetr_ros.ros.output_params import OverlayParameters
+from streampetr_ros.ros.params import NodeParameters
+from streampetr_ros.ros.results import SetResult
+from streampetr_ros.ros.topic import Output, Topic
+from streampetr_ros.ros.worker import NewestWorker
+from streampetr_ros.types import CameraFrame
+from streampetr_ros.viz.bev import render_top_view
+from streampetr_ros.viz.layer import Layer, detection_layer, track_layer
+from streampetr_ros.viz.overlay import render_camera
+
+
+def overlay_topics(cameras: Sequence[str]) -> dict[str, str]:
+    """Return the topic of each camera; what a ROS name may not contain becomes an underscore."""
+    topics: dict[str, str] = {}
+    for camera in cameras:
+        token = re.sub(r"\W", "_", camera, flags=re.ASCII).strip("_") or "camera"
+        token = f"camera_{token}" if token[0].isdigit() else token
+        while f"~/overlays/{token}/compressed" in topics.values():
+            token += "_2"
+        topics[camera] = f"~/overlays/{token}/compressed"
+    return topics
+
+
+class OverlayOutput(Output):
+    """Pictures for people: ``~/overlays/CAMERA/compressed`` and ``~/top_view/compressed``.
+
+    Only pictures somebody subscribes to are drawn. A thread of its own draws the newest result;
+    results that come meanwhile are not drawn.
+
+    Args:
+        node: owner of the topics.
+        cameras: names.
+        follows: whether there are tracks to draw.
+        report: hears of pictures that cannot be drawn.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        cameras: Sequence[str],
+        follows: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._parameters = OverlayParameters()
+        self._color_by = "class"
+        self._follows = follows
+        self._report = report
+        self._cameras = {
+            camera: Topic(node, CompressedImage, topic, qos.outputs())
+            for camera, topic in overlay_topics(cameras).items()
+        }
+        self._top_view = Topic(node, CompressedImage, "~/top_view/compressed", qos.outputs())
+        self.topics = [self._top_view, *self._cameras.values()]
+        self._worker: NewestWorker[SetResult] | None = None
+
+    def start(self) -> None:
+        """Start the thread that draws."""
+        self._worker = NewestWorker(self._draw_or_report, name="overlays")
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Finish the picture in progress."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def apply(self, parameters: NodeParameters) -> None:
+        """Take over sizes and colours."""
+        self._parameters = parameters.overlays
+        self._color_by = parameters.markers.color_by
+
+    def publish(self, result: SetResult) -> None:
+        """Have a result drawn if somebody looks."""
+        if self._worker is not None and self.has_listeners:
+            self._worker.offer(result)
+
+    def _draw_or_report(self, result: SetResult) -> None:
+        try:
+            self._draw(result)
+        except Exception as error:  # noqa: BLE001 - a dead worker would freeze the pictures
+            self._report(f"pictures not drawn: unexpected {type(error).__name__}: {error}")
+
+    def _draw(self, result: SetResult) -> None:
+        layers = [self._layer(result)]
+        for frame in result.frame_set.cameras:
+            self._cameras[frame.calibration.name].serve(
+                lambda frame=frame: self._camera_picture(frame, result, layers)  # type: ignore[misc]
+            )
+        self._top_view.serve(lambda: self._top_view_picture(result, layers))
+
+    def _layer(self, result: SetResult) -> Layer:
+        if self._follows and self._parameters.show == "tracks":
+            return track_layer(result.tracks, np.eye(4), by_id=self._color_by == "track")
+        return detection_layer(result.detections, np.eye(4))
+
+    def _camera_picture(
+        self, frame: CameraFrame, result: SetResult, layers: Sequence[Layer]
+    ) -> CompressedImage:
+        height, width = frame.pixels.shape[:2]
+        drawn_width = self._parameters.width
+        size = (drawn_width, max(1, round(height * drawn_width / width)))
+        picture = render_camera(frame, result.frame_set, layers, size)
+        frame_id = result.camera_frames[frame.calibration.name]
+        return self._message(picture, frame.stamp_ns, frame_id)
+
+    def _top_view_picture(self, result: SetResult, layers: Sequence[Layer]) -> CompressedImage:
+        p = self._parameters
+        picture = render_top_view(
+            result.frame_set, layers, p.top_view_size, p.top_view_reach, result.report.model
+        )
+        return self._message(picture, result.frame_set.stamp_ns, result.report.base_frame)
+
+    def _message(self, picture: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> CompressedImage:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, self._parameters.jpeg_quality]
+        _, encoded = cv2.imencode(".jpg", picture[:, :, ::-1], quality)
+        return compressed_message(encoded.tobytes(), "jpeg", stamp_ns, frame_id)
