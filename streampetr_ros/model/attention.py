@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -75,6 +76,14 @@ class MultiHeadAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
+    def weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """Return the attention weights themselves, (B, heads, Q, S); see `forward`."""
+        query_weight, key_weight, _ = self.in_proj.weight.chunk(3)
+        query_bias, key_bias, _ = self.in_proj.bias.chunk(3)
+        q = self._split(F.linear(query, query_weight, query_bias))
+        k = self._split(F.linear(key, key_weight, key_bias))
+        return (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(dim=-1)
+
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
@@ -96,11 +105,7 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, context: DecoderContext) -> Tensor:
         """(B, Q, C) queries to (B, Q, C)."""
-        placed = x + context.query_position
-        key = torch.cat([placed, context.memory + context.memory_position], dim=1)
-        value = torch.cat([x, context.memory], dim=1)
-        mixed = self.self_attention(placed, key, value, context.self_allowed)
-        x = self.norms[0](x + self.dropout(mixed))
+        x = self._among_queries(x, context)
         mixed = self.cross_attention(
             x + context.query_position,
             context.token_key,
@@ -110,6 +115,19 @@ class DecoderLayer(nn.Module):
         x = self.norms[1](x + self.dropout(mixed))
         hidden = self.dropout(F.relu(self.ffn_in(x)))
         return self.norms[2](x + self.dropout(self.ffn_out(hidden)))
+
+    def token_attention(self, x: Tensor, context: DecoderContext) -> Tensor:
+        """Return how much every query looks at every image token, (B, heads, Q, T)."""
+        placed = self._among_queries(x, context) + context.query_position
+        return self.cross_attention.weights(placed, context.token_key)
+
+    def _among_queries(self, x: Tensor, context: DecoderContext) -> Tensor:
+        placed = x + context.query_position
+        key = torch.cat([placed, context.memory + context.memory_position], dim=1)
+        value = torch.cat([x, context.memory], dim=1)
+        mixed = self.self_attention(placed, key, value, context.self_allowed)
+        normed: Tensor = self.norms[0](x + self.dropout(mixed))
+        return normed
 
 
 class Decoder(nn.Module):
@@ -131,3 +149,11 @@ class Decoder(nn.Module):
             x = layer(x, context)
             outputs.append(self.post_norm(x))
         return outputs
+
+    def token_attention(self, x: Tensor, context: DecoderContext) -> Tensor:
+        """Return how much queries look at image tokens in every layer, (L, B, heads, Q, T)."""
+        maps = []
+        for layer in self.layers:
+            maps.append(layer.token_attention(x, context))
+            x = layer(x, context)
+        return torch.stack(maps)

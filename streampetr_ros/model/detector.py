@@ -68,13 +68,28 @@ class Detector(nn.Module):
         extra: ExtraQueries | None = None,
     ) -> tuple[list[DetectorOutputs], MemoryState | None]:
         """Run the head; see `StreamHead.forward`. A memory of None starts every stream afresh."""
-        if not self.config.temporal:
-            memory = None
-        elif memory is None:
-            memory = empty_memory(self.config, features.shape[0], features.device)
-            inputs = inputs._replace(continues=torch.zeros_like(inputs.continues))
+        inputs, memory = self._started(inputs, memory)
         outputs, memory = self.head(features, position, inputs, memory, extra)
         return outputs, memory
+
+    def token_attention(self, features: Tensor, inputs: ModelInputs, points: Tensor) -> Tensor:
+        """Tell how much queries look at image tokens in a first frame; see the head's method."""
+        position = self.token_position(inputs)
+        inputs, memory = self._started(inputs, None)
+        maps: Tensor = self.head.token_attention(features, position, inputs, memory, points)
+        return maps
+
+    def _started(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[ModelInputs, MemoryState | None]:
+        """Replace a missing memory by one that starts every stream afresh."""
+        if not self.config.temporal:
+            return inputs, None
+        if memory is not None:
+            return inputs, memory
+        streams = inputs.continues
+        empty = empty_memory(self.config, len(streams), streams.device)
+        return inputs._replace(continues=torch.zeros_like(streams)), empty
 
 
 def build_detector(config: DetectorConfig) -> Detector:

@@ -98,7 +98,8 @@ class StreamHead(nn.Module):
             memory after this frame. With extra queries theirs come first in every prediction.
         """
         aligned = None if memory is None else align(memory, inputs, self._start_centers())
-        queries = self._queries(features.shape[0], aligned, extra)
+        extra_points = None if extra is None else extra.reference_points
+        queries = self._queries(features.shape[0], aligned, extra_points)
         context = self._context(features, position, queries, inputs.camera_present)
         if extra is not None:
             context = context._replace(self_allowed=~extra.blocked)
@@ -112,15 +113,40 @@ class StreamHead(nn.Module):
         embedding = decoded[-1][:, skipped:].detach()
         return outputs, push(aligned, embedding, last, self.config.num_proposals)
 
+    def token_attention(
+        self,
+        features: Tensor,
+        position: TokenPosition,
+        inputs: ModelInputs,
+        memory: MemoryState | None,
+        points: Tensor,
+    ) -> Tensor:
+        """Tell how much queries at given points look at every image token.
+
+        Args:
+            features: (B, N, C, h, w) image features.
+            position: of the tokens.
+            inputs: of the frame; images are not looked at.
+            memory: see `forward`.
+            points: (B, E, 3) normalised to [0, 1] of the detection range.
+
+        Returns:
+            (L, B, heads, E, N * h * w), each row sums to one.
+        """
+        aligned = None if memory is None else align(memory, inputs, self._start_centers())
+        queries = self._queries(features.shape[0], aligned, points)
+        context = self._context(features, position, queries, inputs.camera_present)
+        return self.decoder.token_attention(queries.content, context)[..., : points.shape[1], :]
+
     def _start_centers(self) -> Tensor:
         return self.pseudo_points * self.range_size + self.range_low
 
     def _queries(
-        self, batch: int, memory: MemoryState | None, extra: ExtraQueries | None
+        self, batch: int, memory: MemoryState | None, extra_points: Tensor | None
     ) -> _Queries:
         references = self.reference_points.expand(batch, -1, -1)
-        if extra is not None:
-            references = torch.cat([extra.reference_points, references], dim=1)
+        if extra_points is not None:
+            references = torch.cat([extra_points, references], dim=1)
         position = self._embed_points(references)
         content = torch.zeros_like(position)
         if memory is None:

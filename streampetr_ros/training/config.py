@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.training.attention_warm_up import WarmUpConfig
 from streampetr_ros.training.augment import Augmentation
 from streampetr_ros.training.denoise import DenoisingConfig
 from streampetr_ros.training.loss import LossConfig
@@ -102,6 +103,8 @@ class TrainConfig:
         image_head: whether the 2D auxiliary head is trained along.
         checkpoint_minutes: interval of checkpoints.
         log_steps: steps between rows of the curves.
+        tensorboard: whether the curves are written for TensorBoard too (needs tensorboardX).
+        attention_warm_up: before the first step of a fresh run.
         data: training frames.
         augmentation: ranges.
         denoising: denoising queries.
@@ -123,6 +126,8 @@ class TrainConfig:
     image_head: bool = True
     checkpoint_minutes: float = 10.0
     log_steps: int = 50
+    tensorboard: bool = False
+    attention_warm_up: WarmUpConfig = field(default_factory=WarmUpConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
     denoising: DenoisingConfig = field(default_factory=DenoisingConfig)

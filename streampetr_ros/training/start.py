@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from streampetr_ros.model.checkpoint import CheckpointError, load_weights, save_weights
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
+from streampetr_ros.training.attention_warm_up import warm_up_attention
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.dataset import FrameSource, LoadedFrame, SampleDataset, load_steps
 from streampetr_ros.training.errors import TrainingError
@@ -25,7 +30,10 @@ from streampetr_ros.training.sampler import (
     streaming_requests,
     window_requests,
 )
+from streampetr_ros.training.samples import collate
 from streampetr_ros.training.synthetic_data import SyntheticSource
+
+_UNREADABLE = (pickle.UnpicklingError, EOFError, SafetensorError)
 
 #: Name of the exported weights inside the result folder.
 WEIGHTS_FILE = "model.safetensors"
@@ -96,11 +104,7 @@ def load_backbone(detector: Detector, path: Path) -> None:
     Raises:
         TrainingError: if the file does not fit.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise TrainingError(f"cannot read backbone weights '{path}': {error}") from error
-    state = content.get("state_dict", content)
+    state = _read_state(path)
     trimmed = {_without_prefix(key): value for key, value in state.items()}
     result = detector.backbone.load_state_dict(trimmed, strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
@@ -109,6 +113,19 @@ def load_backbone(detector: Detector, path: Path) -> None:
             f"backbone weights '{path}' lack '{missing[0]}' and {len(missing) - 1} more; "
             f"they are not of a {detector.config.backbone}"
         )
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(content.get("state_dict", content))
+    except (OSError, RuntimeError, ValueError, AttributeError, *_UNREADABLE) as error:
+        raise TrainingError(
+            f"cannot read backbone weights '{path}' ({str(error).splitlines()[0]}); download the "
+            "file again"
+        ) from error
 
 
 def _without_prefix(key: str) -> str:
@@ -155,15 +172,34 @@ def start(config: TrainConfig, part: Slice) -> bool:
         )
     with joined_run(part.device) as process:
         objective = build_objective(config).to(process.device)
-        trainer = Trainer(config, objective, process, part.folder)
-        if part.resume and (part.folder / "last.pt").exists():
-            trainer.restore()
         source = open_frames(config)
+        resumed = part.resume and (part.folder / "last.pt").exists()
+        if config.attention_warm_up.steps and process.is_main and not resumed:
+            _warm_up(objective.detector, config, source, process)
+        # Under torchrun, wrapping gives all processes the weights of the first.
+        trainer = Trainer(config, objective, process, part.folder)
+        if resumed:
+            trainer.restore()
         complete = run(trainer, _steps(config, source, process, trainer.step), part.max_minutes)
         if process.is_main:
             export_weights(trainer, part.folder / WEIGHTS_FILE)
         process.wait_for_all()
     return complete
+
+
+def _warm_up(
+    detector: Detector, config: TrainConfig, source: FrameSource, process: Process
+) -> None:
+    """Teach the detector where to look, on the calibrations of the first training steps."""
+    unhurried = replace(config, data=replace(config.data, workers=0))
+    steps = _steps(unhurried, source, process, 0)
+    calibrations = []
+    for clips in itertools.islice(steps, config.attention_warm_up.calibrations):
+        samples = [frames[0].sample for frames in clips]
+        batch = collate(samples, [None] * len(samples), [False] * len(samples), detector.config)
+        inputs = batch.inputs._replace(images=batch.inputs.images[:, :0])
+        calibrations.append(batch._replace(inputs=inputs).to(process.device).inputs)
+    warm_up_attention(detector, calibrations, config.attention_warm_up, config.seed)
 
 
 def export_weights(trainer: Trainer, path: Path) -> None:
