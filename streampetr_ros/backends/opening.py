@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from streampetr_ros.backends.base import Backend
+from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.backends.exported import DESCRIPTION
+from streampetr_ros.backends.tensorrt_api import RUNTIMES
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.model.checkpoint import CheckpointError, load_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 
+AUTO = "auto"
+#: What can be asked for.
+BACKENDS = (AUTO, "torch", "onnxruntime", *RUNTIMES)
+
+_LOGGER = logging.getLogger(__name__)
 _RANDOM = "random"
 #: Folders of weights that come with the package: beside the sources, and where it is installed.
 _SHIPPED_IN = (
@@ -27,7 +35,14 @@ _SHIPPED_IN = (
 _SHIPPED_FILES = {"tiny": "tiny_synthetic.safetensors"}
 
 
-def open_backend(weights: str, model: str = "", device: str = "cpu", threads: int = 0) -> Backend:
+def open_backend(
+    weights: str,
+    model: str = "",
+    device: str = "cpu",
+    threads: int = 0,
+    backend: str = AUTO,
+    progress: Callable[[str], None] = _LOGGER.info,
+) -> Backend:
     """Open a detector by the name of its weights.
 
     Args:
@@ -36,15 +51,31 @@ def open_backend(weights: str, model: str = "", device: str = "cpu", threads: in
         model: configuration name; empty takes the one stored with the weights.
         device: "cpu", "cuda" or "cuda:N".
         threads: CPU threads; 0 leaves the choice to the runtime.
+        backend: one of `BACKENDS`; "auto" is torch for weights and onnxruntime for graphs.
+        progress: told about engines being built.
 
     Raises:
         CheckpointError: if the weights cannot be read or are of another model.
-        BackendError: if runtime or device is missing.
+        BackendError: if runtime or device is missing, or does not run what is given.
         ExportError: if a folder is no complete exported model.
         ValueError: if there is no model of that name.
     """
+    if backend not in BACKENDS:
+        raise BackendError(f"no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
     if is_exported(weights):
-        return _open_exported(Path(weights), model, device, threads)
+        if backend == "torch":
+            raise BackendError(
+                f"'{weights}' is a folder of exported graphs, which backend torch does not run; "
+                "give a weights file, or choose another backend"
+            )
+        opened = _open_exported(Path(weights), device, threads, backend, progress)
+        _check_model(opened, model, weights)
+        return opened
+    if backend not in (AUTO, "torch"):
+        raise BackendError(
+            f"backend '{backend}' runs exported graphs, but '{weights}' is no folder of them; make "
+            "one with 'streampetr export'"
+        )
     if threads:
         torch.set_num_threads(threads)
     return TorchBackend(open_detector(weights, model), device)
@@ -89,14 +120,22 @@ def open_detector(weights: str, model: str = "") -> Detector:
         return build_detector(detector_config(model))
 
 
-def _open_exported(folder: Path, model: str, device: str, threads: int) -> Backend:
-    # onnxruntime is optional and slow to load.
+def _open_exported(
+    folder: Path, device: str, threads: int, backend: str, progress: Callable[[str], None]
+) -> Backend:
+    # The runtimes are optional and slow to load.
+    if backend in RUNTIMES:
+        from streampetr_ros.backends.tensorrt_backend import open_tensorrt  # noqa: PLC0415
+
+        return open_tensorrt(folder, backend, device, progress)
     from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415
 
-    backend = OnnxBackend(folder, device, threads)
+    return OnnxBackend(folder, device, threads)
+
+
+def _check_model(backend: Backend, model: str, weights: str) -> None:
     if model and backend.config.name != model:
         raise CheckpointError(
-            f"folder '{folder}' holds model '{backend.config.name}', not '{model}'; choose that "
+            f"folder '{weights}' holds model '{backend.config.name}', not '{model}'; choose that "
             "model"
         )
-    return backend

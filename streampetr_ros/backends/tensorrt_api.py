@@ -45,6 +45,7 @@ class TensorRt:
         self.name = name
         self.version = str(module.__version__)
         self.log = _make_log(module)
+        self._loader: Any = None
 
     @property
     def title(self) -> str:
@@ -112,19 +113,27 @@ class TensorRt:
             config.set_compute_capability(target, 0)
         return config
 
-    def watch(self, config: Any, progress: Callable[[str, int, int], None]) -> None:
+    def watch(self, config: Any, progress: Callable[[str, int, int], None]) -> Any:
         """Report the steps of a build where the runtime can.
 
         Args:
             config: from `builder_config`.
             progress: called with a phase, its finished steps and their number.
+
+        Returns:
+            What has to be kept until the build ends.
         """
-        if hasattr(self.module, "IProgressMonitor"):
-            config.progress_monitor = _make_monitor(self.module, progress)
+        if not hasattr(self.module, "IProgressMonitor"):
+            return None
+        config.progress_monitor = monitor = _make_monitor(self.module, progress)
+        return monitor
 
     def deserialise(self, engine: bytes) -> Any:
         """Load an engine on the current GPU; None if the runtime refuses it."""
-        return self.module.Runtime(self.log).deserialize_cuda_engine(engine)
+        if self._loader is None:
+            # Engines refer to what loaded them, so it stays as long as this object.
+            self._loader = self.module.Runtime(self.log)
+        return self._loader.deserialize_cuda_engine(engine)
 
     def reason(self) -> str:
         """Return the errors the runtime has logged since the last call, in brackets, or nothing."""

@@ -107,14 +107,14 @@ def _build(runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: Pr
     runtime.reason()
     builder = runtime.builder()
     network = runtime.network(builder)
-    # The network refers to weights that the parser owns, so the parser has to outlive the build.
+    # The build refers to weights that the parser owns and to the monitor.
     parser = _parse(runtime, network, model, key.graph)
     config = runtime.builder_config(builder, key.compute_capability)
-    runtime.watch(
+    monitor = runtime.watch(
         config, lambda phase, step, steps: progress(f"{key.graph}: {phase} {step}/{steps}")
     )
     engine = builder.build_serialized_network(network, config)
-    del parser
+    del parser, monitor
     if engine is None:
         raise BackendError(_why_not_built(runtime, model.path(key.graph)))
     return bytes(engine)

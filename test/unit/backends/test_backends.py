@@ -5,6 +5,7 @@ import json
 import micro_detector as micro
 import pytest
 import torch
+from drives import drive
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import ExportError, open_exported
@@ -12,20 +13,6 @@ from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.export.parity import compare
-
-FRAMES = 9
-
-
-def drive():
-    frames = [micro.inputs(seed) for seed in range(FRAMES)]
-    frames[4] = frames[4]._replace(continues=torch.zeros(1))
-    present = torch.tensor([[True, False, True, True, True, True]])
-    frames[6] = frames[6]._replace(camera_present=present)
-    # The projections of the frame before: position codes may be reused here and nowhere else.
-    frames[8] = frames[8]._replace(
-        model_from_image=frames[7].model_from_image, focal_lengths=frames[7].focal_lengths
-    )
-    return frames
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["temporal", "single frame"])

@@ -1,0 +1,136 @@
+"""One GPU with a stream of its own: memory, copies and recorded work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from streampetr_ros.backends.base import BackendError
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Device(Protocol):
+    """What running engines asks of a GPU."""
+
+    @property
+    def title(self) -> str:
+        """Name for logs."""
+        ...
+
+    @property
+    def compute_capability(self) -> str:
+        """Generation of the GPU, such as "8.9"."""
+        ...
+
+    @property
+    def stream(self) -> int:
+        """Handle of the stream that work is put on."""
+        ...
+
+    def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Allocate memory."""
+        ...
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Run work once, and return what repeats it on the same memory."""
+        ...
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Put copies and work on the stream, behind what the caller has enqueued."""
+        ...
+
+    def finish(self) -> None:
+        """Wait until everything on the stream is done."""
+        ...
+
+
+class CudaDevice:
+    """A CUDA GPU through PyTorch.
+
+    Args:
+        name: "cuda" or "cuda:N".
+
+    Raises:
+        BackendError: if there is no such GPU.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._device = _checked(name)
+        self._stream = torch.cuda.Stream(self._device)
+
+    @property
+    def title(self) -> str:
+        """Device and product name."""
+        return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
+
+    @property
+    def compute_capability(self) -> str:
+        """Generation of the GPU, such as "8.9"."""
+        major, minor = torch.cuda.get_device_capability(self._device)
+        return f"{major}.{minor}"
+
+    @property
+    def stream(self) -> int:
+        """Handle of the stream."""
+        return int(self._stream.cuda_stream)
+
+    def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Allocate memory."""
+        return torch.zeros(shape, dtype=dtype, device=self._device)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Run work once and capture it as a CUDA graph; plain work if it cannot be captured."""
+        with self.working():
+            # Kernels that are compiled or chosen at the first run must not be part of the graph.
+            work()
+            self.finish()
+            graph = torch.cuda.CUDAGraph()
+            try:
+                # Other threads may use the GPU meanwhile.
+                with torch.cuda.graph(
+                    graph, stream=self._stream, capture_error_mode="thread_local"
+                ):
+                    work()
+            except (RuntimeError, BackendError) as error:
+                _LOGGER.warning("running without CUDA graphs, which costs some speed: %s", error)
+                self.finish()
+                return work
+        return graph.replay
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Put copies and work on the stream, behind what the caller has enqueued."""
+        with torch.cuda.device(self._device):
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                yield
+
+    def finish(self) -> None:
+        """Wait until everything on the stream is done."""
+        self._stream.synchronize()
+
+
+def _checked(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BackendError(f"'{name}' is no device; TensorRT takes cuda or cuda:N") from error
+    if device.type != "cuda":
+        raise BackendError(f"TensorRT runs on GPUs only, not on '{name}'; choose device cuda")
+    if not torch.cuda.is_available():
+        raise BackendError(
+            f"device '{name}' asked for, but PyTorch finds no CUDA GPU; install the driver and a "
+            "CUDA build of PyTorch, or choose backend onnxruntime on cpu"
+        )
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise BackendError(
+            f"device '{name}' asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
+    return torch.device("cuda", device.index or 0)
