@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from streampetr_ros.evaluation.ablation import ABLATIONS
+from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.evaluation.nuscenes_format import Record, detection_records, truth_records
 from streampetr_ros.types import Detections, FrameSet
 
@@ -145,6 +148,9 @@ def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:
     Args:
         jobs: scenes.
         workers: processes; 1 runs here.
+
+    Raises:
+        EvaluationError: if a worker process is killed.
     """
     total = SceneRecords()
     if workers <= 1:
@@ -153,7 +159,13 @@ def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:
             total.merge(run_job(job))
         torch.set_num_threads(threads)
         return total
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for records in pool.imap(run_job, jobs):
-            total.merge(records)
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            for records in pool.map(run_job, jobs):
+                total.merge(records)
+    except BrokenProcessPool as error:
+        raise EvaluationError(
+            "a worker process was killed, often for lack of memory; use fewer --workers"
+        ) from error
     return total

@@ -33,5 +33,9 @@ def train(
     except (ConfigError, TrainingError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        typer.echo(f"error: cannot access{where}: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from error
     state = "complete" if complete else "not complete yet, go on with --resume"
     typer.echo(f"training {state}; weights: {folder / WEIGHTS_FILE}")

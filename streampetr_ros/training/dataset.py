@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.training.augment import Augmentation
+from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.sampler import Request
 from streampetr_ros.training.samples import Draws, Sample, make_sample
 from streampetr_ros.types import FrameSet
@@ -67,6 +69,19 @@ class SampleDataset(Dataset[list[LoadedFrame]]):
         return make_sample(frame_set, self._config, draws, self._min_visibility)
 
 
+class _Guarded(Dataset["list[LoadedFrame] | TrainingError"]):
+    """Hands expected failures over as values; PyTorch would bury them in a worker's traceback."""
+
+    def __init__(self, dataset: SampleDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame] | TrainingError:
+        try:
+            return self._dataset[clip]
+        except TrainingError as error:
+            return error
+
+
 class _Steps:
     """The requests of a run as PyTorch's loader wants them."""
 
@@ -89,13 +104,41 @@ def load_steps(
     Args:
         dataset: loads a clip.
         requests: clips of every step.
-        workers: loading processes; 0 loads here.
+        workers: loading processes; 0 loads here. Their number changes nothing but speed.
+
+    Raises:
+        TrainingError: while iterating, if a frame cannot be loaded.
     """
     loader = DataLoader(
-        dataset,
+        _Guarded(dataset),
         batch_sampler=_Steps(requests),  # type: ignore[arg-type]
         collate_fn=list,
         num_workers=workers,
         worker_init_fn=_one_thread if workers else None,
     )
-    return iter(loader)
+    for clips in loader:
+        yield [_loaded(clip) for clip in clips]
+
+
+@contextmanager
+def killed_loaders_named() -> Iterator[None]:
+    """Say what to do when a loading process is killed; PyTorch notices at any point of the block.
+
+    Raises:
+        TrainingError: in that case.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a loading process ended ({str(error).splitlines()[0]}), often for lack of memory; go "
+            "on with --resume and fewer data.workers"
+        ) from error
+
+
+def _loaded(clip: list[LoadedFrame] | TrainingError) -> list[LoadedFrame]:
+    if isinstance(clip, TrainingError):
+        raise clip
+    return clip

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from streampetr_ros.config import dump_config
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.dataset import LoadedFrame
+from streampetr_ros.training.dataset import LoadedFrame, killed_loaders_named
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.objective import ClipLosses, Objective, StepRandomness
 from streampetr_ros.training.optimiser import (
@@ -28,7 +28,7 @@ from streampetr_ros.training.optimiser import (
     set_learning_rate,
 )
 from streampetr_ros.training.processes import Process
-from streampetr_ros.training.progress import Curves, Terminal
+from streampetr_ros.training.progress import Board, Curves, Terminal
 from streampetr_ros.training.run_state import Streams, load_state, save_atomically
 from streampetr_ros.training.samples import Batch, collate
 
@@ -232,19 +232,23 @@ def run(
 
     Returns:
         Whether the schedule is complete.
+
+    Raises:
+        TrainingError: if a frame cannot be loaded, numbers are not finite or the end cannot be
+            saved.
     """
     config, process = trainer.config, trainer.process
     if process.is_main:
         dump_config(config, trainer.folder / "config.yaml")
-    curves = Curves(trainer.folder / "curves.csv", trainer.step) if process.is_main else None
+    log = _Log(trainer) if process.is_main else None
     terminal = Terminal(config.optimiser.steps, trainer.step, process.is_main)
     started = saved = time.monotonic()
-    with _StopRequest() as request:
+    with _StopRequest() as request, killed_loaders_named():
         while trainer.step < config.optimiser.steps:
-            report = trainer.train_step(next(steps))
+            report = trainer.train_step(_next_clips(steps, trainer))
             terminal.advance()
-            if curves:
-                _log(curves, terminal, trainer, report)
+            if log:
+                log.add(report, terminal)
             now = time.monotonic()
             out_of_time = 0 < max_minutes < (now - started) / 60
             if process.any_wants(request.wanted or out_of_time):
@@ -253,15 +257,55 @@ def run(
                 _save_or_warn(trainer)
                 saved = now
     terminal.close()
+    if log:
+        log.close()
     trainer.save()
     return trainer.step >= config.optimiser.steps
 
 
-def _log(curves: Curves, terminal: Terminal, trainer: Trainer, report: StepReport) -> None:
-    curves.add(report.losses | {"grad_norm": report.grad_norm})
-    if trainer.step % trainer.config.log_steps == 0:
-        curves.add_constant("learning_rate", trainer.optimiser.param_groups[0]["lr"])
-        terminal.show(curves.write(trainer.step))
+def _next_clips(
+    steps: Iterator[list[list[LoadedFrame]]], trainer: Trainer
+) -> list[list[LoadedFrame]]:
+    """Load a step; if that fails, keep what the steps before it have learned."""
+    try:
+        return next(steps)
+    except RuntimeError:
+        # Saving takes all processes, and the others wait for this one elsewhere.
+        if trainer.process.world_size == 1:
+            _save_or_warn(trainer)
+        raise
+
+
+class _Log:
+    """Curves of a run; a disk that is full costs points of them, never the run."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._curves = Curves(trainer.folder / "curves.csv", trainer.step)
+        wanted = trainer.config.tensorboard
+        self._board = Board(trainer.folder / "tensorboard", trainer.step) if wanted else None
+
+    def add(self, report: StepReport, terminal: Terminal) -> None:
+        """Take the numbers of the step just made."""
+        self._curves.add(report.losses | {"grad_norm": report.grad_norm})
+        step = self._trainer.step
+        if step % self._trainer.config.log_steps:
+            return
+        rate = self._trainer.optimiser.param_groups[0]["lr"]
+        self._curves.add_constant("learning_rate", rate)
+        try:
+            means = self._curves.write(step)
+            if self._board:
+                self._board.write(step, means)
+        except OSError as error:
+            _LOG.warning("step %d: cannot write curves: %s", step, error.strerror or error)
+        else:
+            terminal.show(means)
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._board:
+            self._board.close()
 
 
 def _save_or_warn(trainer: Trainer) -> None:

@@ -1,4 +1,4 @@
-"""Curves on disk and a line on the terminal."""
+"""Curves on disk, for TensorBoard, and a line on the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm
+
+from streampetr_ros.training.errors import TrainingError
 
 
 class Curves:
@@ -62,6 +64,38 @@ class Curves:
     def _columns(self) -> list[str]:
         with self._path.open(newline="", encoding="utf-8") as stream:
             return next(csv.reader(stream))
+
+
+class Board:
+    """Curves for TensorBoard.
+
+    Args:
+        folder: of the event files.
+        first_step: step the run (re)starts at; what an earlier part wrote beyond is hidden.
+
+    Raises:
+        TrainingError: if tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        try:
+            from tensorboardX import SummaryWriter  # noqa: PLC0415
+        except ImportError as error:
+            raise TrainingError(
+                f"curves for TensorBoard need tensorboardX ({error}); install it with: "
+                "pip install 'streampetr_ros[curves]', or set tensorboard: false"
+            ) from error
+        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+
+    def write(self, step: int, means: Mapping[str, float]) -> None:
+        """Add one point to every curve."""
+        for name, value in means.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
 
 
 class Terminal:

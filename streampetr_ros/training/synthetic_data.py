@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import WORLD_VERSION, SceneOptions, SyntheticScene
 from streampetr_ros.training.config import DataConfig
+from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.frame_cache import CachedSequence, is_cached, write_sequence
 from streampetr_ros.types import CameraFrame, FrameSet
 
@@ -76,9 +78,20 @@ class SyntheticSource:
         if self._folder is None:
             return self.render(sequence)
         name = f"{self._data.first_seed + sequence:07d}"
-        if not is_cached(self._folder, name):
-            write_sequence(self._folder, name, self.render(sequence))
-        return CachedSequence(self._folder, name)
+        try:
+            if not is_cached(self._folder, name):
+                write_sequence(self._folder, name, self.render(sequence))
+            return CachedSequence(self._folder, name)
+        except OSError as error:
+            raise TrainingError(
+                f"cannot keep rendered frames in '{self._folder}' ({error.strerror or error}); "
+                "free some space or choose another data.cache"
+            ) from error
+        except (ValueError, EOFError, BadZipFile) as error:
+            raise TrainingError(
+                f"rendered frames '{self._folder / name}.npz' are damaged ({error}); delete the "
+                "files of that name"
+            ) from error
 
 
 def _fingerprint(data: DataConfig, image: ImageConfig) -> str:

@@ -1,11 +1,14 @@
 """Streams deprived of one thing: rows that are kept, scenes side by side, frames that are fed."""
 
+import os
+import signal
 from dataclasses import replace
 
 import micro_detector
 import pytest
 
 from streampetr_ros.evaluation import comparison
+from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.model.checkpoint import save_weights
@@ -64,6 +67,16 @@ def test_scenes_side_by_side_give_the_same_boxes(table):
     alone, together = run_jobs(wanted, 1), run_jobs(wanted, 2)
     assert len(alone.detections) == 6
     assert_same(alone, together)
+
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_worker_is_named(table):
+    wanted = [replace(job, open_scene=killed) for job in jobs(table, Protocol())]
+    with pytest.raises(EvaluationError, match=r"worker process was killed.*fewer --workers"):
+        run_jobs(wanted, 2)
 
 
 def test_frames_without_judgement_do_not_matter_without_memory(table):

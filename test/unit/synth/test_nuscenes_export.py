@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from streampetr_ros.sources.synthetic import SyntheticSource
 from streampetr_ros.synth.nuscenes_export import ExportError, ExportOptions, export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
+from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.nuscenes_data import NuscenesSource
 from streampetr_ros.types import FrameSet, Truth
 
@@ -117,6 +119,29 @@ def test_training_reads_the_same_frames_back(tables, root: Path, frame_sets):
         assert read.base_from_model == pytest.approx(original.base_from_model, abs=1e-6)
         assert_same_cameras(read, original)
         assert_same_truth(read.truth, original.truth)
+
+
+def test_half_downloaded_data_is_named(root: Path, tmp_path: Path, frame_sets):
+    pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    source = NuscenesSource(str(copy), "v1.0-synthetic", "synthetic")
+    image = next((copy / "samples" / "CAM_BACK").glob(f"{frame_sets[0].token}*"))
+    image.write_bytes(image.read_bytes()[:400])
+    with pytest.raises(TrainingError, match=rf"cannot read image '.*{image.name}' .*again"):
+        source.frame_set(0, 0)
+    image.unlink()
+    with pytest.raises(TrainingError, match=rf"cannot read image '.*{image.name}' .*again"):
+        source.frame_set(0, 0)
+    with pytest.raises(TrainingError, match="has no split 'nowhere'"):
+        NuscenesSource(str(copy), "v1.0-synthetic", "nowhere")
+    table = copy / "v1.0-synthetic" / "sample_data.json"
+    table.write_text(table.read_text()[:1000])
+    with pytest.raises(TrainingError, match=r"sample_data.json' is damaged .*unpack"):
+        NuscenesSource(str(copy), "v1.0-synthetic", "synthetic")
+    table.unlink()
+    with pytest.raises(TrainingError, match=r"sample_data.json' is missing; unpack"):
+        NuscenesSource(str(copy), "v1.0-synthetic", "synthetic")
 
 
 def assert_same_cameras(read: FrameSet, original: FrameSet) -> None:
