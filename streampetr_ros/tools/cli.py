@@ -11,12 +11,14 @@ import typer
 #: Verb, which is also its module and function, and the line shown in the overview.
 VERBS = {
     "replay": "Detect objects in a recording or in the synthetic world; write boxes and pictures.",
+    "record": "Write a drive as a rosbag2 recording.",
     "convert": "Turn a published checkpoint into a clean weights file.",
     "export": "Write a detector as ONNX graphs and check them against PyTorch.",
     "benchmark": "Measure speed and memory of models on this machine.",
     "train": "Train a detector from a configuration file.",
     "evaluate": "Judge weights with the nuScenes metrics.",
     "synthesize": "Write the synthetic world as a data set in the nuScenes schema.",
+    "overlay": "Draw distances on the ground on camera images, to check a calibration by eye.",
     "track": "Give the boxes of a detection file identities over time.",
 }
 
