@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from streampetr_ros.backends.opening import BACKENDS
 from streampetr_ros.ros.output_params import (
     MarkerParameters,
     OutputParameters,
@@ -34,7 +35,18 @@ class ModelParameters:
         "Weights: a .safetensors file, a folder of exported graphs, or 'random:SEED' to try topics "
         "and timing without trained weights",
     )
-    device: str = parameter("cpu", "Torch device such as cpu, cuda or cuda:1")
+    backend: str = parameter(
+        "auto",
+        "What runs the network; auto is torch for weights and onnxruntime for exported graphs, "
+        "which the tensorrt ones run too, building engines at the first start",
+        choices=BACKENDS,
+    )
+    device: str = parameter("cpu", "Device such as cpu, cuda or cuda:1")
+    fall_back_to_cpu: bool = parameter(
+        False,
+        "Where backend or device cannot be used, warn and run on the CPU (exported graphs with "
+        "onnxruntime) instead of failing to configure",
+    )
     threads: int = parameter(
         0, "CPU threads of the network; 0 leaves torch's choice", between=(0, 256)
     )

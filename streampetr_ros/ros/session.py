@@ -10,8 +10,6 @@ from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
-from streampetr_ros.backends.base import Backend
-from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.ingest.sync import FrameSetSynchronizer
 from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
 from streampetr_ros.ingest.undistort import Rectifier
@@ -19,6 +17,7 @@ from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.pipeline import StreamingPipeline
 from streampetr_ros.ros.assembly import FrameSetAssembler
 from streampetr_ros.ros.autoware import autoware_writer
+from streampetr_ros.ros.backend import open_configured_backend
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage, fingerprint
 from streampetr_ros.ros.convert import stamp_ns_from
@@ -26,7 +25,7 @@ from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.message_filters_sync import MessageFiltersSynchronizer
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.parameter_tree import ParameterError
-from streampetr_ros.ros.params import ModelParameters, NodeParameters, SyncParameters
+from streampetr_ros.ros.params import NodeParameters, SyncParameters
 from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.processing import SetLabels, SetProcessor
 from streampetr_ros.ros.settings import (
@@ -71,7 +70,7 @@ class DetectionSession:
         autoware = autoware_writer(parameters.outputs.autoware)
         self._sync_config = sync_config(parameters)
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
-        self.backend = _open_backend(parameters.model)
+        self.backend = open_configured_backend(parameters.model, node.get_logger())
         self.pipeline = StreamingPipeline(self.backend, pipeline_config(parameters), Rectifier())
         if parameters.model.warm_up:
             self.pipeline.warm_up(len(self._settings))
@@ -235,12 +234,3 @@ def _check_topics(node: LifecycleNode, cameras: Sequence[CameraSettings]) -> Non
                 raise ParameterError(
                     f"topic '{topic}' of camera '{camera.name}' is no ROS name: {reason}"
                 ) from error
-
-
-def _open_backend(parameters: ModelParameters) -> Backend:
-    if not parameters.weights:
-        raise ParameterError(
-            "parameter 'model.weights' is empty; name a .safetensors file written by 'streampetr "
-            "convert', or 'random:0' to try topics and timing without trained weights"
-        )
-    return open_backend(parameters.weights, parameters.name, parameters.device, parameters.threads)

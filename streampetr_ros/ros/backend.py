@@ -1,0 +1,49 @@
+"""From parameters to the running network, with the fall-back that they allow."""
+
+from __future__ import annotations
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from streampetr_ros.backends.base import Backend, BackendError
+from streampetr_ros.backends.opening import open_backend
+from streampetr_ros.backends.tensorrt_api import RUNTIMES
+from streampetr_ros.ros.params import ModelParameters, ParameterError
+
+
+def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) -> Backend:
+    """Open what the parameters name.
+
+    Args:
+        parameters: of the model.
+        logger: told about engines being built and about falling back.
+
+    Raises:
+        ValueError: if weights are missing or cannot be used.
+        BackendError: if runtime or device cannot be used and falling back is not allowed.
+        ExportError: if a folder is no complete exported model.
+    """
+    if not parameters.weights:
+        raise ParameterError(
+            "parameter 'model.weights' is empty; name a .safetensors file written by 'streampetr "
+            "convert', or 'random:0' to try topics and timing without trained weights"
+        )
+    try:
+        return _opened(parameters, parameters.device, parameters.backend, logger)
+    except BackendError as error:
+        if not parameters.fall_back_to_cpu:
+            raise
+        backend = "onnxruntime" if parameters.backend in RUNTIMES else parameters.backend
+        opened = _opened(parameters, "cpu", backend, logger)
+        logger.warning(
+            f"{error}; running on {opened.name} instead, as parameter 'model.fall_back_to_cpu' "
+            "allows"
+        )
+        return opened
+
+
+def _opened(
+    parameters: ModelParameters, device: str, backend: str, logger: RcutilsLogger
+) -> Backend:
+    return open_backend(
+        parameters.weights, parameters.name, device, parameters.threads, backend, logger.info
+    )
