@@ -1,0 +1,119 @@
+"""A rosbag2 recording as a source of frame sets, made as the node makes them from live topics.
+
+Images go through the same synchroniser, transforms through the same tree, pictures and CameraInfo
+through the same decoders, in the order they were recorded; a set that cannot be used is skipped
+and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from streampetr_ros.ingest.sync_types import SyncStatistics
+from streampetr_ros.sources.bag_file import BagFile
+from streampetr_ros.sources.bag_options import BagOptions
+from streampetr_ros.sources.bag_pass import BagPass
+from streampetr_ros.sources.bag_topics import find_topics
+from streampetr_ros.sources.base import SourceError
+from streampetr_ros.types import FrameSet
+
+
+def _silent(_sentence: str) -> None:
+    """Say nothing."""
+
+
+class BagSource:
+    """Frame sets of a bag.
+
+    Args:
+        path: rosbag2 folder, .mcap or .db3 file.
+        options: what the bag itself does not tell.
+        warn: hears the first of each kind of problem.
+
+    Attributes:
+        options: as given.
+        file: the bag.
+        topics: what is read of it.
+        problems: what was wrong in the last pass: reason to number of occurrences.
+
+    Raises:
+        SourceError: if the bag cannot be read or lacks topics; names the remedy.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        options: BagOptions | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        self.options = options or BagOptions()
+        self.file = BagFile(path)
+        self.topics = find_topics(self.file.topics, self.options)
+        if self.topics.problems:
+            raise SourceError(f"bag '{path}': {self.topics.problems[0]}")
+        self.problems: Counter[str] = Counter()
+        self._warn = warn or _silent
+        self._first_problem = ""
+        self._pass: BagPass | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the folder or file."""
+        return self.file.path.resolve().stem
+
+    @property
+    def position(self) -> int:
+        """Sets tried so far in the last pass, good or not; see `frame_sets`."""
+        return 0 if self._pass is None else self._pass.position
+
+    @property
+    def statistics(self) -> SyncStatistics | None:
+        """What the synchroniser found in the last pass; None before the first."""
+        return None if self._pass is None else self._pass.statistics()
+
+    def __len__(self) -> int:
+        """Return the most frame sets there can be; incomplete cycles make it fewer."""
+        counts = {topic.name: topic.count for topic in self.file.topics}
+        images = [counts[camera.image_topic] for camera in self.topics.cameras]
+        return max(images) if "min_cameras" in self.options.sync else min(images)
+
+    def __iter__(self) -> Iterator[FrameSet]:
+        return self.frame_sets()
+
+    def frame_sets(self, start: int = 0) -> Iterator[FrameSet]:
+        """Yield the frame sets that can be used.
+
+        Args:
+            start: sets, good or not, to pass over without looking at their images, so that an
+                interrupted run goes on where `position` was.
+
+        Raises:
+            SourceError: if the bag is damaged, or no set of it can be used.
+        """
+        self.problems.clear()
+        current = self._pass = BagPass(self.file, self.topics, self.options, self.name, self._note)
+        count = 0
+        for frame_set in current.frame_sets(start):
+            count += 1
+            yield frame_set
+        if count == 0 and start == 0:
+            raise SourceError(
+                f"bag '{self.file.path}' has no frame set that can be used: {self._why()}"
+            )
+
+    def _note(self, reason: str, sentence: str) -> None:
+        self.problems[reason] += 1
+        if self.problems[reason] == 1:
+            self._warn(sentence)
+        if sum(self.problems.values()) == 1:
+            self._first_problem = sentence
+
+    def _why(self) -> str:
+        """Say why nothing came out, in one sentence."""
+        if self.problems:
+            return self._first_problem
+        statistics = self.statistics
+        found = statistics.waiting_for if statistics else ""
+        return found or "the stamps of the cameras do not meet; check the clocks of the cameras"

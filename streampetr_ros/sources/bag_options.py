@@ -1,0 +1,189 @@
+"""How a bag is read: the settings of the node that concern its inputs, for use without ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streampetr_ros import geometry
+from streampetr_ros.geometry import Array
+from streampetr_ros.ingest.sync_types import SyncConfig
+from streampetr_ros.sources.base import SourceError
+from streampetr_ros.sources.frame_json import BASE_FROM_NUSCENES_LIDAR
+
+
+def _roof_lidar() -> Array:
+    return BASE_FROM_NUSCENES_LIDAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraWiring:
+    """Where a camera's messages are.
+
+    Attributes:
+        name: of the camera.
+        image_topic: topic of its images, or the one that "/compressed" is appended to.
+        info_topic: topic of its CameraInfo; empty looks for it beside the images.
+        rectified: whether images follow P of CameraInfo.
+        frame_id: optical frame; empty takes the one in the image's header.
+    """
+
+    name: str
+    image_topic: str
+    info_topic: str = ""
+    rectified: bool = False
+    frame_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BagOptions:
+    """What the bag itself does not tell; the defaults are those of the node.
+
+    Attributes:
+        cameras: in the order of the training data; empty takes all that are found by type.
+        fixed_frame: frame that does not move and does not jump.
+        base_frame: vehicle frame of the boxes.
+        model_frame: TF frame the network predicts in; empty uses `base_from_model`.
+        base_from_model: (4, 4) mounting of the model frame.
+        odometry_topic: takes the vehicle pose from here; empty takes it from TF.
+        sync: settings of the synchroniser but the cameras, as `SyncConfig` names them.
+        history_s: seconds that transforms are kept.
+        patience_s: seconds of the recording that a frame set waits for its transforms.
+    """
+
+    cameras: tuple[CameraWiring, ...] = ()
+    fixed_frame: str = "odom"
+    base_frame: str = "base_link"
+    model_frame: str = ""
+    base_from_model: Array = field(default_factory=_roof_lidar)
+    odometry_topic: str = ""
+    sync: Mapping[str, Any] = field(default_factory=dict)
+    history_s: float = 10.0
+    patience_s: float = 1.0
+
+    def sync_config(self, cameras: tuple[str, ...]) -> SyncConfig:
+        """Return the synchroniser's configuration.
+
+        Raises:
+            SourceError: if the settings do not fit the cameras.
+        """
+        try:
+            return SyncConfig(**{"cameras": cameras, "frozen_after": 5, **self.sync})
+        except ValueError as error:
+            raise SourceError(f"settings of the synchroniser: {error}") from error
+
+
+def read_parameters(path: Path) -> BagOptions:
+    """Read the inputs from a parameter file of the node.
+
+    Raises:
+        SourceError: if the file cannot be read or is no parameter file.
+    """
+    values = _parameters(path)
+
+    def chosen(name: str, default: Any) -> Any:
+        return values.get(name, default)
+
+    plain = BagOptions()
+    rotation = geometry.rotation_from_rpy(*chosen("frames.model_rpy", [0.0, 0.0, -math.pi / 2]))
+    return BagOptions(
+        cameras=_cameras(path, values),
+        fixed_frame=chosen("frames.fixed", plain.fixed_frame),
+        base_frame=chosen("frames.base", plain.base_frame),
+        model_frame=chosen("frames.model", ""),
+        base_from_model=geometry.transform_from_parts(
+            chosen("frames.model_xyz", [0.94, 0.0, 1.84]), rotation
+        ),
+        odometry_topic=chosen("pose.odometry_topic", "odometry")
+        if chosen("pose.source", "tf") == "odometry"
+        else "",
+        sync=_sync(values),
+        history_s=chosen("pose.history_s", plain.history_s),
+    )
+
+
+def _parameters(path: Path) -> dict[str, Any]:
+    """Flatten all ``ros__parameters`` of a file to dotted names."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"cannot read parameter file '{path}': {error.strerror}") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"parameter file '{path}' is not valid YAML: {reason}") from error
+    nodes = content.values() if isinstance(content, Mapping) else []
+    groups = [node["ros__parameters"] for node in nodes if _has_parameters(node)]
+    if not groups:
+        raise SourceError(
+            f"parameter file '{path}' has no 'ros__parameters'; give a file as "
+            "config/streampetr.yaml"
+        )
+    return {name: value for group in groups for name, value in _flat(group, "")}
+
+
+def _has_parameters(node: object) -> bool:
+    return isinstance(node, Mapping) and isinstance(node.get("ros__parameters"), Mapping)
+
+
+def _flat(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in group.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _cameras(path: Path, values: Mapping[str, Any]) -> tuple[CameraWiring, ...]:
+    names = values.get("cameras.names", [])
+
+    def each(name: str, default: Any) -> list[Any]:
+        found = values.get(f"cameras.{name}", [default])
+        if len(found) not in (1, len(names)):
+            raise SourceError(
+                f"parameter file '{path}': cameras.{name} holds {len(found)} values for "
+                f"{len(names)} cameras; give one, or one for each"
+            )
+        return list(found) * len(names) if len(found) == 1 else list(found)
+
+    if not names:
+        return ()
+    columns = (
+        names,
+        each("image_topics", "{camera}/image_raw"),
+        each("info_topics", "{camera}/camera_info"),
+        each("rectified", False),
+        each("frame_ids", ""),
+    )
+    return tuple(
+        CameraWiring(
+            name=name,
+            image_topic=image.replace("{camera}", name),
+            info_topic=info.replace("{camera}", name),
+            rectified=rectified,
+            frame_id=frame_id,
+        )
+        for name, image, info, rectified, frame_id in zip(*columns, strict=True)
+    )
+
+
+def _sync(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn seconds of parameters, with their own words for "learn it", into nanoseconds."""
+    found: dict[str, Any] = {}
+    for name in ("period", "window", "wait"):
+        seconds = values.get(f"sync.{name}_s", -1.0)
+        if seconds > 0 or (name == "wait" and seconds == 0):
+            found[f"{name}_ns"] = round(seconds * 1e9)
+    offsets = values.get("sync.offsets_s", [-1.0])
+    if list(offsets) != [-1.0]:
+        names = values.get("cameras.names", [])
+        found["offsets_ns"] = {n: round(s * 1e9) for n, s in zip(names, offsets, strict=False)}
+    if values.get("sync.min_cameras"):
+        found["min_cameras"] = values["sync.min_cameras"]
+    if "sync.frozen_after" in values:
+        found["frozen_after"] = values["sync.frozen_after"]
+    return found

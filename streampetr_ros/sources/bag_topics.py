@@ -1,0 +1,229 @@
+"""Which topics of a bag are cameras, calibrations and transforms: found by type, or given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from streampetr_ros.sources.bag_file import TopicFacts
+from streampetr_ros.sources.bag_messages import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
+from streampetr_ros.sources.bag_options import BagOptions, CameraWiring
+
+_PACKED = "/compressed"
+#: Last parts of image topics that do not name the camera.
+_GENERIC = re.compile(r"^(image|compressed|rect|raw|color|rgb|mono)(_\w+)?$")
+#: Order of published weights.
+_NUSCENES = (
+    "cam_front",
+    "cam_front_right",
+    "cam_front_left",
+    "cam_back",
+    "cam_back_left",
+    "cam_back_right",
+)
+#: Streams of video, which no image topic can be decoded from without its codec.
+_VIDEO = re.compile(r"(CompressedVideo|FFMPEGPacket|theora_image_transport|H26\dPacket)", re.I)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraTopics:
+    """Topics of one camera as they are in the bag.
+
+    Attributes:
+        wiring: name and settings; `info_topic` is filled in.
+        image_topic: topic of the images.
+        packed: whether they are compressed.
+    """
+
+    wiring: CameraWiring
+    image_topic: str
+    packed: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the camera."""
+        return self.wiring.name
+
+    @property
+    def info_topic(self) -> str:
+        """Topic of its CameraInfo."""
+        return self.wiring.info_topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BagTopics:
+    """What is read of a bag.
+
+    Attributes:
+        cameras: in the order they are fed to the network.
+        moving: topics of moving transforms.
+        static: topics of static transforms.
+        odometry: topic of the vehicle pose; empty takes it from TF.
+        problems: sentences about what is missing; empty if the bag can be read.
+    """
+
+    cameras: tuple[CameraTopics, ...]
+    moving: tuple[str, ...]
+    static: tuple[str, ...]
+    odometry: str
+    problems: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Say which topics are used."""
+        cameras = [
+            f"camera {each.name}: {each.image_topic}, {each.info_topic or 'no CameraInfo'}"
+            + (" (rectified)" if each.wiring.rectified else "")
+            for each in self.cameras
+        ]
+        transforms = [*self.moving, *self.static, *([self.odometry] if self.odometry else [])]
+        return [*cameras, f"transforms: {', '.join(transforms) or 'none'}"]
+
+
+def find_topics(topics: Sequence[TopicFacts], options: BagOptions) -> BagTopics:
+    """Choose the topics to read.
+
+    Args:
+        topics: of the bag.
+        options: what is given; cameras that are not are found by message type.
+    """
+    used = [topic for topic in topics if topic.count]
+    wanted = options.cameras or _found_cameras(used)
+    problems: list[str] = []
+    cameras = [found for wiring in wanted if (found := _camera(wiring, used, problems))]
+    if not wanted:
+        problems.append(_no_cameras(topics))
+    trees = [topic.name for topic in used if topic.kind == TF]
+    static = tuple(name for name in trees if name.endswith("tf_static"))
+    moving = tuple(name for name in trees if name not in static)
+    odometry = _absolute(options.odometry_topic)
+    problems += _transform_problems(used, moving, static, odometry)
+    return BagTopics(
+        cameras=tuple(cameras),
+        moving=moving,
+        static=static,
+        odometry=odometry,
+        problems=tuple(problems),
+    )
+
+
+def camera_name(topic: str) -> str:
+    """Name a camera after its image topic: /sensing/front/image_raw/compressed is "front"."""
+    parts = [part for part in topic.split("/") if part]
+    while len(parts) > 1 and _GENERIC.match(parts[-1]):
+        parts.pop()
+    return parts[-1]
+
+
+def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraWiring, ...]:
+    """Take every image topic for a camera; of raw and compressed ones of a camera, the raw."""
+    images = sorted(
+        (topic for topic in used if topic.kind in (IMAGE, COMPRESSED)),
+        key=lambda topic: (topic.kind != IMAGE, topic.name),
+    )
+    first: dict[str, str] = {}
+    for topic in images:
+        first.setdefault(camera_name(topic.name), topic.name)
+    wirings = [
+        CameraWiring(name=name, image_topic=topic, rectified="image_rect" in topic)
+        for name, topic in first.items()
+    ]
+    return tuple(sorted(wirings, key=lambda wiring: _place(wiring.name)))
+
+
+def _place(name: str) -> tuple[int, str]:
+    lower = name.lower()
+    return (_NUSCENES.index(lower) if lower in _NUSCENES else len(_NUSCENES), lower)
+
+
+def _camera(
+    wiring: CameraWiring, used: Sequence[TopicFacts], problems: list[str]
+) -> CameraTopics | None:
+    kinds = {topic.name: topic.kind for topic in used if topic.kind in (IMAGE, COMPRESSED)}
+    base = _absolute(wiring.image_topic)
+    image_topic = next((name for name in (base, base + _PACKED) if name in kinds), "")
+    if not image_topic:
+        problems.append(
+            f"camera '{wiring.name}': the bag has no images on '{base}' or '{base}{_PACKED}'; "
+            f"record one of them or name the topic with --camera {wiring.name}=TOPIC "
+            f"({_listed('images are on', kinds)})"
+        )
+        return None
+    info_topic = _info_topic(wiring, image_topic, used)
+    if not info_topic:
+        problems.append(
+            f"images on '{image_topic}' have no CameraInfo"
+            + (f" on '{_absolute(wiring.info_topic)}'" if wiring.info_topic else " beside them")
+            + "; record it too, or choose other cameras with --camera NAME=IMAGE_TOPIC,INFO_TOPIC"
+        )
+    return CameraTopics(
+        wiring=CameraWiring(
+            name=wiring.name,
+            image_topic=base,
+            info_topic=info_topic,
+            rectified=wiring.rectified,
+            frame_id=wiring.frame_id,
+        ),
+        image_topic=image_topic,
+        packed=kinds[image_topic] == COMPRESSED,
+    )
+
+
+def _info_topic(wiring: CameraWiring, image_topic: str, used: Sequence[TopicFacts]) -> str:
+    """Return the given CameraInfo topic, or the one in the nearest folder of the images'."""
+    known = [topic.name for topic in used if topic.kind == CAMERA_INFO]
+    if wiring.info_topic:
+        given = _absolute(wiring.info_topic)
+        return given if given in known else ""
+    folder = image_topic
+    while "/" in folder.strip("/"):
+        folder = folder.rpartition("/")[0]
+        if f"{folder}/camera_info" in known:
+            return f"{folder}/camera_info"
+    return ""
+
+
+def _transform_problems(
+    used: Sequence[TopicFacts], moving: Sequence[str], static: Sequence[str], odometry: str
+) -> list[str]:
+    problems = []
+    poses = [topic.name for topic in used if topic.kind == ODOMETRY]
+    if odometry and odometry not in poses:
+        problems.append(
+            f"the bag has no odometry on '{odometry}'; record it or leave the option out "
+            f"({_listed('odometry is on', poses)})"
+        )
+    if not odometry and not moving:
+        remedy = f"give --odometry {poses[0]}" if poses else "record /tf"
+        problems.append(f"the bag has no moving transforms on '/tf'; {remedy}")
+    if not static and not moving:
+        problems.append(
+            "the bag has no transforms on '/tf_static', so that the mounting of the cameras is "
+            "unknown; record /tf_static"
+        )
+    return problems
+
+
+def _no_cameras(topics: Sequence[TopicFacts]) -> str:
+    videos = [topic for topic in topics if _VIDEO.search(topic.kind)]
+    if videos:
+        return (
+            f"'{videos[0].name}' holds video of type {videos[0].kind}, which is not read; record "
+            "sensor_msgs/msg/Image or CompressedImage instead"
+        )
+    empty = [topic.name for topic in topics if topic.kind in (IMAGE, COMPRESSED)]
+    if empty:
+        return f"image topic '{empty[0]}' of the bag has no messages; record with cameras running"
+    kinds = sorted({topic.kind for topic in topics})
+    return (
+        "the bag has no topic of type sensor_msgs/msg/Image or CompressedImage; record the cameras "
+        f"({_listed('its types are', kinds)})"
+    )
+
+
+def _listed(words: str, names: Iterable[str]) -> str:
+    return f"{words} {', '.join(sorted(names)[:12]) or 'none'}"
+
+
+def _absolute(topic: str) -> str:
+    return f"/{topic}" if topic and not topic.startswith("/") else topic
