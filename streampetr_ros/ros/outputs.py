@@ -12,7 +12,7 @@ from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.autoware import AutowareWriter
 from streampetr_ros.ros.convert import header, tracks_message, write_latencies
-from streampetr_ros.ros.marker_scene import MarkerLife, MarkerScene, Trails
+from streampetr_ros.ros.marker_scene import MarkerLife, MarkerScene
 from streampetr_ros.ros.markers import (
     detection_figures,
     draw,
@@ -28,6 +28,7 @@ from streampetr_ros.ros.problems import Problem, ProblemLog
 from streampetr_ros.ros.results import SetResult
 from streampetr_ros.ros.topic import Output, Topic
 from streampetr_ros.ros.vision import detections_to_vision, label_info, tracks_to_vision
+from streampetr_ros.viz.trails import Trails
 
 
 class Outputs:

@@ -82,13 +82,16 @@ def _to_picture(picture_from_base: Array, points_base: Array) -> Array:
 
 
 def _draw_layer(canvas: Canvas, layer: Layer, picture_from_base: Array) -> None:
+    colours = layer.colours()
+    for trail, colour in zip(layer.trails, colours[: len(layer.trails)], strict=True):
+        _draw_trail(canvas, _to_picture(picture_from_base, trail), colour)
     boxes = layer.boxes.transformed(layer.base_from_boxes)
     floors = _to_picture(picture_from_base, boxes.corners()[:, _FLOOR_CORNERS])
     centers = _to_picture(picture_from_base, boxes.centers)
     tips_base = boxes.centers[:, :2] + boxes.velocities * _ARROW_SECONDS
     tips = _to_picture(picture_from_base, tips_base)
     speeds = np.linalg.norm(boxes.velocities, axis=1)
-    for index, colour in enumerate(layer.colours()):
+    for index, colour in enumerate(colours):
         front = 0.5 * (floors[index, 0] + floors[index, 3])
         sides = np.stack([floors[index], np.roll(floors[index], -1, axis=0)], axis=1)
         strokes = np.concatenate([sides, [[centers[index], front]]])
@@ -99,6 +102,16 @@ def _draw_layer(canvas: Canvas, layer: Layer, picture_from_base: Array) -> None:
         draw_segments(canvas, strokes, colour, 1, halo=False)
         if speeds[index] > _STANDING:
             draw_segments(canvas, _arrow(centers[index], tips[index]), colour, 2, halo=False)
+
+
+def _draw_trail(canvas: Canvas, places: Array, colour: Colour) -> None:
+    """Stroke a path that fades towards its beginning."""
+    steps = np.stack([places[:-1], places[1:]], axis=1)
+    for index, step in enumerate(steps):
+        share = (index + 1) / len(steps)
+        faded = share * np.array(colour) + (1 - share) * np.array(_GROUND)
+        red, green, blue = (round(float(part)) for part in faded)
+        draw_segments(canvas, step[None], (red, green, blue), 2, halo=False)
 
 
 def _arrow(start: Array, tip: Array) -> Array:

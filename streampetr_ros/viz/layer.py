@@ -61,6 +61,7 @@ class Layer:
         is_truth: drawn thin, dashed and white.
         ids: (n,) int64 identities written beside the boxes; None for boxes without.
         by_id: whether colours tell identities apart instead of classes.
+        trails: n (m, 3) places in the base frame, oldest first, drawn from above; empty for none.
     """
 
     boxes: Boxes
@@ -70,6 +71,7 @@ class Layer:
     is_truth: bool = False
     ids: NDArray[np.int64] | None = None
     by_id: bool = False
+    trails: Sequence[Array] = ()
 
     def labels(self) -> list[str]:
         """Return what is written beside each box."""
@@ -109,13 +111,16 @@ def detection_layer(
     )
 
 
-def track_layer(tracks: Tracks, base_from_boxes: Array, by_id: bool = False) -> Layer:
+def track_layer(
+    tracks: Tracks, base_from_boxes: Array, by_id: bool = False, trails: Sequence[Array] = ()
+) -> Layer:
     """Draw tracks with their identities.
 
     Args:
         tracks: in any frame.
         base_from_boxes: (4, 4) from that frame to the base frame at the reference time.
         by_id: whether colours tell identities apart instead of classes.
+        trails: see `Layer`.
     """
     return Layer(
         boxes=tracks.boxes,
@@ -124,6 +129,7 @@ def track_layer(tracks: Tracks, base_from_boxes: Array, by_id: bool = False) -> 
         scores=tracks.scores,
         ids=tracks.ids,
         by_id=by_id,
+        trails=trails,
     )
 
 
@@ -159,4 +165,5 @@ def nearest_last(layer: Layer, viewpoint_boxes: Sequence[float] | Array) -> Laye
         class_names=tuple(layer.class_names[index] for index in order),
         scores=None if layer.scores is None else layer.scores[order],
         ids=None if layer.ids is None else layer.ids[order],
+        trails=[layer.trails[index] for index in order] if layer.trails else (),
     )

@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker
 
 from streampetr_ros import geometry
 from streampetr_ros.ros.convert import header
-from streampetr_ros.ros.marker_scene import MarkerLife, MarkerScene, Trails
+from streampetr_ros.ros.marker_scene import MarkerLife, MarkerScene
 from streampetr_ros.ros.markers import (
     detection_figures,
     draw,
@@ -24,6 +24,7 @@ from streampetr_ros.ros.markers import (
     track_colors,
     track_figures,
 )
+from streampetr_ros.viz.trails import Trails
 
 HEAD = header(EPOCH_NS, "base_link")
 SECOND = 1_000_000_000

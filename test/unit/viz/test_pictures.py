@@ -35,8 +35,8 @@ def boxes_at(*centers_base, speed: float = 4.0) -> Boxes:
     )
 
 
-def layer_at(*centers_base, **changes) -> Layer:
-    boxes = boxes_at(*centers_base)
+def layer_at(*centers_base, speed: float = 4.0, **changes) -> Layer:
+    boxes = boxes_at(*centers_base, speed=speed)
     return Layer(
         boxes=boxes,
         base_from_boxes=np.eye(4),
@@ -67,6 +67,19 @@ def test_views_are_in_physical_order():
         ["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"],
         ["CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"],
     ]
+
+
+def test_trails_lead_to_their_boxes_from_above():
+    trails = [np.array([[30.0, 20.0, 0.0], [10.0, 20.0, 0.0]]), np.zeros((1, 3))]
+    plain = layer_at((10.0, 20.0, 0.8), (-20.0, -9.0, 0.8), speed=0.0)
+    one = dark_set()
+    without_trails = render_top_view(one, [plain], 560)
+    changed = render_top_view(one, [replace(plain, trails=trails)], 560) != without_trails
+    # Five pixels per metre, x up, y left: the trail lies between x of 10 and 30 at y of 20.
+    rows, columns = np.nonzero(changed.any(axis=2))
+    assert set(columns) <= set(range(177, 184))
+    assert rows.min() in range(127, 134)
+    assert rows.max() in range(216, 234)
 
 
 def changed_tiles(layer: Layer) -> np.ndarray:
