@@ -171,7 +171,8 @@ def _draw_ego(canvas: Canvas, picture_from_base: Array) -> None:
 
 def _draw_legend(canvas: Canvas, layers: Sequence[Layer]) -> list[Label]:
     """Name the colours in use, top left; annotations are named too."""
-    used = {name for layer in layers if not layer.is_truth for name in layer.class_names}
+    by_class = [layer for layer in layers if not (layer.is_truth or layer.by_id)]
+    used = {name for layer in by_class for name in layer.class_names}
     entries = [(name.replace("_", " "), colour_of(name)) for name in sorted(used)]
     line = max(15, len(canvas) // 46)
     labels = []
