@@ -3,19 +3,24 @@
 Every argument left empty keeps the value of the parameter file. Example::
 
     ros2 launch streampetr_ros streampetr.launch.py weights:=/data/r50.safetensors device:=cuda \
-        cameras:=front,front_left,front_right,rear 'image_topic:=/sensing/{camera}/image_raw'
+        cameras:=front,front_left,front_right,rear 'image_topic:=/sensing/{camera}/image_raw' \
+        rviz:=true
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from streampetr_ros.ros.viewers import Rig, parameters_in, rviz_configuration
 
 _SHARE = Path(get_package_share_directory("streampetr_ros"))
 
@@ -38,6 +43,7 @@ _PLAIN_ARGUMENTS = {
     "params_file": (str(_SHARE / "config" / "streampetr.yaml"), "parameter file of the node"),
     "namespace": ("", "namespace of the node and of relative topics"),
     "name": ("streampetr", "name of the node"),
+    "rviz": ("false", "true starts rviz2 with cameras, boxes, tracks and TF"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 
@@ -64,7 +70,11 @@ def _start_node(context: LaunchContext) -> list[Node]:
         for argument, (parameter, kind, _) in _OVERRIDES.items()
         if chosen(argument)
     }
+    name = _full_name(chosen("namespace"), chosen("name"))
+    wants_rviz = _typed(chosen("rviz"), bool)
+    rviz = [_rviz(chosen("params_file"), overrides, name)] if wants_rviz else []
     return [
+        *rviz,
         Node(
             package="streampetr_ros",
             executable="streampetr_node",
@@ -75,8 +85,43 @@ def _start_node(context: LaunchContext) -> list[Node]:
             additional_env=_image_transport(),
             output="screen",
             emulate_tty=True,
-        )
+        ),
     ]
+
+
+def _full_name(namespace: str, name: str) -> str:
+    parts = [*namespace.split("/"), name]
+    return "/" + "/".join(part for part in parts if part)
+
+
+def _rviz(params_file: str, overrides: dict[str, Any], node: str) -> Node:
+    """Start RViz on the clock of the node."""
+    simulated = {"use_sim_time": overrides.get("use_sim_time", False)}
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", _rviz_file(params_file, overrides, node)],
+        parameters=[simulated],
+        output="log",
+    )
+
+
+def _rviz_file(params_file: str, overrides: dict[str, Any], node: str) -> str:
+    """Write the shipped RViz configuration, fitted to cameras and frames; return its path."""
+    shipped = _SHARE / "config"
+    values = {**parameters_in(shipped / "streampetr.yaml"), **parameters_in(Path(params_file))}
+    values.update(overrides)
+    rig = Rig(
+        node=node,
+        cameras=tuple(values["cameras.names"]),
+        fixed_frame=values["frames.fixed"],
+        base_frame=values["frames.base"],
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="streampetr_", suffix=".rviz", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(rviz_configuration(shipped / "streampetr.rviz", rig))
+    return file.name
 
 
 def _typed(text: str, kind: type) -> str | bool | list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -17,23 +16,12 @@ from streampetr_ros.ros.output_params import OverlayParameters
 from streampetr_ros.ros.params import NodeParameters
 from streampetr_ros.ros.results import SetResult
 from streampetr_ros.ros.topic import Output, Topic
+from streampetr_ros.ros.viewers import overlay_topics
 from streampetr_ros.ros.worker import NewestWorker
 from streampetr_ros.types import CameraFrame
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import Layer, detection_layer, track_layer
 from streampetr_ros.viz.overlay import render_camera
-
-
-def overlay_topics(cameras: Sequence[str]) -> dict[str, str]:
-    """Return the topic of each camera; what a ROS name may not contain becomes an underscore."""
-    topics: dict[str, str] = {}
-    for camera in cameras:
-        token = re.sub(r"\W", "_", camera, flags=re.ASCII).strip("_") or "camera"
-        token = f"camera_{token}" if token[0].isdigit() else token
-        while f"~/overlays/{token}/compressed" in topics.values():
-            token += "_2"
-        topics[camera] = f"~/overlays/{token}/compressed"
-    return topics
 
 
 class OverlayOutput(Output):

@@ -13,7 +13,9 @@ launch = pytest.importorskip("launch", reason="needs an installed ROS 2")
 pytest.importorskip("launch_ros", reason="needs an installed ROS 2")
 index = pytest.importorskip("ament_index_python.packages")
 
-LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "streampetr.launch.py"
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH_FILE = ROOT / "launch" / "streampetr.launch.py"
+PARAMETER_FILE = ROOT / "config" / "streampetr.yaml"
 
 
 @pytest.fixture(name="launch_file")
@@ -27,12 +29,17 @@ def _launch_file() -> SimpleNamespace:
 
 def node_of(launch_file: SimpleNamespace, **arguments: str) -> Any:
     """Start nothing: declare the arguments and return the node action."""
+    return nodes_of(launch_file, **arguments)[-1]
+
+
+def nodes_of(launch_file: SimpleNamespace, **arguments: str) -> list[Any]:
+    """Start nothing: declare the arguments and return all node actions."""
     context = launch.LaunchContext()
     context.launch_configurations.update(arguments)
     entities = launch_file.generate_launch_description().entities
     for entity in entities[:-1]:
         entity.visit(context)
-    return entities[-1].visit(context)[0]
+    return entities[-1].visit(context)
 
 
 def test_arguments_have_descriptions(launch_file: SimpleNamespace) -> None:
@@ -46,6 +53,27 @@ def test_arguments_have_descriptions(launch_file: SimpleNamespace) -> None:
 def test_node_is_made_from_arguments(launch_file: SimpleNamespace) -> None:
     node = node_of(launch_file, cameras="1, on", device="cuda", namespace="roof")
     assert (node.node_package, node.node_executable) == ("streampetr_ros", "streampetr_node")
+
+
+def test_rviz_is_started_with_the_cameras_of_the_vehicle(launch_file: SimpleNamespace) -> None:
+    assert len(nodes_of(launch_file)) == 1
+    arguments = {"rviz": "true", "cameras": "left,right", "namespace": "roof", "base_frame": "car"}
+    rviz = nodes_of(launch_file, **arguments)[0]
+    assert (rviz.node_package, rviz.node_executable) == ("rviz2", "rviz2")
+    values = {"cameras.names": ["left", "right"], "frames.base": "car"}
+    file = Path(launch_file._rviz_file(str(PARAMETER_FILE), values, "/roof/streampetr"))
+    text = file.read_text(encoding="utf-8")
+    file.unlink()
+    assert "/roof/streampetr/overlays/right/compressed" in text
+    assert "Target Frame: car" in text
+    assert "Fixed Frame: odom" in text
+    assert "CAM_FRONT" not in text
+
+
+def test_full_name_of_the_node(launch_file: SimpleNamespace) -> None:
+    named = launch_file._full_name
+    assert named("", "streampetr") == "/streampetr"
+    assert named("/roof/front/", "seer") == "/roof/front/seer"
 
 
 def test_texts_keep_their_type(launch_file: SimpleNamespace) -> None:

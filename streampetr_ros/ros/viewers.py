@@ -1,0 +1,111 @@
+"""Topics of pictures, and the RViz configuration for the cameras and frames of a vehicle."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+#: Name of the node in the shipped configuration.
+_NODE = "/streampetr"
+_OVERLAYS = f"{_NODE}/overlays/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """What differs from vehicle to vehicle.
+
+    Attributes:
+        node: full name of the node.
+        cameras: names.
+        fixed_frame: TF name of the fixed frame.
+        base_frame: TF name of the vehicle frame.
+    """
+
+    node: str
+    cameras: tuple[str, ...]
+    fixed_frame: str
+    base_frame: str
+
+
+def overlay_topics(cameras: Sequence[str]) -> dict[str, str]:
+    """Return the topic of each camera; what a ROS name may not contain becomes an underscore."""
+    topics: dict[str, str] = {}
+    for camera in cameras:
+        token = re.sub(r"\W", "_", camera, flags=re.ASCII).strip("_") or "camera"
+        token = f"camera_{token}" if token[0].isdigit() else token
+        while f"~/overlays/{token}/compressed" in topics.values():
+            token += "_2"
+        topics[camera] = f"~/overlays/{token}/compressed"
+    return topics
+
+
+def rviz_configuration(shipped: Path, rig: Rig) -> str:
+    """Fit the shipped RViz configuration to a vehicle.
+
+    Args:
+        shipped: file made for the default node, cameras and frames.
+        rig: of the vehicle.
+
+    Returns:
+        Content of an RViz configuration file.
+    """
+    content = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    manager = content["Visualization Manager"]
+    manager["Displays"] = _displays(manager["Displays"], rig)
+    manager["Global Options"]["Fixed Frame"] = rig.fixed_frame
+    manager["Views"]["Current"]["Target Frame"] = rig.base_frame
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def parameters_in(file: Path) -> dict[str, Any]:
+    """Read a parameter file as one flat table, whatever nodes its sections are for."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    found: dict[str, Any] = {}
+    for section in content.values():
+        found.update(_flat(section.get("ros__parameters", {})))
+    return found
+
+
+def _displays(shipped: Sequence[Mapping[str, Any]], rig: Rig) -> list[dict[str, Any]]:
+    """Point displays to the node; camera pictures become those of the vehicle's cameras."""
+    displays: list[dict[str, Any]] = []
+    pictures = [each for each in shipped if _topic(each).startswith(_OVERLAYS)]
+    for each in shipped:
+        if each is pictures[0]:
+            displays += _picture_displays(each, rig)
+        elif each not in pictures:
+            moved = copy.deepcopy(dict(each))
+            if "Topic" in moved:
+                moved["Topic"]["Value"] = _topic(each).replace(_NODE, rig.node, 1)
+            if "Reference Frame" in moved:
+                moved["Reference Frame"] = rig.base_frame
+            displays.append(moved)
+    return displays
+
+
+def _picture_displays(like: Mapping[str, Any], rig: Rig) -> list[dict[str, Any]]:
+    displays = []
+    for camera, topic in overlay_topics(rig.cameras).items():
+        display = copy.deepcopy(dict(like))
+        display["Name"] = camera
+        display["Topic"]["Value"] = topic.replace("~", rig.node, 1)
+        displays.append(display)
+    return displays
+
+
+def _topic(display: Mapping[str, Any]) -> str:
+    return str(display.get("Topic", {}).get("Value", ""))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        found.update(_flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
+    return found

@@ -1,0 +1,112 @@
+"""RViz and Foxglove files: valid, and fitted to other vehicles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streampetr_ros.ros.viewers import Rig, overlay_topics, parameters_in, rviz_configuration
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+RVIZ = CONFIG / "streampetr.rviz"
+FOXGLOVE = CONFIG / "streampetr_foxglove.json"
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in nested lists and mappings, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from texts(key)
+            yield from texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each)
+
+
+def rviz_topics(text: str) -> list[str]:
+    displays = yaml.safe_load(text)["Visualization Manager"]["Displays"]
+    return [display["Topic"]["Value"] for display in displays if "Topic" in display]
+
+
+def foxglove_topics() -> list[str]:
+    content = json.loads(FOXGLOVE.read_text(encoding="utf-8"))
+    return [text for text in texts(content["configById"]) if text.startswith("/")]
+
+
+def rig(**changes: Any) -> Rig:
+    values = {
+        "node": "/roof/detector",
+        "cameras": ("front", "rear-left", "3", "3d"),
+        "fixed_frame": "map",
+        "base_frame": "vehicle",
+    }
+    return Rig(**{**values, **changes})
+
+
+def test_shipped_configuration_is_what_the_default_node_gets() -> None:
+    values = parameters_in(CONFIG / "streampetr.yaml")
+    default = rig(
+        node="/streampetr",
+        cameras=tuple(values["cameras.names"]),
+        fixed_frame=values["frames.fixed"],
+        base_frame=values["frames.base"],
+    )
+    fitted = rviz_configuration(RVIZ, default)
+    shipped = yaml.safe_load(RVIZ.read_text(encoding="utf-8"))
+    fitted_content = yaml.safe_load(fitted)
+    assert sorted(rviz_topics(fitted)) == sorted(rviz_topics(RVIZ.read_text(encoding="utf-8")))
+    for content in (shipped, fitted_content):
+        content["Visualization Manager"].pop("Displays")
+    assert fitted_content == shipped
+
+
+def test_rviz_shows_six_cameras_boxes_tracks_and_tf() -> None:
+    displays = yaml.safe_load(RVIZ.read_text(encoding="utf-8"))["Visualization Manager"]["Displays"]
+    kinds = [display["Class"].removeprefix("rviz_default_plugins/") for display in displays]
+    assert kinds.count("Image") == 7
+    assert kinds.count("MarkerArray") == 2
+    assert kinds.count("TF") == 1
+
+
+def test_rviz_fits_another_vehicle() -> None:
+    text = rviz_configuration(RVIZ, rig())
+    assert rviz_topics(text) == [
+        "/roof/detector/track_markers",
+        "/roof/detector/markers",
+        "/roof/detector/overlays/front/compressed",
+        "/roof/detector/overlays/rear_left/compressed",
+        "/roof/detector/overlays/camera_3/compressed",
+        "/roof/detector/overlays/camera_3d/compressed",
+        "/roof/detector/top_view/compressed",
+    ]
+    manager = yaml.safe_load(text)["Visualization Manager"]
+    assert manager["Global Options"]["Fixed Frame"] == "map"
+    assert not {"odom", "base_link"} & set(texts(manager))
+
+
+def test_every_camera_gets_its_own_topic_whatever_its_name() -> None:
+    topics = overlay_topics(["a b", "a_b", "a-b", "", "ä"])
+    assert len(set(topics.values())) == 5
+
+
+def test_foxglove_layout_places_every_panel() -> None:
+    content = json.loads(FOXGLOVE.read_text(encoding="utf-8"))
+    placed = [text for text in texts(content["layout"]) if "!" in text]
+    assert sorted(placed) == sorted(content["configById"])
+    assert len([topic for topic in foxglove_topics() if "/overlays/" in topic]) == 6
+
+
+def test_parameter_files_are_read_flat(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    cameras:\n      names: [a]\n    autostart: true\n"
+    )
+    assert parameters_in(file) == {"cameras.names": ["a"], "autostart": True}
+    file.write_text("")
+    assert parameters_in(file) == {}
