@@ -14,11 +14,11 @@ from sensor_msgs.msg import CompressedImage
 
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest.images import ImageError, Pixels
+from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.poses import TransformUnavailable
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage
-from streampetr_ros.ros.convert import stamp_text
 from streampetr_ros.ros.decoding import decode_message
 from streampetr_ros.ros.params import FrameParameters
 from streampetr_ros.ros.problems import Problem, SkippedSetError

@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo
 
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest import rig
-from streampetr_ros.ros.convert import camera_info_from, stamp_text
+from streampetr_ros.ingest.messages import camera_info_from, stamp_text
 from streampetr_ros.ros.problems import Problem, SkippedSetError
 from streampetr_ros.ros.settings import CameraSettings
 from streampetr_ros.types import CameraCalibration

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +17,6 @@ from streampetr_ros.ros.problems import Problem, ProblemLog
 from streampetr_ros.ros.settings import CameraSettings
 
 _SUFFIX = "/compressed"
-#: Bytes of a picture that are looked at to tell it from the one before.
-_SAMPLED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,9 +128,3 @@ class CameraInput:
             f"a publisher of '{topic}' offers an incompatible QoS ({policy}), so none of its "
             "messages arrive; set parameter cameras.reliability to best_effort or change it there",
         )
-
-
-def fingerprint(message: Image | CompressedImage) -> int:
-    """Return a cheap digest of the picture that tells a frozen camera from a live one."""
-    data = message.data
-    return zlib.crc32(data[:: max(1, len(data) // _SAMPLED_BYTES)])

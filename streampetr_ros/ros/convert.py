@@ -14,37 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, Quaternion, Transform, TransformStamped, Vector3
-from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from streampetr_ros import geometry
 from streampetr_ros.geometry import Array
-from streampetr_ros.ingest import rig
+from streampetr_ros.ingest.messages import StampedTransform, stamp_ns_from, transform_from
 from streampetr_ros.msg import Object3D, Object3DArray
 from streampetr_ros.types import Boxes, CameraCalibration, Detections, Tracks
 
 _SECOND_NS = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StampedTransform:
-    """A transform as a message carries it.
-
-    Attributes:
-        parent: frame the pose is expressed in.
-        child: frame that is posed.
-        stamp_ns: time of the pose.
-        translation: (3,) origin of the child in the parent, metres.
-        quaternion_wxyz: (4,) rotation from child to parent.
-    """
-
-    parent: str
-    child: str
-    stamp_ns: int
-    translation: tuple[float, float, float]
-    quaternion_wxyz: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,50 +50,15 @@ class SetReport:
     reset_reason: str
 
 
-def stamp_ns_from(stamp: Time) -> int:
-    """Return a message's stamp in nanoseconds."""
-    return stamp.sec * _SECOND_NS + stamp.nanosec
-
-
 def time_message(stamp_ns: int) -> Time:
     """Return a stamp as a message."""
     seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
-def stamp_text(stamp_ns: int) -> str:
-    """Write a stamp as seconds for messages to people."""
-    seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
-    return f"{seconds}.{nanoseconds:09d}"
-
-
 def header(stamp_ns: int, frame_id: str) -> Header:
     """Return a header."""
     return Header(stamp=time_message(stamp_ns), frame_id=frame_id)
-
-
-def transform_from(message: TransformStamped) -> StampedTransform:
-    """Read a TF message."""
-    move, turn = message.transform.translation, message.transform.rotation
-    return StampedTransform(
-        parent=message.header.frame_id,
-        child=message.child_frame_id,
-        stamp_ns=stamp_ns_from(message.header.stamp),
-        translation=(move.x, move.y, move.z),
-        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
-    )
-
-
-def transform_from_odometry(message: Odometry) -> StampedTransform:
-    """Read the pose of an odometry message."""
-    place, turn = message.pose.pose.position, message.pose.pose.orientation
-    return StampedTransform(
-        parent=message.header.frame_id,
-        child=message.child_frame_id,
-        stamp_ns=stamp_ns_from(message.header.stamp),
-        translation=(place.x, place.y, place.z),
-        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
-    )
 
 
 def transform_message(transform: StampedTransform) -> TransformStamped:
@@ -153,25 +98,6 @@ def transform_from_matrix(
 def _quaternion_message(quaternion_wxyz: tuple[float, float, float, float]) -> Quaternion:
     w, x, y, z = quaternion_wxyz
     return Quaternion(w=w, x=x, y=y, z=z)
-
-
-def camera_info_from(message: CameraInfo) -> rig.CameraInfo:
-    """Read a CameraInfo message."""
-    roi = message.roi
-    return rig.CameraInfo(
-        width=message.width,
-        height=message.height,
-        distortion_model=message.distortion_model,
-        d=tuple(message.d),
-        k=tuple(message.k),
-        r=tuple(message.r),
-        p=tuple(message.p),
-        binning_x=message.binning_x,
-        binning_y=message.binning_y,
-        roi=rig.Region(
-            x_offset=roi.x_offset, y_offset=roi.y_offset, width=roi.width, height=roi.height
-        ),
-    )
 
 
 def detections_message(

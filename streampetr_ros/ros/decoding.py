@@ -18,6 +18,7 @@ from streampetr_ros.ingest.images import (
     describe,
     without_padding,
 )
+from streampetr_ros.ingest.messages import raw_image_from
 
 #: Releases of cv_bridge built for NumPy 1 end the process when they convert with NumPy 2, so that
 #: the first conversion is tried in a process of its own.
@@ -41,18 +42,7 @@ def decode_message(message: Image | CompressedImage) -> Pixels:
     """
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data, message.format)
-    return decode_raw(_raw(message), _convert_by_cv_bridge)
-
-
-def _raw(message: Image) -> RawImage:
-    return RawImage(
-        encoding=message.encoding,
-        height=message.height,
-        width=message.width,
-        step=message.step,
-        data=message.data,
-        is_bigendian=bool(message.is_bigendian),
-    )
+    return decode_raw(raw_image_from(message), _convert_by_cv_bridge)
 
 
 def _convert_by_cv_bridge(raw: RawImage) -> Pixels:

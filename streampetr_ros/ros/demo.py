@@ -22,7 +22,8 @@ from PIL import Image
 from rich.console import Console
 
 from streampetr_ros.backends.opening import default_weights, is_random
-from streampetr_ros.ros.convert import detections_from, stamp_ns_from
+from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.ros.convert import detections_from
 from streampetr_ros.ros.demo_record import DemoRecorder, print_summary
 from streampetr_ros.ros.replay_messages import ENCODINGS, FrameNames
 from streampetr_ros.sources import SourceError, open_source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
-from streampetr_ros.ros.convert import stamp_text
 from streampetr_ros.ros.problems import Problem, ProblemLog
 
 _REMEDIES = {

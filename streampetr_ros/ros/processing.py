@@ -11,12 +11,13 @@ from threading import Lock
 import numpy as np
 
 from streampetr_ros.backends.base import BackendError
+from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync_types import SyncedSet
 from streampetr_ros.pipeline import PipelineError, StepResult, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.assembly import FrameSetAssembler
 from streampetr_ros.ros.camera_input import ReceivedImage
-from streampetr_ros.ros.convert import SetReport, detections_message, stamp_text, write_latencies
+from streampetr_ros.ros.convert import SetReport, detections_message, write_latencies
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.params import DetectionParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError

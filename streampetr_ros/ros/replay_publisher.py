@@ -23,9 +23,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import stamp_ns_from, time_message
+from streampetr_ros.ros.convert import time_message
 from streampetr_ros.ros.replay_messages import (
     ENCODINGS,
     CameraMessages,

@@ -10,6 +10,7 @@ from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
+from streampetr_ros.ingest.messages import fingerprint, stamp_ns_from
 from streampetr_ros.ingest.sync import FrameSetSynchronizer
 from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
 from streampetr_ros.ingest.undistort import Rectifier
@@ -19,8 +20,7 @@ from streampetr_ros.ros.assembly import FrameSetAssembler
 from streampetr_ros.ros.autoware import autoware_writer
 from streampetr_ros.ros.backend import open_configured_backend
 from streampetr_ros.ros.calibration import CalibrationStore
-from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage, fingerprint
-from streampetr_ros.ros.convert import stamp_ns_from
+from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage
 from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.message_filters_sync import MessageFiltersSynchronizer
 from streampetr_ros.ros.outputs import Outputs

@@ -20,6 +20,7 @@ from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from streampetr_ros.geometry import Array
+from streampetr_ros.ingest.messages import transform_from, transform_from_odometry
 from streampetr_ros.ingest.poses import (
     Reason,
     TransformError,
@@ -27,12 +28,7 @@ from streampetr_ros.ingest.poses import (
     TransformUnavailable,
 )
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import (
-    matrix_from,
-    transform_from,
-    transform_from_odometry,
-    transform_message,
-)
+from streampetr_ros.ros.convert import matrix_from, transform_message
 from streampetr_ros.ros.parameter_tree import ParameterError
 from streampetr_ros.ros.params import PoseParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog

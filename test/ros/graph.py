@@ -22,8 +22,8 @@ from streampetr_ros.msg import Object3DArray
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import stamp_ns_from
 from streampetr_ros.ros.replay_messages import SetMessages
 
 NODE = "/streampetr"

@@ -22,6 +22,7 @@ from sensor_msgs.msg import Image
 from streampetr_ros.msg import Object3DArray
 
 from streampetr_ros import geometry
+from streampetr_ros.ingest import messages
 from streampetr_ros.ingest.images import ImageError
 from streampetr_ros.ingest.rig import build_calibration
 from streampetr_ros.ros import convert, decoding
@@ -84,11 +85,11 @@ def report() -> convert.SetReport:
 
 @pytest.mark.parametrize("stamp_ns", [0, 1, 999_999_999, EPOCH_NS])
 def test_stamps_keep_every_nanosecond(stamp_ns: int) -> None:
-    assert convert.stamp_ns_from(convert.time_message(stamp_ns)) == stamp_ns
+    assert messages.stamp_ns_from(convert.time_message(stamp_ns)) == stamp_ns
 
 
 def test_stamp_in_words() -> None:
-    assert convert.stamp_text(1_000_000_001) == "1.000000001"
+    assert messages.stamp_text(1_000_000_001) == "1.000000001"
 
 
 def test_detections_survive_the_wire() -> None:
@@ -107,7 +108,7 @@ def test_detections_survive_the_wire() -> None:
     assert [found.class_name for found in message.objects] == ["car", "pedestrian"]
     assert message.header.frame_id == "base_link"
     assert message.camera_names == ["CAM_FRONT", "CAM_BACK"]
-    assert convert.stamp_ns_from(message.camera_stamps[1]) == EPOCH_NS - 5
+    assert messages.stamp_ns_from(message.camera_stamps[1]) == EPOCH_NS - 5
     assert (message.cameras_used, message.cameras_expected) == (2, 6)
     assert message.latency_stages == ["network", "total"]
     assert list(message.latency_ms) == [12.5, 20.0]
@@ -128,7 +129,7 @@ def test_tracks_survive_the_wire() -> None:
     message = convert.tracks_message(sent, report())
     message = deserialize_message(serialize_message(message), Object3DArray)
     assert message.header.frame_id == "base_link"
-    assert convert.stamp_ns_from(message.header.stamp) == EPOCH_NS
+    assert messages.stamp_ns_from(message.header.stamp) == EPOCH_NS
     assert message.class_names == ["pedestrian", "car"]
     assert [found.class_name for found in message.objects] == ["car", "pedestrian"]
     assert [found.track_id for found in message.objects] == [7, 4]
@@ -154,7 +155,7 @@ def test_transforms_round_trip() -> None:
     )
     values = convert.transform_from_matrix("odom", "base_link", EPOCH_NS, parent_from_child)
     message = convert.transform_message(values)
-    assert convert.transform_from(message) == values
+    assert messages.transform_from(message) == values
     np.testing.assert_allclose(convert.matrix_from(message), parent_from_child, atol=1e-12)
 
 
@@ -163,7 +164,7 @@ def test_odometry_is_read_as_a_transform() -> None:
     message.pose.pose.position.x = 3.0
     message.pose.pose.orientation.z = math.sin(0.25)
     message.pose.pose.orientation.w = math.cos(0.25)
-    values = convert.transform_from_odometry(message)
+    values = messages.transform_from_odometry(message)
     assert (values.parent, values.child, values.stamp_ns) == ("odom", "base_link", EPOCH_NS)
     assert values.translation == (3.0, 0.0, 0.0)
     assert values.quaternion_wxyz == (math.cos(0.25), 0.0, 0.0, math.sin(0.25))
@@ -176,7 +177,7 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
         count = {"plumb_bob": 5, "equidistant": 4}[model]
         camera = replace(camera, distortion_model=model, distortion=np.full(count, 0.01))
     message = convert.camera_info_message(camera, EPOCH_NS, "front")
-    values = convert.camera_info_from(message)
+    values = messages.camera_info_from(message)
     built = build_calibration("CAM_FRONT", values, camera.base_from_camera, rectified=False)
     assert (built.width, built.height) == (camera.width, camera.height)
     assert built.distortion_model == camera.distortion_model
@@ -187,11 +188,11 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
 @pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
 def test_images_keep_their_pixels(encoding: str) -> None:
     original = frame_set()
-    messages = set_messages(original, encoding, FrameNames())
-    assert [c.stamp_ns for c in messages.cameras] == sorted(c.stamp_ns for c in original.cameras)
+    played = set_messages(original, encoding, FrameNames())
+    assert [c.stamp_ns for c in played.cameras] == sorted(c.stamp_ns for c in original.cameras)
     sent = {camera.calibration.name: camera for camera in original.cameras}
-    for camera in messages.cameras:
-        assert convert.stamp_ns_from(camera.image.header.stamp) == camera.stamp_ns
+    for camera in played.cameras:
+        assert messages.stamp_ns_from(camera.image.header.stamp) == camera.stamp_ns
         pixels = decode_message(camera.image)
         expected = sent[camera.camera].pixels
         assert pixels.shape == expected.shape

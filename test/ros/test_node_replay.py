@@ -13,7 +13,8 @@ from recordings import write_recording
 from rigs import driving_pose, frame_set
 from test_node_results import assert_same, offline
 
-from streampetr_ros.ros.convert import detections_from, stamp_ns_from
+from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.ros.convert import detections_from
 from streampetr_ros.sources import open_source
 
 FRAMES = 4

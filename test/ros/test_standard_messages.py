@@ -15,10 +15,10 @@ from rclpy.serialization import deserialize_message, serialize_message
 from test_conversions import EPOCH_NS, detections, tracks
 from vision_msgs.msg import Detection3DArray, LabelInfo
 
+from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.ros import vision
 from streampetr_ros.ros.autoware import AutowareWriter, autoware_writer
-from streampetr_ros.ros.convert import stamp_ns_from
 from streampetr_ros.ros.parameter_tree import ParameterError
 
 #: Yaw of the car, and its position and size, in `test_conversions.detections`.
