@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streampetr_ros.model.checkpoint import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.graphs import SIGNATURES
 
 #: File that describes the graphs beside it.
 DESCRIPTION = "model.json"
@@ -53,6 +54,7 @@ def open_exported(folder: Path) -> ExportedModel:
         content = json.loads((folder / DESCRIPTION).read_text())
         config = config_from_json(json.dumps(content.pop("config")))
         model = ExportedModel(folder=folder, config=config, **content)
+        _check(model)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
             f"folder '{folder}' is no exported model ({error}); make one with 'streampetr export'"
@@ -63,6 +65,15 @@ def open_exported(folder: Path) -> ExportedModel:
                 f"file '{model.path(name)}' is missing or damaged; export the model again"
             )
     return model
+
+
+def _check(model: ExportedModel) -> None:
+    if model.precision not in PRECISIONS:
+        raise ValueError(f"precision '{model.precision}' is not one of {', '.join(PRECISIONS)}")
+    if set(model.sha256) != set(SIGNATURES):
+        raise ValueError(f"its graphs are {sorted(model.sha256)}, not {sorted(SIGNATURES)}")
+    if not isinstance(model.cameras, int) or model.cameras < 1:
+        raise ValueError(f"number of cameras {model.cameras!r} is none")
 
 
 def describe(model: ExportedModel) -> str:

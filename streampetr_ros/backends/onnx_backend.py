@@ -17,6 +17,8 @@ from streampetr_ros.model.graphs import MEMORY_NAMES, signatures
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
+#: Words of the runtime that are passed on.
+_LONGEST_REASON = 60
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -111,7 +113,15 @@ class OnnxBackend:
         session = self._sessions[graph]
         # An input that does not influence any output is not part of the graph.
         wanted = {item.name for item in session.get_inputs()}
-        values = session.run(list(table.outputs), {k: feed[k] for k in table.inputs if k in wanted})
+        try:
+            values = session.run(
+                list(table.outputs), {k: feed[k] for k in table.inputs if k in wanted}
+            )
+        except Exception as error:
+            raise BackendError(
+                f"{self._name} cannot run the {graph} of {self.config.name} ({_one_line(error)}); "
+                "if memory is short, close other programs or choose a smaller model"
+            ) from error
         return dict(zip(table.outputs, (np.asarray(value) for value in values), strict=True))
 
 
@@ -132,5 +142,12 @@ def _session(runtime: Any, model: ExportedModel, graph: str, options: Any, provi
         )
     except Exception as error:
         raise BackendError(
-            f"onnxruntime cannot load '{model.path(graph)}': {error}; export the model again"
+            f"onnxruntime cannot load '{model.path(graph)}' ({_one_line(error)}); export the model "
+            "again, or install the newest onnxruntime"
         ) from error
+
+
+def _one_line(error: Exception) -> str:
+    """Shorten what the runtime says, which may be a listing with places in its sources."""
+    words = str(error).split()
+    return " ".join(words) if len(words) <= _LONGEST_REASON else " ".join(words[-_LONGEST_REASON:])

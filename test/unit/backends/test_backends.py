@@ -8,7 +8,7 @@ import torch
 from drives import drive
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import ExportError, open_exported
+from streampetr_ros.backends.exported import ExportError, checksum, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
@@ -58,6 +58,68 @@ def test_folder_without_a_model(tmp_path):
     (tmp_path / "model.json").write_text(json.dumps({"cameras": 6}))
     with pytest.raises(ExportError, match="streampetr export"):
         open_exported(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"precision": "int4"}, "precision 'int4'"),
+        ({"cameras": "six"}, "cameras 'six'"),
+        ({"sha256": {"head": "00"}}, r"its graphs are \['head'\]"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_description_that_cannot_be(exported, tmp_path, change, message):
+    export_onnx(exported[0], tmp_path / "copy")
+    path = tmp_path / "copy" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ExportError, match=message):
+        open_exported(tmp_path / "copy")
+
+
+def with_other_head(folder, change):
+    """Change the head and let the description agree."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "head.onnx")
+    change(model)
+    onnx.save(model, folder / "head.onnx")
+    description = json.loads((folder / "model.json").read_text())
+    description["sha256"]["head"] = checksum(folder / "head.onnx")
+    (folder / "model.json").write_text(json.dumps(description))
+
+
+def test_opset_and_operator_that_onnxruntime_lacks(exported, tmp_path):
+    pytest.importorskip("onnxruntime")
+
+    def newer(model):
+        model.opset_import[0].version = 99
+
+    def unknown(model):
+        model.graph.node[0].op_type = "Frobnicate"
+
+    for change, message in ((newer, "opset"), (unknown, "Frobnicate")):
+        folder = tmp_path / change.__name__
+        export_onnx(exported[0], folder)
+        with_other_head(folder, change)
+        with pytest.raises(BackendError, match=message) as caught:
+            OnnxBackend(folder)
+        assert "\n" not in str(caught.value)
+        assert "export the model again" in str(caught.value)
+
+
+def test_runtime_that_fails_is_one_line(exported, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    backend = OnnxBackend(exported[1])
+
+    def run(*_):
+        raise RuntimeError("Failed to allocate memory\nfor requested buffer")
+
+    for session in backend._sessions.values():
+        monkeypatch.setattr(session, "run", run)
+    with pytest.raises(
+        BackendError, match=r"cannot run the encoder of micro \(Failed to allo.*mem"
+    ):
+        backend.run(micro.inputs(0), None)
 
 
 def test_export_leaves_other_folders_alone(tmp_path):
