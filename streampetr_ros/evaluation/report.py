@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streampetr_ros.evaluation.metrics import (
+    Evaluated,
     Metrics,
     Scope,
     distance_table,
@@ -18,7 +19,7 @@ from streampetr_ros.evaluation.metrics import (
     save_plots,
     summarise,
 )
-from streampetr_ros.evaluation.nuscenes_format import write_results
+from streampetr_ros.evaluation.nuscenes_format import Record, write_results
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_scene, open_stream, scene_names
 from streampetr_ros.evaluation.tracking import (
@@ -63,7 +64,8 @@ class Report:
         frames: judged frame sets.
         overall: metrics of everything within range.
         by_distance: metrics of rings around the vehicle.
-        tracking: scores of our tracker on these detections; None if not asked for.
+        tracking: scores of our tracker on these detections; None if not asked for or if it
+            followed nothing.
     """
 
     evaluation: Evaluation
@@ -83,7 +85,7 @@ class Report:
         head = f"{'':10}{'mAP':>8}{'NDS':>8}" + "".join(f"{name:>8}" for name in names)
         rows = {"all": self.overall} | self.by_distance
         lines = [head, *(_line(label, metrics) for label, metrics in rows.items())]
-        return lines if self.tracking is None else [*lines, _tracking_line(self.tracking)]
+        return [*lines, _tracking_line(self.tracking)] if self.evaluation.tracking else lines
 
 
 def _line(label: str, metrics: Metrics) -> str:
@@ -91,7 +93,9 @@ def _line(label: str, metrics: Metrics) -> str:
     return f"{label:10}{metrics.mean_ap:8.3f}{metrics.score:8.3f}{errors}"
 
 
-def _tracking_line(scores: TrackingScores) -> str:
+def _tracking_line(scores: TrackingScores | None) -> str:
+    if scores is None:
+        return "tracking: no object was followed"
     return (
         f"tracking: AMOTA {scores.amota:.3f}, AMOTP {scores.amotp:.3f} m, MOTA {scores.mota:.3f}, "
         f"{scores.switches} identity switches, {scores.fragments} fragments, "
@@ -99,12 +103,37 @@ def _tracking_line(scores: TrackingScores) -> str:
     )
 
 
-def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A report and what can be written beside it.
+
+    Attributes:
+        report: the numbers.
+        detections: records by sample token.
+        evaluated: results of the devkit, from which plots are drawn.
+    """
+
+    report: Report
+    detections: dict[str, list[Record]]
+    evaluated: Evaluated
+
+    def write(self, folder: Path) -> None:
+        """Write the official result file and plots."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_results(self.detections, folder / "results_nusc.json")
+        save_plots(self.evaluated, folder / "plots")
+        save_distance_plot(self.report.by_distance, folder / "plots" / "distance.pdf")
+
+
+def evaluate(evaluation: Evaluation) -> Judged:
     """Run the scenes and compute the metrics.
 
     Args:
         evaluation: what to evaluate.
-        folder: for the official result file and plots; None writes none.
+
+    Raises:
+        EvaluationError: if nuscenes-devkit is missing or a worker process is killed.
+        CheckpointError, SourceError, TrainingError: if weights or frames cannot be read.
     """
     import_devkit()
     jobs = [
@@ -121,26 +150,23 @@ def evaluate(evaluation: Evaluation, folder: Path | None = None) -> Report:
     records = run_jobs(jobs, evaluation.workers)
     boxes: tuple[Any, Any, Any] = (records.truth, records.detections, records.places)
     evaluated = run_devkit(*boxes, Scope(farthest=evaluation.farthest))
-    by_distance = distance_table(*boxes)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_results(records.detections, folder / "results_nusc.json")
-        save_plots(evaluated, folder / "plots")
-        save_distance_plot(by_distance, folder / "plots" / "distance.pdf")
-    return Report(
+    report = Report(
         evaluation=evaluation,
         weights_sha256=_digest(Path(evaluation.weights)),
         frames=len(records.truth),
         overall=summarise(evaluated),
-        by_distance=by_distance,
+        by_distance=distance_table(*boxes),
         tracking=_track(records) if evaluation.tracking else None,
     )
+    return Judged(report=report, detections=records.detections, evaluated=evaluated)
 
 
-def _track(records: SceneRecords) -> TrackingScores:
+def _track(records: SceneRecords) -> TrackingScores | None:
     """Track the detections of the judged frame sets, every scene by itself."""
     frame_sets = list(records.frame_sets.values())
-    return evaluate_tracks(frame_sets, track_scenes(frame_sets, records.detections, own_tracker))
+    tracks = track_scenes(frame_sets, records.detections, own_tracker)
+    # The devkit refuses files without a single box.
+    return evaluate_tracks(frame_sets, tracks) if any(tracks.values()) else None
 
 
 def _digest(weights: Path) -> str:

@@ -42,7 +42,7 @@ def quick_check(weights: Path) -> float:
     wanted = Evaluation(
         weights=str(weights), source="synthetic:0-1", protocol=protocol, farthest=40.0
     )
-    return evaluate(wanted).overall.mean_ap
+    return evaluate(wanted).report.overall.mean_ap
 
 
 def ship(run: Path, metrics: Path, target: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.model.checkpoint import CheckpointError
 from streampetr_ros.sources import SourceError
+from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.training.errors import TrainingError
 
 
@@ -56,10 +57,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
             memory_interval=memory_interval,
             tracking=tracking,
         )
-        result = report.evaluate(wanted, out)
+        judged = report.evaluate(wanted)
     except (EvaluationError, CheckpointError, SourceError, TrainingError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-    typer.echo("\n".join(result.lines()))
-    if json is not None:
-        report.write_json(result, json)
+    # What took long is on the screen before anything can go wrong with files.
+    typer.echo("\n".join(judged.report.lines()))
+    with user_errors():
+        if json is not None:
+            report.write_json(judged.report, json)
+        if out is not None:
+            judged.write(out)
