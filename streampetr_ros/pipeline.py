@@ -30,6 +30,7 @@ from streampetr_ros.memory_policy import (
     ordered_rig,
     plan_step,
     updated_statistics,
+    without_pixels,
 )
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 from streampetr_ros.preprocess.inputs import (
@@ -98,10 +99,28 @@ class StepResult:
     statistics: MemoryStatistics
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PipelineSnapshot:
+    """All that a pipeline remembers between steps; can be pickled.
+
+    Attributes:
+        memory: object memory; None when it is empty.
+        history: sets it belongs to, without their pixels; None before the first step.
+        statistics: state of the memory.
+        tracker: objects followed.
+    """
+
+    memory: MemoryState | None
+    history: History | None
+    statistics: MemoryStatistics
+    tracker: Tracker | NullTracker
+
+
 class StreamingPipeline:
     """Runs frame sets through a backend, one after the other.
 
-    `step` belongs to one thread; `reset` and the assignment of `filters` may come from any.
+    `step` belongs to one thread; `reset`, `retune` and the assignment of `filters` may come from
+    any.
 
     Args:
         backend: runs the network.
@@ -120,6 +139,7 @@ class StreamingPipeline:
     ) -> None:
         self._backend = backend
         self._config = config or PipelineConfig()
+        self._policy = self._config.policy
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
         self._rectify = rectify or Rectifier()
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
@@ -146,6 +166,18 @@ class StreamingPipeline:
         filters.check_classes(self._backend.config.class_names)
         self._filters = filters
 
+    def retune(
+        self, filters: FilterConfig, policy: MemoryPolicyConfig, masks: Sequence[CameraMask]
+    ) -> None:
+        """Replace what may change between steps; memory and tracks go on.
+
+        Raises:
+            ValueError: if filters do not fit the classes of the network; nothing has changed then.
+        """
+        self.filters = filters
+        self._policy = policy
+        self._inputs = replace(self._inputs, masks=tuple(masks))
+
     @property
     def statistics(self) -> MemoryStatistics:
         """State of the memory after the last step."""
@@ -156,7 +188,7 @@ class StreamingPipeline:
         with self._lock:
             if self._requests:
                 return True
-        return is_due(self._history, stamp_ns, self._config.policy)
+        return is_due(self._history, stamp_ns, self._policy)
 
     def step(self, frame_set: FrameSet) -> StepResult:
         """Detect objects in one frame set.
@@ -208,6 +240,22 @@ class StreamingPipeline:
         with self._lock:
             self._requests.append(reason)
 
+    def snapshot(self) -> PipelineSnapshot:
+        """Return what the next step depends on, to go on later; valid until that step."""
+        return PipelineSnapshot(
+            memory=self._memory,
+            history=None if self._history is None else without_pixels(self._history),
+            statistics=self._statistics,
+            tracker=self._tracker,
+        )
+
+    def restore(self, snapshot: PipelineSnapshot) -> None:
+        """Go on from a snapshot of a pipeline with the same network and configuration."""
+        self._memory = snapshot.memory
+        self._history = snapshot.history
+        self._statistics = snapshot.statistics
+        self._tracker = snapshot.tracker
+
     def warm_up(self, num_cameras: int = 6) -> None:
         """Run the network on blank images, so that the first real step is not the slowest."""
         self._backend.run(_blank_inputs(self._inputs, num_cameras), None)
@@ -225,7 +273,7 @@ class StreamingPipeline:
         return plan_step(
             self._history,
             frame_set,
-            self._config.policy,
+            self._policy,
             self._backend.config.training_interval,
             requests[-1] if requests else None,
         )

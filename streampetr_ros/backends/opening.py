@@ -11,6 +11,7 @@ import torch
 
 from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.backends.exported import DESCRIPTION
+from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt_api import RUNTIMES
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.model.checkpoint import CheckpointError, load_weights
@@ -46,8 +47,8 @@ def open_backend(
     """Open a detector by the name of its weights.
 
     Args:
-        weights: a ``.safetensors`` file, a folder of exported graphs, or ``random:SEED`` for
-            untrained weights.
+        weights: a ``.safetensors`` file, a folder of exported graphs, ``random:SEED`` for
+            untrained weights, or ``stand_in:MILLISECONDS`` for something that only takes its time.
         model: configuration name; empty takes the one stored with the weights.
         device: "cpu", "cuda" or "cuda:N".
         threads: CPU threads; 0 leaves the choice to the runtime.
@@ -76,6 +77,10 @@ def open_backend(
             f"backend '{backend}' runs exported graphs, but '{weights}' is no folder of them; make "
             "one with 'streampetr export'"
         )
+    if is_stand_in(weights):
+        if not model:
+            raise CheckpointError(f"'{weights}' needs a model name to stand for; name one")
+        return StandInBackend(detector_config(model), stand_in_ms(weights))
     if threads:
         torch.set_num_threads(threads)
     return TorchBackend(open_detector(weights, model), device)

@@ -135,7 +135,7 @@ class FrameSetAssembler:
             ) from error
 
     def _poses(self, found: SyncedSet[ReceivedImage]) -> SetPoses:
-        optical = {image.camera: self._optical_frame(image) for image in found.images}
+        optical = self._optical_frames(found)
         try:
             return self._transforms.wait_for(lambda: self._look_up(found, optical), self.timeout_s)
         except TransformUnavailable as error:
@@ -163,9 +163,36 @@ class FrameSetAssembler:
             },
         )
 
+    def _optical_frames(self, found: SyncedSet[ReceivedImage]) -> Mapping[str, str]:
+        """Name the cameras' optical frames, which are different ones."""
+        optical: dict[str, str] = {}
+        for image in found.images:
+            frame = self._optical_frame(image)
+            twin = next((camera for camera, known in optical.items() if known == frame), None)
+            if twin is not None:
+                raise SkippedSetError(
+                    Problem.NO_TRANSFORM,
+                    image.payload.topic,
+                    f"{_place(image)} has frame '{frame}' like camera '{twin}'; one camera is "
+                    "published on two topics, or two carry one frame_id: correct cameras."
+                    "image_topics or the driver, or give frames by parameter cameras.frame_ids",
+                )
+            optical[image.camera] = frame
+        return optical
+
     def _optical_frame(self, image: Received) -> str:
         """Name the camera's optical frame."""
-        named = self._cameras[image.camera].frame_id or image.payload.message.header.frame_id
+        given = self._cameras[image.camera].frame_id
+        named = given or image.payload.message.header.frame_id
+        calibrated = self._calibrations.require(image.camera, image.stamp_ns).header.frame_id
+        if named and not given and calibrated and calibrated != named:
+            raise SkippedSetError(
+                Problem.BAD_CALIBRATION,
+                image.payload.topic,
+                f"{_place(image)} has frame '{named}' but its CameraInfo is for frame "
+                f"'{calibrated}'; cameras or calibrations are swapped: correct cameras."
+                "image_topics and cameras.info_topics, or give the frame by cameras.frame_ids",
+            )
         if not named:
             raise SkippedSetError(
                 Problem.NO_TRANSFORM,

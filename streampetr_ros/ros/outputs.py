@@ -12,6 +12,7 @@ from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.autoware import AutowareWriter
 from streampetr_ros.ros.convert import header, tracks_message, write_latencies
+from streampetr_ros.ros.latency_topics import LatencyOutput
 from streampetr_ros.ros.marker_scene import MarkerLife, MarkerScene
 from streampetr_ros.ros.markers import (
     detection_figures,
@@ -56,6 +57,7 @@ class Outputs:
         self._others: list[Output] = []
         if follows:
             self._others.append(TrackOutput(node))
+        self._others.append(LatencyOutput(node))
         if parameters.outputs.vision:
             self._others.append(VisionOutput(node, class_names, follows))
         if autoware is not None:

@@ -32,8 +32,8 @@ class ModelParameters:
     name: str = parameter("", "Model name; empty takes the one stored with the weights")
     weights: str = parameter(
         "",
-        "Weights: a .safetensors file, a folder of exported graphs, or 'random:SEED' to try topics "
-        "and timing without trained weights",
+        "Weights: a .safetensors file, a folder of exported graphs, or, to try topics and timing "
+        "without trained weights, 'random:SEED' or 'stand_in:MILLISECONDS', which only waits",
     )
     backend: str = parameter(
         "auto",
@@ -87,7 +87,9 @@ class CameraParameters:
     depth: int = parameter(2, "Messages the middleware keeps per image topic", between=(1, 5))
     decode_threads: int = parameter(2, "Threads that decode images side by side", between=(1, 16))
     masks_file: str = parameter(
-        "", "YAML file: camera name to polygons of image fractions that show the own vehicle"
+        "",
+        "YAML file: camera name to polygons of image fractions that show the own vehicle",
+        changes=RUN,
     )
 
 
@@ -195,15 +197,22 @@ class MemoryParameters:
     """Life of the object memory between frame sets."""
 
     inference_interval_s: float = parameter(
-        0.0, "Wanted time between processed frame sets, s; 0 processes all", between=(0.0, 60.0)
+        0.0,
+        "Wanted time between processed frame sets, s; 0 processes all",
+        between=(0.0, 60.0),
+        changes=RUN,
     )
     memory_interval_s: float = parameter(
         -1.0,
         "Wanted time between sets that enter the memory, s; 0 all, -1 as the weights were trained",
         between=(-1.0, 60.0),
+        changes=RUN,
     )
     max_gap_s: float = parameter(
-        2.0, "Gap between sets beyond which the memory is dropped, s", between=(0.01, 600.0)
+        2.0,
+        "Gap between sets beyond which the memory is dropped, s",
+        between=(0.01, 600.0),
+        changes=RUN,
     )
     max_speed: float = parameter(
         60.0, "Speed beyond which a pose counts as a jump, m/s", between=(0.1, 1000.0)

@@ -18,6 +18,7 @@ from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.assembly import FrameSetAssembler
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.convert import SetReport, detections_message, write_latencies
+from streampetr_ros.ros.latency_topics import END_TO_END, TOTAL
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.params import DetectionParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
@@ -143,7 +144,9 @@ class SetProcessor:
         report = self._report(found, result)
         with clock.stage("message"):
             message = detections_message(result.detections, report, result.tracks)
-        clock.timings_ms["total"] = (time.perf_counter() - arrival) * 1e3
+        clock.timings_ms[TOTAL] = (time.perf_counter() - arrival) * 1e3
+        # A looping bag or a clock that starts late must not show negative ages.
+        clock.timings_ms[END_TO_END] = max(0, self._now_ns() - found.stamp_ns) * 1e-6
         write_latencies(message, clock.timings_ms)
         self._outputs.publish(message)
         self._remember(found.stamp_ns, result, clock)
@@ -181,7 +184,7 @@ class SetProcessor:
         with self._lock:
             self._processed += 1
             self._last_stamp_ns = stamp_ns
-            self._age_s = max(0.0, (self._now_ns() - stamp_ns) * 1e-9)
+            self._age_s = clock.timings_ms[END_TO_END] * 1e-3
             self._interval_s = result.statistics.interval
             self._recent.append(dict(clock.timings_ms))
 

@@ -31,7 +31,6 @@ from streampetr_ros.ros.processing import SetLabels, SetProcessor
 from streampetr_ros.ros.settings import (
     CameraSettings,
     camera_settings,
-    filter_config,
     pipeline_config,
     sync_config,
 )
@@ -105,9 +104,11 @@ class DetectionSession:
         """Take over what may change at run time.
 
         Raises:
-            ValueError: if thresholds do not fit the model's classes; nothing has changed then.
+            ValueError: if thresholds do not fit the model's classes, or the masks file cannot be
+                used; nothing has changed then.
         """
-        self.pipeline.filters = filter_config(parameters.detection)
+        config = pipeline_config(parameters)
+        self.pipeline.retune(config.filters, config.policy, config.masks)
         self.processor.detection = parameters.detection
         self._outputs.apply(parameters)
         self._assembler.timeout_s = parameters.pose.timeout_s

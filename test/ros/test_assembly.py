@@ -27,7 +27,7 @@ from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.params import FrameParameters, NodeParameters, PoseParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
-from streampetr_ros.ros.replay_messages import FrameNames, set_messages
+from streampetr_ros.ros.replay_messages import CameraMessages, FrameNames, set_messages
 from streampetr_ros.ros.settings import camera_settings
 from streampetr_ros.ros.transforms import TransformInput
 from streampetr_ros.sources import open_source
@@ -35,6 +35,11 @@ from streampetr_ros.timing import StageClock
 from streampetr_ros.types import FrameSet
 
 Assemble = Callable[..., FrameSet]
+Tamper = Callable[[dict[str, CameraMessages]], None]
+
+
+def _as_is(messages: dict[str, CameraMessages]) -> None:
+    assert messages
 
 
 @pytest.fixture
@@ -45,8 +50,15 @@ def assemble(graph: Graph) -> Iterator[Assemble]:
     transforms = TransformInput(node, PoseParameters(), ProblemLog(print))
     assemblers: list[FrameSetAssembler] = []
 
-    def run(original: FrameSet, *, frames: FrameParameters, without_info: str = "") -> FrameSet:
+    def run(
+        original: FrameSet,
+        *,
+        frames: FrameParameters,
+        without_info: str = "",
+        tamper: Tamper = _as_is,
+    ) -> FrameSet:
         messages = set_messages(original, "png", FrameNames())
+        tamper({camera.camera: camera for camera in messages.cameras})
         transforms._on_static(messages.mountings)
         transforms._on_moving(messages.poses)
         names = tuple(camera.camera for camera in messages.cameras)
@@ -113,6 +125,28 @@ def test_camera_without_calibration(assemble: Assemble) -> None:
     with pytest.raises(SkippedSetError, match=r"CAM_BACK.*no CameraInfo yet") as caught:
         assemble(frame_set(), frames=FrameParameters(), without_info="CAM_BACK")
     assert caught.value.problem is Problem.NO_CAMERA_INFO
+
+
+def swap_calibrations(messages: dict[str, CameraMessages]) -> None:
+    front, back = (messages[name].info.header for name in ("CAM_FRONT", "CAM_BACK"))
+    front.frame_id, back.frame_id = back.frame_id, front.frame_id
+
+
+def send_one_camera_twice(messages: dict[str, CameraMessages]) -> None:
+    for message in (messages["CAM_BACK"].image, messages["CAM_BACK"].info):
+        message.header.frame_id = messages["CAM_FRONT"].image.header.frame_id
+
+
+@pytest.mark.parametrize(
+    ("tamper", "says"),
+    [
+        (swap_calibrations, r"'CAM_FRONT/image' .*CameraInfo is for frame 'CAM_BACK_.*swapped"),
+        (send_one_camera_twice, r"'CAM_BACK/image' .*'CAM_FRONT_optical_frame' like .*two topics"),
+    ],
+)
+def test_swapped_cameras_are_named(assemble: Assemble, tamper: Tamper, says: str) -> None:
+    with pytest.raises(SkippedSetError, match=says):
+        assemble(frame_set(), frames=FrameParameters(), tamper=tamper)
 
 
 @pytest.mark.parametrize("wrong", [{"fixed": "map"}, {"base": "chassis"}, {"model": "roof"}])

@@ -79,7 +79,7 @@ def no_frame(camera: CameraMessages) -> None:
 
 
 def unknown_frame(camera: CameraMessages) -> None:
-    camera.image.header.frame_id = "nowhere"
+    camera.image.header.frame_id = camera.info.header.frame_id = "nowhere"
 
 
 def uncalibrated(camera: CameraMessages) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from rigs import driving_pose, frame_set, moved, without
+from rigs import CAMERAS, driving_pose, frame_set, moved, without
 
 from streampetr_ros import geometry
 from streampetr_ros.backends.torch_backend import TorchBackend
@@ -15,6 +15,7 @@ from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.detector import build_detector
 from streampetr_ros.pipeline import PipelineConfig, PipelineError, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
+from streampetr_ros.preprocess.inputs import CameraMask
 
 SIZE = (128, 72)
 MODEL = DetectorConfig(
@@ -210,6 +211,26 @@ def test_filters_change_while_running(pipeline):
     assert len(result.detections_model) == 40
     with pytest.raises(ValueError, match="10 classes"):
         pipeline.filters = FilterConfig(score_thresholds=(0.1, 0.2))
+
+
+def test_rates_and_masks_change_while_running(pipeline):
+    sets = drive()
+    plain = pipeline.step(sets[0])
+    whole = tuple(
+        CameraMask(camera=name, polygon=((0, 0), (1, 0), (1, 1), (0, 1))) for name, _, _ in CAMERAS
+    )
+    policy = MemoryPolicyConfig(inference_interval=1.0)
+    pipeline.retune(FilterConfig(), policy, whole)
+    assert not pipeline.is_due(sets[1].stamp_ns)
+    blind = pipeline.step(sets[2])
+    assert blind.reset_reason is None
+    assert not np.array_equal(plain.detections_model.scores, blind.detections_model.scores)
+    noise = tuple(replace(frame, pixels=255 - frame.pixels) for frame in sets[3].cameras)
+    pipeline.reset()
+    first = pipeline.step(sets[3])
+    pipeline.reset()
+    second = pipeline.step(replace(sets[3], cameras=noise))
+    same_boxes(first.detections_model, second.detections_model)
 
 
 def test_statistics_and_warm_up(pipeline):
