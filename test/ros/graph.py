@@ -140,6 +140,10 @@ class Graph:
 
         return self.wait_for(find, f"the result of the set at {stamp_ns} ns", timeout)
 
+    def is_true(self, condition: Callable[[], Any], within: float) -> bool:
+        """Spin until the condition holds; tells whether it did in time."""
+        return bool(self._spin_until(condition, within))
+
     def is_answered(self, stamp_ns: int | None, within: float) -> bool:
         """Tell whether a result comes in time: of one frame set, or any."""
 
