@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage
 
+from streampetr_ros import geometry
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.convert import compressed_message
 from streampetr_ros.ros.output_params import OverlayParameters
@@ -22,6 +23,7 @@ from streampetr_ros.types import CameraFrame
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import Layer, detection_layer, track_layer
 from streampetr_ros.viz.overlay import render_camera
+from streampetr_ros.viz.trails import Trails
 
 
 class OverlayOutput(Output):
@@ -46,7 +48,8 @@ class OverlayOutput(Output):
     ) -> None:
         super().__init__()
         self._parameters = OverlayParameters()
-        self._color_by = "class"
+        self._color_by, self._trail_s = "class", 0.0
+        self._trails = Trails()
         self._follows = follows
         self._report = report
         self._cameras = {
@@ -72,6 +75,7 @@ class OverlayOutput(Output):
         """Take over sizes and colours."""
         self._parameters = parameters.overlays
         self._color_by = parameters.markers.color_by
+        self._trail_s = parameters.markers.trail_s
 
     def publish(self, result: SetResult) -> None:
         """Have a result drawn if somebody looks."""
@@ -94,8 +98,15 @@ class OverlayOutput(Output):
 
     def _layer(self, result: SetResult) -> Layer:
         if self._follows and self._parameters.show == "tracks":
-            return track_layer(result.tracks, np.eye(4), by_id=self._color_by == "track")
+            return self._track_layer(result)
         return detection_layer(result.detections, np.eye(4))
+
+    def _track_layer(self, result: SetResult) -> Layer:
+        fixed_from_base = result.frame_set.fixed_from_base
+        places = self._trails.update(result.tracks, fixed_from_base, self._trail_s)
+        base_from_fixed = geometry.inverse(fixed_from_base)
+        trails = [geometry.transform_points(base_from_fixed, each) for each in places]
+        return track_layer(result.tracks, np.eye(4), self._color_by == "track", trails)
 
     def _camera_picture(
         self, frame: CameraFrame, result: SetResult, layers: Sequence[Layer]
