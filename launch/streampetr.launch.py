@@ -27,8 +27,9 @@ _SHARE = Path(get_package_share_directory("streampetr_ros"))
 #: Launch argument -> parameter it overrides, its type, meaning.
 _OVERRIDES: dict[str, tuple[str, type, str]] = {
     "model": ("model.name", str, "model name, for example stream_petr_r50_428q"),
-    "weights": ("model.weights", str, "weights file (.safetensors) or random:SEED"),
-    "device": ("model.device", str, "torch device: cpu, cuda, cuda:1"),
+    "weights": ("model.weights", str, "weights file, folder of exported graphs or random:SEED"),
+    "backend": ("model.backend", str, "torch, onnxruntime, tensorrt, tensorrt_rtx or auto"),
+    "device": ("model.device", str, "device: cpu, cuda, cuda:1"),
     "cameras": ("cameras.names", list, "camera names, separated by commas"),
     "image_topic": ("cameras.image_topics", list, "image topic; {camera} stands for the name"),
     "info_topic": ("cameras.info_topics", list, "CameraInfo topic; {camera} stands for the name"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
-from streampetr_ros.backends.opening import default_weights, is_random, open_backend
+from streampetr_ros.backends.opening import (
+    AUTO,
+    BACKENDS,
+    default_weights,
+    is_random,
+    open_backend,
+)
 from streampetr_ros.config import load_config
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.model.config import MODEL_NAMES
@@ -38,6 +45,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
             "with the package, or random:0."
         ),
     ] = "",
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = AUTO,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")] = 0,
     limit: Annotated[int, typer.Option(help="Process only so many sets; 0: all.")] = 0,
@@ -61,14 +69,15 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     with user_errors():
         weights = weights or default_weights(model)
         frames = open_source(source)
-        backend = open_backend(weights, model, device, threads)
+        say = partial(typer.echo, err=True)
+        opened = open_backend(weights, model, device, threads, backend, say)
         config = PipelineConfig(
             policy=_policy(memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,
         )
         if is_random(weights):
             typer.echo(_RANDOM_NOTICE.format(weights=weights), err=True)
-        pipeline = StreamingPipeline(backend, config)
+        pipeline = StreamingPipeline(opened, config)
         options = PictureOptions(
             draw_above=draw_above,
             truth=truth,

@@ -1,6 +1,7 @@
 """The TensorRT backend's own logic, with onnxruntime in the place of engines."""
 
 import gc
+import shutil
 from itertools import pairwise
 
 import micro_detector as micro
@@ -151,8 +152,8 @@ def test_ready_before_the_first_frame(folder, story):
     assert gpu.recorded == 3
 
 
-def test_progress_and_reuse_of_engines(tmp_path, story):
-    export_onnx(micro.detector(), tmp_path / "micro")
+def test_progress_and_reuse_of_engines(folder, tmp_path, story):
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
     _, module = opened(tmp_path / "micro", story)
     assert module.builds == 3
     assert module.flags == ["tf32"] * 3
@@ -165,9 +166,9 @@ def test_progress_and_reuse_of_engines(tmp_path, story):
         assert module.builds == 3
 
 
-def test_engine_that_does_not_load_is_built_again(tmp_path, story):
+def test_engine_that_does_not_load_is_built_again(folder, tmp_path, story):
     """An engine with the right key that the runtime still refuses."""
-    export_onnx(micro.detector(), tmp_path / "micro")
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
     opened(tmp_path / "micro", story)
     gpu = FakeGpu()
     runtime = fake_runtime("10.3.0", gpu)
@@ -206,8 +207,8 @@ def test_runtime_without_a_gpu_to_build_on(folder):
         ("no implementation for node 7", "cannot build .*no implementation for node 7"),
     ],
 )
-def test_build_that_fails(tmp_path, said, message):
-    export_onnx(micro.detector(), tmp_path / "micro")
+def test_build_that_fails(folder, tmp_path, said, message):
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
     gpu = FakeGpu()
     runtime = fake_runtime("10.3.0", gpu)
     runtime.module.fails_to_build = said
