@@ -30,6 +30,8 @@ _RANDOM_NOTICE = (
     "NOTE: the network has RANDOM WEIGHTS ({weights}), so its boxes mean nothing; give trained "
     "ones with --weights FILE. Geometry, timings and files are real."
 )
+#: Keeps what is said on the way apart from the results.
+_SAY = partial(typer.echo, err=True)
 
 
 def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
@@ -69,8 +71,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     with user_errors():
         weights = weights or default_weights(model)
         frames = open_source(source)
-        say = partial(typer.echo, err=True)
-        opened = open_backend(weights, model, device, threads, backend, say)
+        opened = open_backend(weights, model, device, threads, backend, _SAY)
         config = PipelineConfig(
             policy=_policy(memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,
