@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage
 
 from streampetr_ros import geometry
+from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.convert import compressed_message
 from streampetr_ros.ros.output_params import OverlayParameters
@@ -50,6 +51,7 @@ class OverlayOutput(Output):
         self._parameters = OverlayParameters()
         self._color_by, self._trail_s = "class", 0.0
         self._trails = Trails()
+        self._rectify = Rectifier()
         self._follows = follows
         self._report = report
         self._cameras = {
@@ -111,6 +113,8 @@ class OverlayOutput(Output):
     def _camera_picture(
         self, frame: CameraFrame, result: SetResult, layers: Sequence[Layer]
     ) -> CompressedImage:
+        # Boxes are projected as by a pinhole; on a raw picture they would lie beside the objects.
+        frame = self._rectify(frame)
         height, width = frame.pixels.shape[:2]
         drawn_width = self._parameters.width
         size = (drawn_width, max(1, round(height * drawn_width / width)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -125,6 +126,24 @@ def test_top_view(graph: Graph, output: OverlayOutput, listen: Callable[[str], l
     row, column = round(60 - 10.0 * scale), round(60 + 3.5 * scale)
     ground = np.array([22, 25, 31])
     assert (pixels[row - 1 : row + 2, column - 1 : column + 2, 2] > ground[2] + 40).any()
+
+
+def test_pictures_of_distorting_lenses_are_straightened(output: OverlayOutput) -> None:
+    """A lens that pushes the picture outwards leaves black corners when straightened."""
+    one = result()
+    frame = one.frame_set.cameras[0]
+    white = replace(frame, pixels=np.full_like(frame.pixels, 255))
+    lens = replace(
+        frame.calibration, distortion_model="plumb_bob", distortion=np.array([0.3, 0, 0, 0, 0.0])
+    )
+    bent = replace(white, calibration=lens)
+    corners = []
+    for each in (white, bent):
+        picture = output._camera_picture(each, one, [])
+        pixels = np.asarray(Image.open(BytesIO(bytes(picture.data))))
+        corners.append(pixels[-5, -5].max())
+    assert corners[0] > 200
+    assert corners[1] < 60
 
 
 def test_drawing_holds_nothing_up_and_survives_errors(
