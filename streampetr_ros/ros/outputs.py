@@ -11,6 +11,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.autoware import AutowareWriter
+from streampetr_ros.ros.background import BackgroundOutput
 from streampetr_ros.ros.convert import header, tracks_message, write_latencies
 from streampetr_ros.ros.latency_topics import LatencyOutput
 from streampetr_ros.ros.marker_scene import MarkerLife, MarkerScene
@@ -63,7 +64,7 @@ class Outputs:
         if autoware is not None:
             self._others.append(AutowareOutput(node, autoware, follows))
         if parameters.outputs.markers:
-            self._others.append(MarkerOutput(node, parameters.frames.fixed, follows))
+            self._others.append(MarkerOutput(node, parameters.frames.fixed, follows, self._report))
         if parameters.outputs.overlays:
             cameras = parameters.cameras.names
             self._others.append(OverlayOutput(node, cameras, follows, self._report))
@@ -200,12 +201,19 @@ class AutowareOutput(Output):
             topic.serve(lambda: self._writer.tracked_objects(result.tracks, frame))
 
 
-class MarkerOutput(Output):
+class MarkerOutput(BackgroundOutput):
     """``~/markers`` for detections and ``~/track_markers`` for tracks with trails."""
 
-    def __init__(self, node: LifecycleNode, fixed_frame: str, follows: bool) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        node: LifecycleNode,
+        fixed_frame: str,
+        follows: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        super().__init__("markers", report)
         self._parameters = MarkerParameters()
+        self._restarts_shown = 0
         self._fixed_frame = fixed_frame
         self._life = MarkerLife()
         self._trails = Trails()
@@ -219,7 +227,7 @@ class MarkerOutput(Output):
         """Take over colours and the length of trails."""
         self._parameters = parameters.markers
 
-    def publish(self, result: SetResult) -> None:
+    def make(self, result: SetResult, restarts: int) -> None:
         """Publish markers of boxes and tracks."""
         life_s = self._life.after(result.frame_set.stamp_ns)
         made: tuple[Callable[[], list[Marker]], ...] = (
@@ -228,8 +236,9 @@ class MarkerOutput(Output):
         )
         head = header(result.frame_set.stamp_ns, result.report.base_frame)
         for topic, scene, make in zip(self.topics, self._scenes, made, strict=False):
-            scene.note_restart(result.restarted)
+            scene.note_restart(restarts != self._restarts_shown)
             topic.serve(lambda scene=scene, make=make: scene.update(make(), head))
+        self._restarts_shown = restarts
 
     def _detection_markers(self, result: SetResult, life_s: float) -> list[Marker]:
         markers = draw(detection_figures(result.detections))

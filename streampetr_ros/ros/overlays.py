@@ -13,13 +13,13 @@ from sensor_msgs.msg import CompressedImage
 from streampetr_ros import geometry
 from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.ros import qos
+from streampetr_ros.ros.background import BackgroundOutput
 from streampetr_ros.ros.convert import compressed_message
 from streampetr_ros.ros.output_params import OverlayParameters
 from streampetr_ros.ros.params import NodeParameters
 from streampetr_ros.ros.results import SetResult
-from streampetr_ros.ros.topic import Output, Topic
+from streampetr_ros.ros.topic import Topic
 from streampetr_ros.ros.viewers import overlay_topics
-from streampetr_ros.ros.worker import NewestWorker
 from streampetr_ros.types import CameraFrame
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import Layer, detection_layer, track_layer
@@ -27,11 +27,10 @@ from streampetr_ros.viz.overlay import render_camera
 from streampetr_ros.viz.trails import Trails
 
 
-class OverlayOutput(Output):
+class OverlayOutput(BackgroundOutput):
     """Pictures for people: ``~/overlays/CAMERA/compressed`` and ``~/top_view/compressed``.
 
-    Only pictures somebody subscribes to are drawn. A thread of its own draws the newest result;
-    results that come meanwhile are not drawn.
+    Only pictures somebody subscribes to are drawn.
 
     Args:
         node: owner of the topics.
@@ -47,31 +46,18 @@ class OverlayOutput(Output):
         follows: bool,
         report: Callable[[str], None],
     ) -> None:
-        super().__init__()
+        super().__init__("pictures", report)
         self._parameters = OverlayParameters()
         self._color_by, self._trail_s = "class", 0.0
         self._trails = Trails()
         self._rectify = Rectifier()
         self._follows = follows
-        self._report = report
         self._cameras = {
             camera: Topic(node, CompressedImage, topic, qos.outputs())
             for camera, topic in overlay_topics(cameras).items()
         }
         self._top_view = Topic(node, CompressedImage, "~/top_view/compressed", qos.outputs())
         self.topics = [self._top_view, *self._cameras.values()]
-        self._worker: NewestWorker[SetResult] | None = None
-
-    def start(self) -> None:
-        """Start the thread that draws."""
-        self._worker = NewestWorker(self._draw_or_report, name="overlays")
-        self._worker.start()
-
-    def stop(self) -> None:
-        """Finish the picture in progress."""
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
 
     def apply(self, parameters: NodeParameters) -> None:
         """Take over sizes and colours."""
@@ -79,18 +65,8 @@ class OverlayOutput(Output):
         self._color_by = parameters.markers.color_by
         self._trail_s = parameters.markers.trail_s
 
-    def publish(self, result: SetResult) -> None:
-        """Have a result drawn if somebody looks."""
-        if self._worker is not None and self.has_listeners:
-            self._worker.offer(result)
-
-    def _draw_or_report(self, result: SetResult) -> None:
-        try:
-            self._draw(result)
-        except Exception as error:  # noqa: BLE001 - a dead worker would freeze the pictures
-            self._report(f"pictures not drawn: unexpected {type(error).__name__}: {error}")
-
-    def _draw(self, result: SetResult) -> None:
+    def make(self, result: SetResult, restarts: int) -> None:
+        """Draw and publish the pictures somebody subscribes to."""
         layers = [self._layer(result)]
         for frame in result.frame_set.cameras:
             self._cameras[frame.calibration.name].serve(

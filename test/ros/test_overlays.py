@@ -174,7 +174,7 @@ def test_drawing_holds_nothing_up_and_survives_errors(
     go_on.set()
     graph.wait_for(lambda: received, "a picture")
     assert drawn == [frame_set(0).stamp_ns, frame_set(3).stamp_ns]
-    assert said == ["pictures not drawn: unexpected RuntimeError: no paint"]
+    assert said == ["pictures not published: RuntimeError: no paint"]
 
 
 def test_messages_are_made_for_listeners_only(graph: Graph, node: LifecycleNode) -> None:
