@@ -27,7 +27,7 @@ from streampetr_ros.training.optimiser import (
     learning_rate,
     set_learning_rate,
 )
-from streampetr_ros.training.processes import Process
+from streampetr_ros.training.processes import Process, lost_processes_named
 from streampetr_ros.training.progress import Board, Curves, Terminal
 from streampetr_ros.training.run_state import Streams, load_state, save_atomically
 from streampetr_ros.training.samples import Batch, collate
@@ -243,7 +243,7 @@ def run(
     log = _Log(trainer) if process.is_main else None
     terminal = Terminal(config.optimiser.steps, trainer.step, process.is_main)
     started = saved = time.monotonic()
-    with _StopRequest() as request, killed_loaders_named():
+    with _StopRequest() as request, killed_loaders_named(), lost_processes_named():
         while trainer.step < config.optimiser.steps:
             report = trainer.train_step(_next_clips(steps, trainer))
             terminal.advance()

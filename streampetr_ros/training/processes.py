@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
+from streampetr_ros.training.errors import TrainingError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -48,6 +50,25 @@ def _device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name, local_rank) if name == "cuda" else torch.device(name)
+
+
+@contextmanager
+def lost_processes_named() -> Iterator[None]:
+    """Say what to do when another process of the run ended and this one waits for it in vain.
+
+    Raises:
+        TrainingError: in that case.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = "closed by peer" in str(error) or "reset by peer" in str(error)
+        if not (lost or isinstance(error, distributed.DistError)):
+            raise
+        raise TrainingError(
+            "another process of this run ended, its own message says why; go on from the last "
+            "checkpoint with --resume"
+        ) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import socket
 
 import pytest
@@ -106,10 +107,14 @@ def test_full_disk_at_a_checkpoint_keeps_the_run(tmp_path, monkeypatch, caplog):
     assert (tmp_path / "last.pt").exists()
 
 
-def _train_as_rank(rank, port, folder):
+def _be_rank(rank, port):
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+def _train_as_rank(rank, port, folder):
+    _be_rank(rank, port)
     with joined_run("cpu") as process:
         config = train_config(batch_size=1)
         trainer = make_trainer(folder, config, process.rank, process.world_size)
@@ -118,13 +123,42 @@ def _train_as_rank(rank, port, folder):
         torch.save(weights_of(trainer), folder / f"weights{rank}.pt")
 
 
-def test_two_processes_agree(tmp_path):
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_train_as_rank, (port, tmp_path), nprocs=2)
+        return probe.getsockname()[1]
+
+
+def test_two_processes_agree(tmp_path):
+    torch.multiprocessing.spawn(_train_as_rank, (free_port(), tmp_path), nprocs=2)
     first, second = (torch.load(tmp_path / f"weights{rank}.pt") for rank in range(2))
     for name, value in first.items():
         if "running" not in name:
             torch.testing.assert_close(value, second[name], msg=name)
     assert {"last.pt", "streams_0.pt", "streams_1.pt"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def _lose_the_other(rank, port, folder):
+    _be_rank(rank, port)
+    with joined_run("cpu") as process:
+        trainer = make_trainer(folder, train_config(batch_size=1), process.rank, 2)
+        steps = steps_for(trainer)
+        if rank == 1:
+            train(trainer, 1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            run(trainer, steps)
+        except TrainingError as error:
+            (folder / "message.txt").write_text(str(error))
+
+
+def test_lost_process_is_named(tmp_path):
+    context = torch.multiprocessing.get_context("spawn")
+    port = free_port()
+    ranks = [context.Process(target=_lose_the_other, args=(r, port, tmp_path)) for r in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120.0)
+    assert "another process of this run ended" in (tmp_path / "message.txt").read_text()
+    assert "--resume" in (tmp_path / "message.txt").read_text()
