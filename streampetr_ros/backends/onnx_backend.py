@@ -53,11 +53,11 @@ class OnnxBackend:
         }
         self._projection: tuple[Tensor, Tensor] | None = None
         self._position: dict[str, NDArray[Any]] = {}
-        self._name = f"onnxruntime {runtime.__version__} on {device}"
+        self._name = f"onnxruntime {runtime.__version__} {self._model.precision} on {device}"
 
     @property
     def name(self) -> str:
-        """Runtime and device."""
+        """Runtime, precision and device."""
         return self._name
 
     @property

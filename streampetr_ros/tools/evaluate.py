@@ -15,7 +15,7 @@ from streampetr_ros.training.errors import TrainingError
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
-    weights: Annotated[Path, typer.Argument(help="safetensors file.")],
+    weights: Annotated[Path, typer.Argument(help="Weights file or folder of exported graphs.")],
     source: Annotated[
         str, typer.Option(help="synthetic:0-39, a recording, nuscenes:ROOT:VERSION:SPLIT.")
     ] = "synthetic:0-39",

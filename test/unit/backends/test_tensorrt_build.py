@@ -53,6 +53,16 @@ def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision):
     assert len(names) == 3 * len(CAPABILITIES)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"backbone": "resnet50"}, {"temporal": False}], ids=["resnet50", "single frame"]
+)
+def test_other_backbones_and_heads_become_engines(runtime, tmp_path, changes):
+    detector = micro.detector(**changes)
+    other = export_onnx(detector, tmp_path / "other", precision="fp16")
+    for capability in CAPABILITIES:
+        assert len(build_engines(runtime, other, capability, Story())) == 3
+
+
 def test_engines_are_built_once_and_again_when_damaged(runtime, model):
     first, second, third = Story(), Story(), Story()
     files = build_engines(runtime, model, "8.9", first)
