@@ -211,6 +211,6 @@ class TrackingConfig:
         if unknown:
             raise ValueError(
                 f"tracking has no settings for class {', '.join(unknown)}; add it to class_names "
-                "of a kind or to ignored_classes"
+                "of a kind or to ignored_classes, or switch tracking off"
             )
         return tuple(index[name] for name in class_names)

@@ -26,6 +26,7 @@ from streampetr_ros.ros.parameter_tree import (
     yaml_template,
 )
 from streampetr_ros.ros.params import NodeParameters
+from streampetr_ros.track import TrackingConfig
 
 MakeServer = Callable[..., ParameterServer]
 
@@ -193,6 +194,25 @@ def test_own_topics_and_masks(tmp_path: Path) -> None:
     assert settings.sync_config(parameters).offsets_ns == {"left": 0, "right": 20_000_000}
     mask = settings.pipeline_config(parameters).masks[0]
     assert (mask.camera, mask.polygon[0]) == ("left", (0.0, 0.9))
+
+
+def test_tracking_settings(tmp_path: Path) -> None:
+    file = tmp_path / "tracking.yaml"
+    file.write_text("max_gap: 1.5\nvehicle: {gate: 6.0}\n")
+
+    def config(**values: object) -> TrackingConfig | None:
+        named = {f"tracking.{name}": value for name, value in values.items()}
+        return settings.pipeline_config(build(NodeParameters, named)).tracking
+
+    assert config() == TrackingConfig()
+    assert config(enabled=False) is None
+    read = config(config_file=str(file))
+    assert (read.max_gap, read.vehicle.gate) == (1.5, 6.0)
+    file.write_text("max_gpa: 1.5\n")
+    with pytest.raises(ValueError, match="did you mean 'max_gap'"):
+        config(config_file=str(file))
+    with pytest.raises(ValueError, match="cannot read configuration"):
+        config(config_file=str(tmp_path / "none.yaml"))
 
 
 @pytest.mark.parametrize(
