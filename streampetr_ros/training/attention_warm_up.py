@@ -81,7 +81,7 @@ def warm_up_attention(
     optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=_WEIGHT_DECAY)
     detector.eval()
     share = 0.0
-    for step in tqdm(range(config.steps), desc="attention warm-up", unit="step", disable=None):
+    for step in tqdm(range(config.steps), "attention warm-up", unit="step", mininterval=5.0):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _schedule(step / config.steps)
         inputs = _one_stream(calibrations, generator)
