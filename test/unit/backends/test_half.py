@@ -89,6 +89,14 @@ def test_graphs_take_and_give_full_precision(graphs):
             assert item.type.tensor_type.elem_type != HALF
 
 
+def test_graphs_are_static_and_of_standard_operators(graphs):
+    for model in graphs.values():
+        assert [(item.domain, item.version) for item in model.opset_import] == [("", 17)]
+        assert {node.domain for node in model.graph.node} == {""}
+        for item in (*model.graph.input, *model.graph.output):
+            assert all(size.dim_value > 0 for size in item.type.tensor_type.shape.dim)
+
+
 def test_nothing_is_left_that_is_known_beforehand(graphs):
     for model in graphs.values():
         operators = {node.op_type for node in model.graph.node}
