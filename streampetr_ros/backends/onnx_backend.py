@@ -137,7 +137,7 @@ def _runtime() -> Any:
 
 def _session(runtime: Any, model: ExportedModel, graph: str, options: Any, provider: str) -> Any:
     try:
-        return runtime.InferenceSession(
+        session = runtime.InferenceSession(
             str(model.path(graph)), sess_options=options, providers=[provider]
         )
     except Exception as error:
@@ -145,6 +145,13 @@ def _session(runtime: Any, model: ExportedModel, graph: str, options: Any, provi
             f"onnxruntime cannot load '{model.path(graph)}' ({_one_line(error)}); export the model "
             "again, or install the newest onnxruntime"
         ) from error
+    # The runtime goes on with the CPU when a provider's libraries or the GPU are missing.
+    if provider not in session.get_providers():
+        raise BackendError(
+            f"onnxruntime cannot use its {provider} here; check the GPU driver and the CUDA and "
+            "cuDNN versions that this onnxruntime needs, or choose cpu"
+        )
+    return session
 
 
 def _one_line(error: Exception) -> str:

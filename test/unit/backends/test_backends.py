@@ -107,6 +107,19 @@ def test_opset_and_operator_that_onnxruntime_lacks(exported, tmp_path):
         assert "export the model again" in str(caught.value)
 
 
+def test_onnxruntime_does_not_change_to_the_cpu_by_itself(exported, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    with pytest.raises(BackendError, match=r"CUDAExecutionProvider.*or choose cpu"):
+        OnnxBackend(exported[1], device="cuda")
+
+
 def test_runtime_that_fails_is_one_line(exported, monkeypatch):
     pytest.importorskip("onnxruntime")
     backend = OnnxBackend(exported[1])
