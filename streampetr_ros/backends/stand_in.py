@@ -33,7 +33,8 @@ class StandInBackend:
         queries = config.num_queries + config.num_propagated
         codes = torch.randn(1, queries, 10, generator=generator)
         codes[..., :2] *= 20.0
-        logits = torch.randn(1, queries, config.num_classes, generator=generator)
+        # Scores of a street: some dozens of objects above the usual threshold.
+        logits = torch.randn(1, queries, config.num_classes, generator=generator) - 3.0
         self._outputs = DetectorOutputs(logits=logits, codes=codes)
 
     @property

@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""Drive the real node with six cameras for minutes and print what it lost and what it cost.
+
+The network is a stand-in that only takes its time, so that the figures are those of everything
+else. Node and cameras are processes of their own:
+
+    . scripts/environment.sh --local
+    python scripts/soak.py --minutes 10
+    python scripts/soak.py --minutes 10 --encoding raw
+    python scripts/soak.py --minutes 2 --model-ms 150
+
+The last line is the overload mode: the network is slower than the cameras.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from streampetr_ros.msg import Object3DArray
+from tf2_msgs.msg import TFMessage
+
+from streampetr_ros import geometry
+from streampetr_ros.ros import convert, qos
+from streampetr_ros.ros.replay_messages import CameraMessages, FrameNames, set_messages
+from streampetr_ros.sources import open_source
+from streampetr_ros.types import CameraFrame, FrameSet
+
+#: Firing offsets within a cycle, as the cameras of nuScenes have them, seconds.
+OFFSETS_S = (0.0, 0.0076, 0.0155, 0.023, 0.0327, 0.0426)
+#: From exposure to publication, and between two poses, seconds.
+READOUT_S = 0.025
+POSE_PERIOD_S = 0.01
+SPEED = 10.0
+#: Sets and memory are counted once discovery and first allocations are over, seconds.
+SETTLE_S = 15.0
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def pictures(size: tuple[int, int], seed: int) -> FrameSet:
+    """Return six synthetic pictures of a size, with noise, so that they compress as real ones."""
+    first = next(iter(open_source("synthetic:1")))
+    rng = np.random.default_rng(seed)
+    return replace(first, cameras=tuple(enlarged(each, size, rng) for each in first.cameras))
+
+
+def enlarged(frame: CameraFrame, size: tuple[int, int], rng: np.random.Generator) -> CameraFrame:
+    """Resize a picture together with its calibration."""
+    old = frame.calibration
+    scale = np.diag([size[0] / old.width, size[1] / old.height, 1.0])
+    pixels = cv2.resize(frame.pixels, size).astype(np.int16)
+    pixels += rng.integers(-4, 5, pixels.shape, dtype=np.int16)
+    return replace(
+        frame,
+        pixels=pixels.clip(0, 255).astype(np.uint8),
+        calibration=replace(old, width=size[0], height=size[1], intrinsic=scale @ old.intrinsic),
+    )
+
+
+class Cameras(Node):
+    """Publishes the same six pictures again and again, with stamps as of real exposures."""
+
+    def __init__(self, encoding: str, size: tuple[int, int], hz: float) -> None:
+        super().__init__("soak_cameras")
+        self._period = 1.0 / hz
+        # Two in turn: pictures that never change would be recognised as frozen.
+        sets = [set_messages(pictures(size, seed), encoding, FrameNames()) for seed in (0, 1)]
+        self._sets = [messages.cameras for messages in sets]
+        raw = encoding == "raw"
+        kind, suffix = (Image, "") if raw else (CompressedImage, "/compressed")
+        create, best_effort = self.create_publisher, qos_profile_sensor_data
+        self._images = {
+            each.camera: create(kind, f"{each.camera}/image_raw{suffix}", best_effort)
+            for each in self._sets[0]
+        }
+        self._infos = {
+            each.camera: create(CameraInfo, f"{each.camera}/camera_info", best_effort)
+            for each in self._sets[0]
+        }
+        self._tf = create(TFMessage, "/tf", qos.transforms())
+        self._static = create(TFMessage, "/tf_static", qos.static_transforms())
+        self._static.publish(sets[0].mountings)
+
+    def run(self) -> None:
+        """Publish until a signal comes."""
+        start = time.time() + 1.0
+        cycle, pose_at = 0, start - 0.5
+        while rclpy.ok():
+            for offset, camera in zip(OFFSETS_S, self._sets[cycle % 2], strict=True):
+                exposed = start + cycle * self._period + offset
+                pose_at = self._poses_until(exposed + READOUT_S, pose_at)
+                self._publish(camera, round(exposed * 1e9))
+            cycle += 1
+
+    def _poses_until(self, moment: float, pose_at: float) -> float:
+        while pose_at < moment:
+            time.sleep(max(0.0, pose_at - time.time()))
+            pose = geometry.transform_from_parts([SPEED * (pose_at % 1e5), 0.0, 0.0], np.eye(3))
+            edge = convert.transform_from_matrix("odom", "base_link", round(pose_at * 1e9), pose)
+            self._tf.publish(TFMessage(transforms=[convert.transform_message(edge)]))
+            pose_at += POSE_PERIOD_S
+        time.sleep(max(0.0, moment - time.time()))
+        return pose_at
+
+    def _publish(self, camera: CameraMessages, stamp_ns: int) -> None:
+        stamp = convert.time_message(stamp_ns)
+        camera.info.header.stamp = camera.image.header.stamp = stamp
+        self._infos[camera.camera].publish(camera.info)
+        self._images[camera.camera].publish(camera.image)
+
+
+@dataclass
+class Record:
+    """What was seen from outside."""
+
+    stamps_ns: list[int] = field(default_factory=list)
+    latencies: list[dict[str, float]] = field(default_factory=list)
+    resident: list[tuple[float, int]] = field(default_factory=list)
+    health: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def count(self, status: str, key: str) -> int:
+        """Return a counter of the last diagnostics, 0 if there is none."""
+        return int(self.health.get(status, {}).get(key, 0) or 0)
+
+
+class Recorder(Node):
+    """Hears results and diagnostics."""
+
+    def __init__(self) -> None:
+        super().__init__("soak_recorder")
+        self.record = Record()
+        self.create_subscription(Object3DArray, "/streampetr/detections", self._on_result, 50)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_health, 10)
+
+    def _on_result(self, message: Object3DArray) -> None:
+        stamp = message.header.stamp
+        self.record.stamps_ns.append(stamp.sec * 1_000_000_000 + stamp.nanosec)
+        values = zip(message.latency_stages, message.latency_ms, strict=True)
+        self.record.latencies.append(dict(values))
+
+    def _on_health(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            name = status.name.partition(": ")[2]
+            self.record.health[name] = {pair.key: pair.value for pair in status.values}
+
+
+@contextmanager
+def process(command: list[str], log: Path) -> Iterator[subprocess.Popen]:
+    """Run a process, its output in a file, for as long as the block lasts."""
+    with log.open("wb") as output:
+        # The commands are this interpreter with constants and checked options.
+        started = subprocess.Popen(  # noqa: S603
+            command, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield started
+    finally:
+        started.send_signal(signal.SIGTERM)
+        started.wait(30)
+
+
+def node_command(options: argparse.Namespace) -> list[str]:
+    """Return how the node is started."""
+    transport = "raw" if options.encoding == "raw" else "compressed"
+    parameters = {
+        "model.name": options.model,
+        "model.weights": f"stand_in:{options.model_ms}",
+        "model.threads": 1,
+        "cameras.transports": f"[{transport}]",
+        "diagnostics.period_s": 1.0,
+        "tracking.enabled": "false",
+    }
+    command = [sys.executable, "-m", "streampetr_ros.ros.node", "--ros-args"]
+    for name, value in parameters.items():
+        command += ["-p", f"{name}:={value}"]
+    return command
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def soak(options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Run everything; return the figures."""
+    cameras = [sys.executable, __file__, "--cameras", *sys.argv[1:]]
+    rclpy.init()
+    recorder = Recorder()
+    seconds = options.minutes * 60
+    with (
+        process(node_command(options), folder / "node.log") as node,
+        process(cameras, folder / "cameras.log"),
+    ):
+        deadline = time.monotonic() + 120
+        while not recorder.record.stamps_ns and time.monotonic() < deadline:
+            rclpy.spin_once(recorder, timeout_sec=0.1)
+        settled = time.monotonic() + SETTLE_S
+        while time.monotonic() < settled:
+            rclpy.spin_once(recorder, timeout_sec=0.1)
+        before, cpu = recorder.record, cpu_seconds(node.pid)
+        recorder.record = Record()
+        watch(recorder, node.pid, seconds)
+        cpu = cpu_seconds(node.pid) - cpu
+    found = figures(recorder.record, before, cpu, options.hz)
+    recorder.destroy_node()
+    rclpy.try_shutdown()
+    return found
+
+
+def watch(recorder: Recorder, pid: int, seconds: float) -> None:
+    """Record for a time."""
+    start = time.monotonic()
+    while (elapsed := time.monotonic() - start) < seconds:
+        resident = recorder.record.resident
+        if not resident or elapsed - resident[-1][0] >= 1.0:
+            resident.append((elapsed, resident_bytes(pid)))
+        rclpy.spin_once(recorder, timeout_sec=0.1)
+
+
+def figures(record: Record, before: Record, cpu: float, hz: float) -> dict[str, float]:
+    """Boil a record down."""
+    stamps = record.stamps_ns
+    expected = round((stamps[-1] - stamps[0]) * 1e-9 * hz) + 1
+    overhead = [each["total"] - each["images"] - each["network"] for each in record.latencies]
+    bare = [each - lat["preprocess"] for each, lat in zip(overhead, record.latencies, strict=True)]
+    quarter = max(1, len(record.resident) // 4)
+    first = median(size for _, size in record.resident[:quarter])
+    last = median(size for _, size in record.resident[-quarter:])
+    found = {
+        "sets expected": expected,
+        "sets published": len(stamps),
+        "overtaken in the node": record.count("synchroniser", "overtaken sets")
+        - before.count("synchroniser", "overtaken sets"),
+        "incomplete cycles": record.count("synchroniser", "dropped: cycle incomplete")
+        - before.count("synchroniser", "dropped: cycle incomplete"),
+        "CPU ms per set": cpu * 1e3 / len(stamps),
+        "resident MB": last / 1e6,
+        "resident growth %": (last / first - 1) * 100,
+    }
+    stages = {
+        stage: [each.get(stage, 0.0) for each in record.latencies] for stage in total_stages(record)
+    }
+    for name, values in {
+        "overhead": overhead,
+        "overhead without preprocess": bare,
+        **stages,
+    }.items():
+        for q in (50, 99):
+            found[f"{name} p{q} ms"] = float(np.percentile(values, q))
+    return found
+
+
+def total_stages(record: Record) -> list[str]:
+    """Return the stages of the last result."""
+    return list(record.latencies[-1])
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0, help="after settling")
+    parser.add_argument("--encoding", choices=("jpeg", "raw"), default="jpeg")
+    parser.add_argument("--model", default="stream_petr_r50_428q", help="gives the input size")
+    parser.add_argument("--model-ms", type=int, default=5, help="time the stand-in takes")
+    parser.add_argument("--hz", type=float, default=12.0, help="rate of the cameras")
+    parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), help="width, height")
+    parser.add_argument("--folder", type=Path, default=Path("soak"), help="for logs and figures")
+    parser.add_argument("--cameras", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Be the cameras, or the whole experiment."""
+    options = parsed()
+    if options.cameras:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        Cameras(options.encoding, tuple(options.size), options.hz).run()
+        return
+    options.folder.mkdir(parents=True, exist_ok=True)
+    found = soak(options, options.folder)
+    (options.folder / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
+    for name, value in found.items():
+        print(f"{name}: {value:.1f}")
+
+
+if __name__ == "__main__":
+    main()
