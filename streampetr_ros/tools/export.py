@@ -12,7 +12,7 @@ import typer
 from streampetr_ros.backends.exported import ExportedModel, ExportError, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.opening import is_exported, open_detector
-from streampetr_ros.backends.tensorrt_api import load_tensorrt
+from streampetr_ros.backends.tensorrt_api import TensorRt, load_tensorrt
 from streampetr_ros.backends.tensorrt_build import build_engines
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.export.parity import FRAMES, compare
@@ -64,13 +64,16 @@ def export(  # noqa: PLR0913, PLR0917 - one argument per command line option
     in place of weights that is all that is done. The folder can be given wherever weights are.
     """
     with user_errors():
+        # What is missing for engines shows before minutes are spent on graphs.
+        runtime = None if to is Target.ONNX else load_tensorrt(to.value)
+        capabilities = compute_capability or ([_own_capability()] if runtime else [])
         if is_exported(weights):
             exported = _reopened(Path(weights), out, to)
         else:
             detector = open_detector(weights, model)
             exported = _export(detector, out, cameras, precision.value)
-        if to is not Target.ONNX:
-            _build(exported, to.value, compute_capability or [_own_capability()])
+        if runtime:
+            _build(exported, runtime, capabilities)
 
 
 def _reopened(folder: Path, out: Path | None, to: Target) -> ExportedModel:
@@ -106,10 +109,9 @@ def _export(detector: Detector, out: Path | None, cameras: int, precision: str) 
     return exported
 
 
-def _build(exported: ExportedModel, runtime: str, capabilities: list[str]) -> None:
-    tensorrt = load_tensorrt(runtime)
+def _build(exported: ExportedModel, runtime: TensorRt, capabilities: list[str]) -> None:
     for capability in capabilities:
-        files = build_engines(tensorrt, exported, capability, typer.echo)
+        files = build_engines(runtime, exported, capability, typer.echo)
         typer.echo(f"compute capability {capability}: {len(files)} engines are ready")
 
 

@@ -1,6 +1,7 @@
 """Every backend gives what plain PyTorch gives, over a drive with a reset and a lost camera."""
 
 import json
+import sys
 
 import micro_detector as micro
 import pytest
@@ -105,6 +106,12 @@ def test_opset_and_operator_that_onnxruntime_lacks(exported, tmp_path):
             OnnxBackend(folder)
         assert "\n" not in str(caught.value)
         assert "export the model again" in str(caught.value)
+
+
+def test_missing_onnxruntime_is_one_line_with_a_remedy(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BackendError, match="not installed; install it with 'pip install onnxrunt"):
+        OnnxBackend(exported[1])
 
 
 def test_onnxruntime_does_not_change_to_the_cpu_by_itself(exported, monkeypatch):

@@ -1,5 +1,7 @@
 """``streampetr export``: graphs, engines without a GPU, and one line for everything that fails."""
 
+import sys
+
 import micro_detector as micro
 import pytest
 import torch
@@ -62,10 +64,29 @@ def test_failures_are_one_line(weights, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("package", "target"),
+    [("onnx", "onnx"), ("onnxruntime", "onnx"), ("tensorrt_rtx", "tensorrt_rtx")],
+)
+def test_missing_packages_are_one_line_with_a_remedy(
+    weights, tmp_path, monkeypatch, package, target
+):
+    for name in [name for name in sys.modules if name.startswith("streampetr_ros.export.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    options = ("--to", target, "--compute-capability", "8.9")
+    code, text = run(weights, "--out", tmp_path / "micro", *options)
+    assert code == 1
+    assert text.startswith("error: ")
+    assert f"'{package}'" in text
+    assert "pip install" in text
+    assert not (tmp_path / "micro").exists()
+
+
 def test_exported_folder_needs_a_target_and_no_other_folder(weights, tmp_path):
     out = tmp_path / "micro"
     run(weights, "--out", out)
-    for arguments in ((out,), (out, "--to", "tensorrt", "--out", tmp_path / "other")):
+    for arguments in ((out,), (out, "--out", tmp_path / "other")):
         code, text = run(*arguments)
         assert code == 1
         assert "is exported already" in text
@@ -80,6 +101,8 @@ def test_engines_need_a_gpu_or_its_compute_capability(weights, tmp_path):
     assert code == 1
     assert "error: there is no GPU here" in text
     assert "--compute-capability" in text
+    assert not out.exists(), "what cannot be finished is not begun"
+    run(weights, "--out", out)
     code, text = run(out, "--to", "tensorrt_rtx", "--compute-capability", "nine")
     assert code == 1
     assert "cannot build for compute capability nine" in text
