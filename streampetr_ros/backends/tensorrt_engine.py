@@ -57,13 +57,20 @@ class TensorRtEngine:
 
     @property
     def tensors(self) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-        """Shape and type of every input and output by name."""
+        """Shape and type of every input and output by name.
+
+        Raises:
+            BackendError: if one has a type that exported graphs never have.
+        """
         engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        return {
-            name: (tuple(engine.get_tensor_shape(name)), _TYPES[engine.get_tensor_dtype(name).name])
-            for name in names
-        }
+        kinds = {name: engine.get_tensor_dtype(name).name for name in names}
+        for name, kind in kinds.items():
+            if kind not in _TYPES:
+                raise BackendError(
+                    f"tensor '{name}' in the {self._title} is of type {kind}; export it again"
+                )
+        return {name: (tuple(engine.get_tensor_shape(name)), _TYPES[kinds[name]]) for name in names}
 
     def enqueue(self, tensors: Mapping[str, Tensor]) -> None:
         """Put a run on the device's stream.

@@ -1,6 +1,7 @@
 """The TensorRT backend's own logic, with onnxruntime in the place of engines."""
 
 import gc
+import json
 import shutil
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from drives import drive
 from fake_tensorrt import FakeGpu, fake_runtime
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import open_exported
+from streampetr_ros.backends.exported import checksum, open_exported
 from streampetr_ros.backends.memory_slots import MemorySlots
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.opening import open_backend
@@ -234,6 +235,36 @@ def test_too_little_memory_for_buffers(folder, story, monkeypatch):
     gpu.zeros = zeros
     with pytest.raises(BackendError, match="too little free memory for micro"):
         opened(folder, story, gpu=gpu)
+
+
+def other_encoder(folder, shape, kind):
+    """Put a graph of the right names but other tensors in the place of the encoder."""
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    images = helper.make_tensor_value_info("images", kind, shape)
+    features = helper.make_tensor_value_info("features", kind, shape)
+    node = helper.make_node("Identity", ["images"], ["features"])
+    graph = helper.make_graph([node], "encoder", [images], [features])
+    opsets = [helper.make_opsetid("", 17)]
+    path = folder / "encoder.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    description = json.loads((folder / "model.json").read_text())
+    description["sha256"]["encoder"] = checksum(path)
+    (folder / "model.json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "message"),
+    [
+        ([1, 6, 3, 64, 64], 1, r"has 'images' as \(\(1, 6, 3, 64, 64\).*export the model again"),
+        ([1, 6, 3, 32, 64], 7, r"'images' in the encoder of micro is of type INT64"),
+    ],
+)
+def test_engine_with_other_tensors(folder, tmp_path, story, shape, kind, message):
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
+    other_encoder(tmp_path / "micro", shape, kind)
+    with pytest.raises(BackendError, match=message):
+        opened(tmp_path / "micro", story)
 
 
 def test_run_that_fails_is_one_line_and_the_next_frame_starts_clean(folder, story):
