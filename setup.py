@@ -14,6 +14,7 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["streampetr_ros", "streampetr_ros.*"]),
     install_requires=[
+        "apsw>=3.40",
         "numpy>=1.26",
         "opencv-python-headless>=4.6",
         "pillow>=10",
