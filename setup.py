@@ -32,6 +32,7 @@ setup(
         "evaluation": ["nuscenes-devkit>=1.2", "matplotlib>=3.6", "motmetrics==1.4.0", "pandas<3"],
         "curves": ["tensorboardX>=2.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
+        "jpeg": ["simplejpeg>=1.6"],
         "tensorrt": ["onnx>=1.16", "tensorrt>=8.6"],
         "tensorrt-rtx": ["onnx>=1.16", "tensorrt-rtx>=1.7"],
         "test": ["pytest>=8,<9"],

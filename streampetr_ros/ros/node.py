@@ -15,6 +15,7 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from streampetr_ros.memory_policy import ResetReason
+from streampetr_ros.ingest.compressed import jpeg_decoder
 from streampetr_ros.ros.health import HealthPublisher
 from streampetr_ros.ros.parameter_server import ParameterServer
 from streampetr_ros.ros.params import NodeParameters
@@ -70,7 +71,9 @@ class StreamPetrNode(LifecycleNode):
         gc.collect()
         gc.freeze()
         backend = self._session.backend
-        self.get_logger().info(f"configured {backend.config.name}, {backend.name}")
+        self.get_logger().info(
+            f"configured {backend.config.name}, {backend.name}; JPEG by {jpeg_decoder()}"
+        )
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from streampetr_ros.ingest.compressed import decode_compressed
+from streampetr_ros.ingest import compressed
+from streampetr_ros.ingest.compressed import decode_compressed, jpeg_decoder
 from streampetr_ros.ingest.images import ImageError
 
 HEIGHT, WIDTH = 40, 56
@@ -146,3 +147,60 @@ class TestBombs:
 
 def flipped(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 0x10]) + data[position + 1 :]
+
+
+SAMPLINGS = {
+    "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "440": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440,
+    "411": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
+}
+
+
+class TestJpegDecoders:
+    """simplejpeg, where installed, and OpenCV give the same pixels."""
+
+    @pytest.fixture
+    def both(self, monkeypatch):
+        pytest.importorskip("simplejpeg")
+
+        def decode_twice(data: bytes, text: str = "") -> tuple[np.ndarray, np.ndarray]:
+            fast = decode_compressed(data, text)
+            with monkeypatch.context() as patch:
+                patch.setattr(compressed, "simplejpeg", None)
+                return fast, decode_compressed(data, text)
+
+        return decode_twice
+
+    @pytest.mark.parametrize("sampling", SAMPLINGS)
+    @pytest.mark.parametrize("progressive", [0, 1])
+    @pytest.mark.parametrize("quality", [30, 90, 100])
+    def test_equal_pixels(self, both, sampling, progressive, quality):
+        noise = np.random.default_rng(quality).integers(0, 256, (75, 101, 3), dtype=np.uint8)
+        data = encoded(
+            ".jpg",
+            noise,
+            *(cv2.IMWRITE_JPEG_QUALITY, quality),
+            *(cv2.IMWRITE_JPEG_PROGRESSIVE, progressive),
+            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, SAMPLINGS[sampling]),
+        )
+        for text in ("", "rgb8; jpeg compressed rgb8"):
+            fast, reference = both(data, text)
+            assert np.array_equal(fast, reference)
+            assert fast.flags.c_contiguous
+
+    def test_equal_gray_pixels(self, both):
+        fast, reference = both(encoded(".jpg", smooth()[..., 0]))
+        assert np.array_equal(fast, reference)
+
+    def test_what_one_refuses_the_other_judges(self, both):
+        """Stray bytes before the end are a warning to OpenCV and an error to simplejpeg."""
+        fast, reference = both(JPEG[:-2] + b"stray" + JPEG[-2:])
+        assert np.array_equal(fast, reference)
+
+    def test_is_named(self, monkeypatch):
+        pytest.importorskip("simplejpeg")
+        assert jpeg_decoder().startswith("simplejpeg")
+        monkeypatch.setattr(compressed, "simplejpeg", None)
+        assert jpeg_decoder().startswith("OpenCV")
