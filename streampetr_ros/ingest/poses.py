@@ -85,8 +85,8 @@ class TransformTree:
             quaternion_wxyz: (4,) rotation child to parent, **w first** (ROS messages: x first).
 
         Raises:
-            TransformError: if a value is not finite, the quaternion has not unit length, or the
-                names make no edge.
+            TransformError: if a value is not finite, the quaternion has not unit length, the
+                names make no edge, or the edge would close a loop.
         """
         if stamp_ns < 0:
             raise TransformError(f"transform {parent} -> {child} has the stamp {stamp_ns}")
@@ -177,6 +177,8 @@ class TransformTree:
         parent, child = _plain(parent), _plain(child)
         with self._lock:
             edge = self._edges.get(child)
+            if edge is None or edge.parent != parent:
+                self._refuse_loop(parent, child, stamp_ns)
             if edge is None:
                 edge = self._edges[child] = PoseHistory(child, static=stamp_ns is None)
             self._frames.update((parent, child))
@@ -186,6 +188,28 @@ class TransformTree:
                 self.restarts += 1
                 self.clear()
             edge.put(stamp, parent, pose, self.history_ns)
+
+    def _refuse_loop(self, parent: str, child: str, stamp_ns: int | None) -> None:
+        """Keep out an edge that would close a loop: no lookup would succeed any more.
+
+        An edge that is no longer published gives way instead.
+        """
+        frame = parent
+        while (edge := self._edges.get(frame)) is not None:
+            if edge.parent == child and self._is_gone(edge, stamp_ns):
+                del self._edges[frame]
+                return
+            frame = edge.parent
+            if frame == child:
+                raise TransformError(
+                    f"transform '{parent}' -> '{child}' would close a loop, as '{parent}' hangs "
+                    f"from '{child}' already; two publishers disagree about a parent, stop one"
+                )
+
+    def _is_gone(self, edge: PoseHistory, stamp_ns: int | None) -> bool:
+        if edge.static or stamp_ns is None:
+            return False
+        return edge.newest_ns is None or edge.newest_ns < stamp_ns - self.history_ns
 
     def _newest_common(self, target: str, source: str) -> int:
         newest = self.newest_common_ns(target, source)

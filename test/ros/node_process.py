@@ -42,7 +42,7 @@ def yaml_text(value: object) -> str:
 class NodeProcess:
     """Starts the node; its output goes to a file that tests can look into."""
 
-    def __init__(self, log: Path, parameters: Mapping[str, object]) -> None:
+    def __init__(self, log: Path, parameters: Mapping[str, object], name: str = "") -> None:
         self._log = log
         file = log.with_suffix(".yaml")
         chosen = {**DEFAULTS, **parameters}
@@ -50,6 +50,7 @@ class NodeProcess:
         file.write_text("\n".join(["/**:", "  ros__parameters:", *lines]) + "\n")
         command = [sys.executable, "-m", "streampetr_ros.ros.node"]
         command += ["--ros-args", "--params-file", str(file)]
+        command += ["-r", f"__node:={name}"] if name else []
         # One buffer less between the node's log and the tests.
         environment = {**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"}
         with log.open("wb") as output:

@@ -204,9 +204,20 @@ class TestUnavailable:
 
     def test_loop(self):
         tree = TransformTree()
-        for parent, child in (("a", "b"), ("b", "c"), ("c", "a")):
+        for parent, child in (("a", "b"), ("b", "c")):
             tree.insert_static(parent, child, (0, 0, 0), UNIT)
-        assert unavailable(tree.lookup, "a", "c", 0).reason is Reason.LOOP
+        with pytest.raises(TransformError, match="'c' -> 'a' would close a loop"):
+            tree.insert_static("c", "a", (0, 0, 0), UNIT)
+        assert tree.lookup("a", "c", 0).shape == (4, 4)
+
+    def test_turned_edge_is_refused_until_the_old_one_is_gone(self):
+        tree = TransformTree(history_ns=10 * SECOND)
+        tree.insert("odom", "base", SECOND, (1, 0, 0), UNIT)
+        with pytest.raises(TransformError, match="disagree about a parent"):
+            tree.insert("base", "odom", 2 * SECOND, (2, 0, 0), UNIT)
+        assert tree.lookup("odom", "base", SECOND)[0, 3] == 1
+        tree.insert("base", "odom", 12 * SECOND, (2, 0, 0), UNIT)
+        assert tree.lookup("odom", "base", 12 * SECOND)[0, 3] == -2
 
     def test_no_data_after_clear_but_static_stays(self):
         tree = moving_tree()

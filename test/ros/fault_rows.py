@@ -1,0 +1,16 @@
+"""Rows of the table of faults, for scripts/fault_table.py."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+
+def write_row(fault: str, expected: str, seen: str) -> None:
+    """Add a row to the table if one is wanted."""
+    path = os.environ.get("STREAMPETR_FAULT_TABLE")
+    if path:
+        row = {"fault": fault, "expected": expected, "seen": seen}
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
