@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.tools.benchmark_run import METHOD, Measurement, machine, measure
+from streampetr_ros.tools.benchmark_sweep import Sweep, variations
 from streampetr_ros.tools.reporting import known_model, user_errors
 
 
@@ -24,6 +26,12 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
     size: Annotated[str, typer.Option(help="Camera image size, WIDTHxHEIGHT.")] = "1600x900",
+    reference: Annotated[
+        bool, typer.Option(help="Compare with the plain eager network, in turns.")
+    ] = False,
+    sweep: Annotated[
+        list[Sweep] | None, typer.Option(help="Show how cost grows with it; repeat for several.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
 ) -> None:
     """Measure decode, preprocess, encoder, position, head, decoding and the whole step.
@@ -42,13 +50,44 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
             device=device,
             threads=threads,
             image_size=_parse_size(size),
+            reference=reference,
         )
         with user_errors():
-            results["models"][name] = _in_own_process(wanted)
-        typer.echo("\n".join(_table(name, results["models"][name])))
+            result = results["models"][name] = _in_own_process(wanted)
+        typer.echo("\n".join(_table(name, result) + _comparison(result["reference"])))
+        with user_errors():
+            result["sweeps"] = {kind.value: _swept(wanted, kind) for kind in sweep or []}
     if json is not None:
         with user_errors():
             json.write_text(json_format.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _swept(base: Measurement, sweep: Sweep) -> list[dict[str, Any]]:
+    """Measure and print one line per variation."""
+    typer.echo(f"\n{sweep.value:<12}{'network ms':>12}{'step ms':>12}{'memory MB':>12}")
+    rows = []
+    for value, wanted in variations(replace(base, reference=False), sweep):
+        result = _in_own_process(wanted)
+        times = result["milliseconds"]
+        rows.append({"value": value, **result})
+        typer.echo(
+            f"{value:<12}{times['network']['p50']:>12.1f}{times['step']['p50']:>12.1f}"
+            f"{result['peak_memory_mb']:>12.0f}"
+        )
+    return rows
+
+
+def _comparison(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    plain, ours = (found["milliseconds"][name]["p50"] for name in ("plain", "backend"))
+    difference = found["largest_difference"]
+    return [
+        f"{found['times_faster']:.2f} times as fast as the plain network (p50 {plain:.1f} against "
+        f"{ours:.1f} ms, in turns on the same frames)",
+        f"largest difference from it: logits {difference['logits']:.1e}, centres "
+        f"{1e3 * difference['centers_m']:.2f} mm",
+    ]
 
 
 def _in_own_process(wanted: Measurement) -> dict[str, Any]:

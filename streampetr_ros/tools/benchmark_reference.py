@@ -1,0 +1,90 @@
+"""The plain network that speed is compared with, and the comparison."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from streampetr_ros.backends.base import Backend
+from streampetr_ros.model.detector import Detector
+from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+from streampetr_ros.timing import StageClock
+from streampetr_ros.tools.replay_run import stage_percentiles
+
+
+class PlainNetwork:
+    """The published structure as plainly as PyTorch runs it.
+
+    Eager float32 in the default memory layout; batch norms, biases and the steps of attention are
+    operations of their own; position codes are computed in every frame and predictions for every
+    decoder layer. Nothing is folded, fused, cached or skipped.
+
+    Args:
+        detector: copied.
+        device: to run on.
+    """
+
+    def __init__(self, detector: Detector, device: torch.device) -> None:
+        self._device = device
+        self._detector = copy.deepcopy(detector).eval().to(device)
+        # So the head predicts for all layers; what it is made of stays in evaluation mode.
+        self._detector.head.training = True
+
+    @torch.inference_mode()
+    def run(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        """Process one frame; see `Backend.run`."""
+        moved = ModelInputs(*(v if v is None else v.to(self._device) for v in inputs))
+        with sdpa_kernel(SDPBackend.MATH):
+            outputs: tuple[DetectorOutputs, MemoryState | None] = self._detector(moved, memory)
+        return outputs
+
+
+def compare(
+    plain: PlainNetwork, backend: Backend, drive: Sequence[ModelInputs], warm_up: int
+) -> dict[str, Any]:
+    """Run both networks on the same frames in turns, each on its own memory.
+
+    Args:
+        plain: reference.
+        backend: compared with it.
+        drive: inputs of consecutive frames.
+        warm_up: frames at the start that are not timed.
+
+    Returns:
+        Times of both, how many times faster the backend is, and the largest differences.
+    """
+    rows = list(_in_turns(plain, backend, drive))
+    times = stage_percentiles(row for row, _ in rows[warm_up:])
+    logits, centers = zip(*(difference for _, difference in rows), strict=True)
+    return {
+        "milliseconds": {name: times[name] for name in ("plain", "backend")},
+        "times_faster": times["plain"]["p50"] / times["backend"]["p50"],
+        "largest_difference": {"logits": max(logits), "centers_m": max(centers)},
+    }
+
+
+def _in_turns(
+    plain: PlainNetwork, backend: Backend, drive: Sequence[ModelInputs]
+) -> Iterator[tuple[dict[str, float], tuple[float, float]]]:
+    plain_memory: MemoryState | None = None
+    memory: MemoryState | None = None
+    for inputs in drive:
+        clock = StageClock()
+        with clock.stage("plain"):
+            expected, plain_memory = plain.run(inputs, plain_memory)
+        with clock.stage("backend"):
+            outputs, memory = backend.run(inputs, memory)
+        yield clock.timings_ms, _difference(outputs, expected)
+
+
+def _difference(outputs: DetectorOutputs, expected: DetectorOutputs) -> tuple[float, float]:
+    """Compare logits and centres."""
+    logits = (outputs.logits.cpu() - expected.logits.cpu()).abs().max()
+    centers = (outputs.codes.cpu() - expected.codes.cpu())[..., :3].abs().max()
+    return float(logits), float(centers)
