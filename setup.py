@@ -35,6 +35,7 @@ setup(
         "jpeg": ["simplejpeg>=1.6"],
         "tensorrt": ["onnx>=1.16", "tensorrt>=8.6"],
         "tensorrt-rtx": ["onnx>=1.16", "tensorrt-rtx>=1.7"],
+        "ray": ["ray>=2.9"],
         "test": ["pytest>=8,<9"],
         "dev": ["pytest>=8,<9", "ruff"],
     },

@@ -54,6 +54,22 @@ class BagMessage(NamedTuple):
     content: Any
 
 
+class RawMessage(NamedTuple):
+    """A message in its serialised form (CDR).
+
+    Attributes:
+        topic: where it was published.
+        recorded_ns: when it was recorded.
+        data: its bytes.
+        kind: message type such as "sensor_msgs/msg/Image".
+    """
+
+    topic: str
+    recorded_ns: int
+    data: bytes
+    kind: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicFacts:
     """What a bag says about a topic.
@@ -103,27 +119,31 @@ class BagFile:
         """Duration."""
         return max(0, self.end_ns - self.start_ns) * 1e-9
 
-    def messages(self, topics: Collection[str], start_ns: int = 0) -> Iterator[BagMessage]:
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """Yield the messages of some topics in the order they were recorded.
 
         Args:
             topics: names; all must be of standard types.
-            start_ns: leave out what was recorded before.
 
         Raises:
             SourceError: if the bag is damaged, or a message is not of the type of its topic.
         """
+        for raw in self.raw_messages(topics):
+            yield BagMessage(
+                raw.topic, raw.recorded_ns, self._decoded(raw.data, raw.topic, raw.kind)
+            )
+
+    def raw_messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """Yield the messages of some topics as they are on disk.
+
+        Raises:
+            SourceError: if the bag is damaged.
+        """
         with self._opened() as reader:
             wanted = [each for each in reader.connections if each.topic in topics]
-            if not wanted:
-                return
-            rows = reader.messages(wanted, start=start_ns or None)
-            for connection, recorded_ns, data in rows:
-                yield BagMessage(
-                    connection.topic,
-                    recorded_ns,
-                    self._decoded(data, connection.topic, connection.msgtype),
-                )
+            # Without connections the reader would give all of them.
+            for connection, recorded_ns, data in reader.messages(wanted) if wanted else ():
+                yield RawMessage(connection.topic, recorded_ns, data, connection.msgtype)
 
     def _decoded(self, data: bytes, topic: str, kind: str) -> Any:
         try:

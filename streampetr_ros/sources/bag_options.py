@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,37 @@ def read_parameters(path: Path) -> BagOptions:
         sync=_sync(values),
         history_s=chosen("pose.history_s", plain.history_s),
     )
+
+
+def bag_options(
+    params: Path | None, cameras: Sequence[str], names: tuple[str, str, str]
+) -> BagOptions:
+    """Join a parameter file and what is given by hand, which counts more.
+
+    Args:
+        params: parameter file of the node; None uses the defaults.
+        cameras: NAME=IMAGE_TOPIC[,INFO_TOPIC] each.
+        names: fixed frame, base frame and odometry topic; empty ones are not given.
+
+    Raises:
+        SourceError: if the file or an entry cannot be used.
+    """
+    options = BagOptions() if params is None else read_parameters(params)
+    given = zip(("fixed_frame", "base_frame", "odometry_topic"), names, strict=True)
+    changes: dict[str, Any] = {name: value for name, value in given if value}
+    if cameras:
+        changes["cameras"] = tuple(_wiring(text) for text in cameras)
+    return replace(options, **changes)
+
+
+def _wiring(text: str) -> CameraWiring:
+    name, _, topics = text.partition("=")
+    image_topic, _, info_topic = topics.partition(",")
+    if not name or not image_topic:
+        raise SourceError(
+            f"--camera '{text}' must be NAME=IMAGE_TOPIC or NAME=IMAGE_TOPIC,INFO_TOPIC"
+        )
+    return CameraWiring(name=name, image_topic=image_topic, info_topic=info_topic)
 
 
 def _parameters(path: Path) -> dict[str, Any]:

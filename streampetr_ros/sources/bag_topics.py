@@ -69,6 +69,12 @@ class BagTopics:
     odometry: str
     problems: tuple[str, ...]
 
+    def names(self) -> tuple[str, ...]:
+        """Return all topics that are read."""
+        cameras = [(camera.image_topic, camera.info_topic) for camera in self.cameras]
+        odometry = (self.odometry,) if self.odometry else ()
+        return (*(name for pair in cameras for name in pair), *self.moving, *self.static, *odometry)
+
     def lines(self) -> list[str]:
         """Say which topics are used."""
         cameras = [

@@ -21,7 +21,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
 from streampetr_ros.sources import bag_messages as messages
-from streampetr_ros.sources.bag_file import TOKENS_KEY
+from streampetr_ros.sources.bag_file import TOKENS_KEY, RawMessage
 from streampetr_ros.sources.bag_messages import FrameNames
 from streampetr_ros.sources.base import SourceError
 from streampetr_ros.types import FrameSet
@@ -91,15 +91,25 @@ class BagWriter:
         Raises:
             SourceError: if the bag cannot be written.
         """
+        data = messages.serialise(message)
+        self.copy(RawMessage(topic, recorded_ns, data, message.__msgtype__))
+
+    def copy(self, message: RawMessage) -> None:
+        """Write a message of another bag as it is.
+
+        Raises:
+            SourceError: if the bag cannot be written.
+        """
+        topic = message.topic
         try:
             if topic not in self._connections:
                 self._connections[topic] = self._writer.add_connection(
                     topic,
-                    message.__msgtype__,
+                    message.kind,
                     typestore=messages.typestore(),
-                    offered_qos_profiles=[_qos(latched=topic == "/tf_static")],
+                    offered_qos_profiles=[_qos(latched=topic.endswith("/tf_static"))],
                 )
-            self._writer.write(self._connections[topic], recorded_ns, messages.serialise(message))
+            self._writer.write(self._connections[topic], message.recorded_ns, message.data)
         except WriterError as error:
             raise SourceError(f"cannot write bag '{self._path}': {error}") from error
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tqdm import tqdm
 
-from streampetr_ros.backends.opening import (
-    AUTO,
-    BACKENDS,
-    default_weights,
-    is_random,
-    open_backend,
-)
+from streampetr_ros.backends.opening import AUTO, BACKENDS, default_weights, is_random
 from streampetr_ros.config import load_config
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
-from streampetr_ros.sources import open_source
-from streampetr_ros.tools.replay_output import PictureOptions, ReplayWriter
-from streampetr_ros.tools.replay_run import replay_source
+from streampetr_ros.sources import SourceError
+from streampetr_ros.sources.bag_options import bag_options
+from streampetr_ros.tools.replay_fleet import run_in_processes, run_on_ray
+from streampetr_ros.tools.replay_job import ReplayJob, run_job
+from streampetr_ros.tools.replay_output import PictureOptions
 from streampetr_ros.tools.reporting import known_model, user_errors
 from streampetr_ros.track import TrackingConfig
 
@@ -34,66 +31,156 @@ _RANDOM_NOTICE = (
 _SAY = partial(typer.echo, err=True)
 
 
+_Source = Annotated[
+    list[str],
+    typer.Argument(help="Bag, recording folder or synthetic[:SEED]; several are allowed."),
+]
+_Model = Annotated[
+    str, typer.Option(help=f"One of {', '.join(MODEL_NAMES)}.", callback=known_model)
+]
+_Out = Annotated[Path, typer.Option(help="Folder for boxes, pictures and summary.")]
+_Weights = Annotated[
+    str,
+    typer.Option(
+        help="Weights file, folder of exported graphs, or random:SEED; else those that come "
+        "with the package, or random:0."
+    ),
+]
+_Backend = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
+_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+_Threads = Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")]
+_Limit = Annotated[int, typer.Option(help="Process only so many sets; 0: all.")]
+_DrawAbove = Annotated[float, typer.Option(help="Lowest score drawn in pictures.")]
+_Pictures = Annotated[bool, typer.Option(help="Write pictures.")]
+_Truth = Annotated[bool, typer.Option(help="Draw annotations, dashed.")]
+_MemoryInterval = Annotated[
+    float, typer.Option(help="Seconds between memory writes; negative: as trained.")
+]
+_Tracking = Annotated[bool, typer.Option(help="Follow objects over time.")]
+_TrackingConfig = Annotated[Path | None, typer.Option(help="YAML file of tracker settings.")]
+_Video = Annotated[bool, typer.Option(help="Write video.mp4: cameras and top view.")]
+_Mcap = Annotated[
+    bool, typer.Option(help="Write a bag of images, TF and boxes for Foxglove or RViz.")
+]
+_Params = Annotated[
+    Path | None, typer.Option(help="Bags: parameter file of the node that names the topics.")
+]
+_Camera = Annotated[
+    list[str] | None,
+    typer.Option(help="Bags: NAME=IMAGE_TOPIC[,INFO_TOPIC]; repeat in training order."),
+]
+_FixedFrame = Annotated[str, typer.Option(help="Bags: frame that does not move.")]
+_BaseFrame = Annotated[str, typer.Option(help="Bags: frame of the vehicle.")]
+_Odometry = Annotated[str, typer.Option(help="Bags: topic of the pose instead of TF.")]
+_Jobs = Annotated[int, typer.Option(min=1, help="Sources processed at a time.")]
+_RayAddress = Annotated[
+    str, typer.Option(help="Run every source as a task of this Ray cluster; or local.")
+]
+
+
 def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
-    source: Annotated[str, typer.Argument(help="Recording folder, or synthetic[:SEED].")],
-    model: Annotated[
-        str, typer.Option(help=f"One of {', '.join(MODEL_NAMES)}.", callback=known_model)
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for boxes, pictures and summary.")],
-    weights: Annotated[
-        str,
-        typer.Option(
-            help="Weights file, folder of exported graphs, or random:SEED; else those that come "
-            "with the package, or random:0."
-        ),
-    ] = "",
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = AUTO,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")] = 0,
-    limit: Annotated[int, typer.Option(help="Process only so many sets; 0: all.")] = 0,
-    draw_above: Annotated[float, typer.Option(help="Lowest score drawn in pictures.")] = 0.3,
-    pictures: Annotated[bool, typer.Option(help="Write pictures.")] = True,
-    truth: Annotated[bool, typer.Option(help="Draw annotations, dashed.")] = True,
-    memory_interval: Annotated[
-        float, typer.Option(help="Seconds between memory writes; negative: as trained.")
-    ] = -1.0,
-    tracking: Annotated[bool, typer.Option(help="Follow objects over time.")] = True,
-    tracking_config: Annotated[
-        Path | None, typer.Option(help="YAML file of tracker settings.")
-    ] = None,
+    source: _Source,
+    model: _Model,
+    out: _Out,
+    weights: _Weights = "",
+    backend: _Backend = AUTO,
+    device: _Device = "cpu",
+    threads: _Threads = 0,
+    limit: _Limit = 0,
+    draw_above: _DrawAbove = 0.3,
+    pictures: _Pictures = True,
+    truth: _Truth = True,
+    memory_interval: _MemoryInterval = -1.0,
+    tracking: _Tracking = True,
+    tracking_config: _TrackingConfig = None,
+    video: _Video = False,
+    mcap: _Mcap = False,
+    params: _Params = None,
+    camera: _Camera = None,
+    fixed_frame: _FixedFrame = "",
+    base_frame: _BaseFrame = "",
+    odometry: _Odometry = "",
+    jobs: _Jobs = 1,
+    ray_address: _RayAddress = "",
 ) -> None:
     """Detect and follow objects in SOURCE; write boxes, timings and pictures to a folder.
 
     detections.jsonl holds one line per frame set with boxes and tracks in the base frame (x
     forward, y left, z up); summary.json what was run and how long it took; cameras/ and top_view/
-    the pictures.
+    the pictures. Several sources get a folder each. The same command goes on where a run was ended.
     """
+    weights = weights or default_weights(model)
     with user_errors():
-        weights = weights or default_weights(model)
-        frames = open_source(source)
-        opened = open_backend(weights, model, device, threads, backend, _SAY)
-        config = PipelineConfig(
+        plain = ReplayJob(
+            source=source[0],
+            out=out,
+            model=model,
+            weights=weights,
+            backend=backend,
+            device=device,
+            threads=threads,
+            limit=limit,
             policy=_policy(memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,
+            bag=bag_options(params, camera or [], (fixed_frame, base_frame, odometry)),
+            drawing=PictureOptions(
+                draw_above=draw_above,
+                truth=truth,
+                caption=f"{model}, random weights" if is_random(weights) else model,
+            ),
+            pictures=pictures,
+            video=video,
+            bag_out=mcap,
         )
         if is_random(weights):
             typer.echo(_RANDOM_NOTICE.format(weights=weights), err=True)
-        pipeline = StreamingPipeline(opened, config)
-        options = PictureOptions(
-            draw_above=draw_above,
-            truth=truth,
-            caption=f"{model}, random weights" if is_random(weights) else model,
-        )
-        count = min(limit or len(frames), len(frames))
-        with ReplayWriter(out, options if pictures else None) as writer:
-            progress = tqdm(total=count, unit="set", disable=None)
-            summary = replay_source(frames, pipeline, writer, count, progress.update)
-            progress.close()
-            writer.write_summary({"source": source, "weights": weights, **summary})
-        pipeline.close()
+        if len(source) > 1 or ray_address:
+            _run_all(_one_each(plain, source), jobs, ray_address)
+        else:
+            _run_one(plain)
+
+
+def _run_one(job: ReplayJob) -> None:
+    with tqdm(unit="set", disable=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        summary = run_job(job, _SAY, show)
     for line in _lines(summary):
         typer.echo(line)
-    typer.echo(f"written to {out}")
+    typer.echo(f"written to {job.out}")
+
+
+def _run_all(jobs: Sequence[ReplayJob], processes: int, ray_address: str) -> None:
+    """Run several sources; one that fails does not keep the others from their results."""
+    ended = run_on_ray(jobs, ray_address) if ray_address else run_in_processes(jobs, processes)
+    failed = 0
+    for outcome in tqdm(ended, total=len(jobs), unit="source", disable=None):
+        if outcome.summary is None:
+            failed += 1
+            typer.echo(f"error: {outcome.job.source}: {outcome.error}", err=True)
+        else:
+            sets, boxes = outcome.summary["sets"], outcome.summary["boxes"]
+            typer.echo(f"{outcome.job.source}: {sets} sets, {boxes} boxes, in {outcome.job.out}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _one_each(plain: ReplayJob, sources: Sequence[str]) -> list[ReplayJob]:
+    """Give every source a folder of its own, named after it."""
+    names = [Path(each.replace(":", "-")).name for each in sources]
+    doubled = next((name for name in names if names.count(name) > 1), "")
+    if doubled:
+        raise SourceError(
+            f"two sources are called '{doubled}'; rename one, their results go to folders of that "
+            "name"
+        )
+    return [
+        replace(plain, source=each, out=plain.out / name)
+        for each, name in zip(sources, names, strict=True)
+    ]
 
 
 def _policy(memory_interval: float) -> MemoryPolicyConfig:
@@ -107,7 +194,7 @@ def _tracking(file: Path | None) -> TrackingConfig:
     return TrackingConfig() if file is None else load_config(file, TrackingConfig)
 
 
-def _lines(summary: dict[str, object]) -> list[str]:
+def _lines(summary: Mapping[str, Any]) -> list[str]:
     """Say what happened, in a few lines."""
     lines = [
         f"{summary['sets']} sets with {summary['model']} on {summary['backend']}, "

@@ -13,11 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from streampetr_ros import geometry
+from streampetr_ros.files import replacing
 from streampetr_ros.pipeline import StepResult
 from streampetr_ros.types import Detections, FrameSet, Tracks
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer
 from streampetr_ros.viz.overlay import render_cameras
+
+RESULTS = "detections.jsonl"
+SUMMARY = "summary.json"
+#: Folders of the pictures.
+PICTURES = ("cameras", "top_view")
 
 _DECIMALS = 6
 
@@ -45,17 +52,20 @@ class ReplayWriter:
     Args:
         folder: made if it is not there.
         pictures: None writes no pictures.
+        kept: results of an interrupted run that are kept; what follows them is written anew.
     """
 
-    def __init__(self, folder: Path, pictures: PictureOptions | None) -> None:
+    def __init__(self, folder: Path, pictures: PictureOptions | None, kept: int = 0) -> None:
         self._folder = folder
         self._pictures = pictures
-        self._count = 0
+        self._count = kept
         folder.mkdir(parents=True, exist_ok=True)
         if pictures is not None:
-            for name in ("cameras", "top_view"):
+            for name in PICTURES:
                 (folder / name).mkdir(exist_ok=True)
-        self._lines = (folder / "detections.jsonl").open("w", encoding="utf-8")
+        self._file = folder / RESULTS
+        _keep_lines(self._file, kept)
+        self._lines = self._file.open("a", encoding="utf-8")
 
     def __enter__(self) -> ReplayWriter:
         return self
@@ -68,18 +78,31 @@ class ReplayWriter:
     ) -> None:
         self._lines.close()
 
-    def write(self, frame_set: FrameSet, result: StepResult) -> None:
-        """Write the line and the pictures of one frame set."""
-        line = {"index": self._count, **result_record(frame_set, result)}
-        self._lines.write(json.dumps(line) + "\n")
+    def write(self, frame_set: FrameSet, result: StepResult, load_ms: float = 0.0) -> None:
+        """Write the pictures and the line of one frame set.
+
+        Args:
+            frame_set: input of the step.
+            result: of the step.
+            load_ms: time it took to get the frame set.
+        """
         if self._pictures is not None:
             self._draw(frame_set, result, self._pictures)
+        line = {"index": self._count, **result_record(frame_set, result)}
+        line["timings_ms"] = {"load": round(load_ms, 3), **line["timings_ms"]}
+        # A line is whole on disk before anything counts it as done.
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
         self._count += 1
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read back what was written."""
+        return read_records(self._folder)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write what was run and how long it took."""
-        text = json.dumps(summary, indent=2)
-        (self._folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        with replacing(self._folder / SUMMARY) as temporary:
+            temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
     def _draw(self, frame_set: FrameSet, result: StepResult, options: PictureOptions) -> None:
         base_from_model = frame_set.base_from_model
@@ -93,6 +116,18 @@ class ReplayWriter:
         Image.fromarray(top_view).save(self._folder / "top_view" / f"{name}.png")
 
 
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Read the results in a folder, one record per frame set."""
+    text = (folder / RESULTS).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _keep_lines(file: Path, count: int) -> None:
+    """Cut a file after so many lines."""
+    lines = file.read_bytes().splitlines(keepends=True)[:count] if count else []
+    file.write_bytes(b"".join(lines))
+
+
 def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
     """Turn a result into plain values; boxes are in the base frame at the reference time."""
     reason = result.reset_reason
@@ -101,6 +136,7 @@ def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
         "sequence": frame_set.sequence,
         "token": frame_set.token,
         "frame": result.detections.frame,
+        "fixed_from_base": _pose(frame_set.fixed_from_base),
         "num_cameras": result.num_cameras,
         "reset_reason": None if reason is None else reason.value,
         "wrote_memory": result.wrote_memory,
@@ -144,6 +180,11 @@ def track_records(tracks: Tracks) -> list[dict[str, Any]]:
         }
         for row in range(len(tracks))
     ]
+
+
+def _pose(transform: NDArray[np.float64]) -> dict[str, list[float]]:
+    quaternion = geometry.quaternion_from_rotation(transform[:3, :3])
+    return {"translation": transform[:3, 3].tolist(), "rotation_wxyz": quaternion.tolist()}
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float] | None:

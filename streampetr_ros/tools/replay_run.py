@@ -9,63 +9,57 @@ from typing import Any
 
 import numpy as np
 
-from streampetr_ros.pipeline import StepResult, StreamingPipeline
-from streampetr_ros.sources import Source
+from streampetr_ros.pipeline import StreamingPipeline
 from streampetr_ros.timing import StageClock
 from streampetr_ros.tools.replay_output import ReplayWriter
+from streampetr_ros.types import FrameSet
 
 
 def replay_source(
-    source: Source,
+    source: Iterable[FrameSet],
     pipeline: StreamingPipeline,
     writer: ReplayWriter,
     count: int,
     done: Callable[[], Any] = lambda: None,
 ) -> dict[str, Any]:
-    """Run a source through a pipeline and write every result.
+    """Run frame sets through a pipeline and write every result.
 
     Args:
         source: frame sets.
         pipeline: detector with memory.
         writer: where results go.
         count: sets to process at most.
-        done: called after every set.
+        done: called after every set, when its results are written.
 
     Returns:
-        Summary: model, sets, boxes, resets and percentiles of stage times.
+        Summary of all that the writer holds, see `summary_of`.
     """
-    results: list[StepResult] = []
-    timings: list[Mapping[str, float]] = []
     frames = islice(iter(source), count)
-    clock = StageClock()
     while True:
+        clock = StageClock()
         with clock.stage("load"):
             frame_set = next(frames, None)
         if frame_set is None:
             break
         result = pipeline.step(frame_set)
-        with clock.stage("write"):
-            writer.write(frame_set, result)
-        results.append(result)
-        timings.append({"load": clock.timings_ms["load"], **result.timings_ms})
-        clock = StageClock()
+        writer.write(frame_set, result, clock.timings_ms["load"])
         done()
-    return _summary(pipeline, results, timings)
-
-
-def _summary(
-    pipeline: StreamingPipeline,
-    results: Sequence[StepResult],
-    timings: Sequence[Mapping[str, float]],
-) -> dict[str, Any]:
-    resets = Counter(r.reset_reason.value for r in results if r.reset_reason is not None)
+    backend = pipeline.backend
     return {
-        "model": pipeline.backend.config.name,
-        "backend": pipeline.backend.name,
-        "sets": len(results),
-        "boxes": sum(len(result.detections) for result in results),
+        "model": backend.config.name,
+        "backend": backend.name,
+        **summary_of(writer.records()),
+    }
+
+
+def summary_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum up written results: sets, boxes, resets and percentiles of stage times."""
+    resets = Counter(each["reset_reason"] for each in records if each["reset_reason"])
+    return {
+        "sets": len(records),
+        "boxes": sum(len(each["detections"]) for each in records),
         "resets": dict(resets),
-        "milliseconds": stage_percentiles(timings),
+        "milliseconds": stage_percentiles(each["timings_ms"] for each in records),
     }
 
 

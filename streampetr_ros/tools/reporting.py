@@ -32,13 +32,19 @@ def user_errors() -> Iterator[None]:
     """Turn expected failures into one line and exit code 1; anything else is a defect and shows."""
     try:
         yield
-    except _EXPECTED as error:
-        typer.echo(f"error: {error}", err=True)
+    except (*_EXPECTED, OSError) as error:
+        typer.echo(f"error: {expected_sentence(error)}", err=True)
         raise typer.Exit(1) from error
-    except OSError as error:
+
+
+def expected_sentence(error: Exception) -> str | None:
+    """Return what to tell the user about a failure; None if it is a defect."""
+    if isinstance(error, _EXPECTED):
+        return str(error)
+    if isinstance(error, OSError):
         where = f" '{error.filename}'" if error.filename else ""
-        typer.echo(f"error: cannot access{where}: {error.strerror or error}", err=True)
-        raise typer.Exit(1) from error
+        return f"cannot access{where}: {error.strerror or error}"
+    return None
 
 
 def known_model(name: str) -> str:

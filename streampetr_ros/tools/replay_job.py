@@ -1,0 +1,211 @@
+"""One source through the pipeline into a folder, continued where an earlier run was ended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from streampetr_ros.backends.opening import AUTO, open_backend
+from streampetr_ros.memory_policy import MemoryPolicyConfig
+from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
+from streampetr_ros.sources import Source, is_bag, open_bag, open_source
+from streampetr_ros.sources.bag_options import BagOptions
+from streampetr_ros.tools.replay_bag import RESULT_BAG, write_result_bag
+from streampetr_ros.tools.replay_nuscenes import write_nuscenes
+from streampetr_ros.tools.replay_output import (
+    PICTURES,
+    SUMMARY,
+    PictureOptions,
+    ReplayWriter,
+    read_records,
+)
+from streampetr_ros.tools.replay_run import replay_source
+from streampetr_ros.tools.replay_state import (
+    ReplayState,
+    file_facts,
+    finish_state,
+    finished_key,
+    load_state,
+    run_key,
+    save_state,
+)
+from streampetr_ros.tools.replay_video import VIDEO, write_video
+from streampetr_ros.track import TrackingConfig
+from streampetr_ros.types import FrameSet
+
+#: Told about what is read and what goes wrong, in sentences.
+Tell = Callable[[str], None]
+#: Told how many frame sets are done and how many there are.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReplayJob:
+    """What to run and where results go; crosses processes and machines.
+
+    Attributes:
+        source: what a user types; see `open_source`.
+        out: folder of the results.
+        model: configuration name.
+        weights: see `open_backend`.
+        backend: what runs the network; see `open_backend`.
+        device: "cpu", "cuda" or "cuda:N".
+        threads: CPU threads; 0 leaves the choice to PyTorch.
+        limit: sets to process at most; 0 for all.
+        policy: life of the object memory.
+        tracking: settings of the tracker; None follows no objects.
+        bag: how a bag is read.
+        drawing: what pictures show.
+        pictures: whether pictures are kept.
+        video: whether a video is written.
+        bag_out: whether a bag with boxes is written.
+    """
+
+    source: str
+    out: Path
+    model: str
+    weights: str
+    backend: str = AUTO
+    device: str = "cpu"
+    threads: int = 0
+    limit: int = 0
+    policy: MemoryPolicyConfig
+    tracking: TrackingConfig | None
+    bag: BagOptions
+    drawing: PictureOptions
+    pictures: bool = False
+    video: bool = False
+    bag_out: bool = False
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are made."""
+        return self.pictures or self.video
+
+    def key(self) -> str:
+        """Return a text that changes with anything that the results depend on."""
+        files = [Path(self.source), Path(self.weights)]
+        return run_key(
+            *(file_facts(file) for file in files if file.exists()),
+            (self.source, self.model, self.weights, self.limit, self.backend, self.device),
+            (self.policy, self.tracking, self.bag, self.drawing, self.pictures, self.video),
+        )
+
+
+def open_job_source(job: ReplayJob, tell: Tell) -> Source:
+    """Open the source of a job; the topics of a bag are told."""
+    if not is_bag(Path(job.source)):
+        return open_source(job.source)
+    source = open_bag(Path(job.source), job.bag, tell)
+    for line in source.topics.lines():
+        tell(line)
+    return source
+
+
+def run_job(job: ReplayJob, tell: Tell, progress: Progress) -> Mapping[str, Any]:
+    """Run a job, or what is left of it.
+
+    Args:
+        job: what to do.
+        tell: hears what is read and what goes wrong.
+        progress: hears how far it is.
+
+    Returns:
+        Summary, as in summary.json.
+    """
+    source = open_job_source(job, tell)
+    key = job.key()
+    if finished_key(job.out) == key:
+        tell(f"'{job.out}' holds the results of this run already; they are kept")
+    else:
+        shutil.rmtree(job.out / RESULT_BAG, ignore_errors=True)
+        (job.out / VIDEO).unlink(missing_ok=True)
+        _Detection(job, key, source, tell).run(progress)
+    _write_others(job, source)
+    return dict(json.loads((job.out / SUMMARY).read_text(encoding="utf-8")))
+
+
+def _write_others(job: ReplayJob, source: Source) -> None:
+    """Write what is made of the results, unless an earlier run did; each whole or not at all."""
+    records = read_records(job.out)
+    if any(record["token"] for record in records):
+        write_nuscenes(records, job.out)
+    if job.bag_out and not (job.out / RESULT_BAG).exists():
+        write_result_bag(source, records, job.out, job.drawing.draw_above)
+    if job.video and not (job.out / VIDEO).exists():
+        write_video(job.out, [record["stamp_ns"] for record in records])
+    if job.video and not job.pictures:
+        for name in PICTURES:
+            shutil.rmtree(job.out / name, ignore_errors=True)
+
+
+class _Detection:
+    """The part that needs the network."""
+
+    def __init__(self, job: ReplayJob, key: str, source: Source, tell: Tell) -> None:
+        self._job, self._key, self._source = job, key, source
+        self._state = load_state(job.out, key)
+        self._count = 0 if self._state is None else self._state.count
+        self._earlier = {} if self._state is None else self._state.problems
+        backend = open_backend(job.weights, job.model, job.device, job.threads, job.backend, tell)
+        config = PipelineConfig(policy=job.policy, tracking=job.tracking)
+        self._pipeline = StreamingPipeline(backend, config)
+        if self._state is not None:
+            self._pipeline.restore(self._state.snapshot)
+            tell(f"going on after {self._count} frame sets of the run that was ended")
+
+    def run(self, progress: Progress) -> None:
+        """Process the frame sets that are not done and write the summary."""
+        job = self._job
+        total = min(job.limit or len(self._source), len(self._source))
+        progress(self._count, total)
+
+        def done() -> None:
+            self._count += 1
+            self._save()
+            progress(self._count, total)
+
+        drawing = job.drawing if job.draws else None
+        with ReplayWriter(job.out, drawing, self._count) as writer:
+            left = total - self._count
+            summary = replay_source(self._frames(), self._pipeline, writer, left, done)
+        self._pipeline.close()
+        writer.write_summary(
+            {
+                "source": job.source,
+                "weights": job.weights,
+                **summary,
+                "problems": self._problems(),
+                "key": self._key,
+            }
+        )
+        finish_state(job.out)
+
+    def _frames(self) -> Iterator[FrameSet]:
+        start = 0 if self._state is None else self._state.position
+        if hasattr(self._source, "position"):
+            return self._source.frame_sets(start)
+        return islice(iter(self._source), start, None)
+
+    def _save(self) -> None:
+        save_state(
+            self._job.out,
+            ReplayState(
+                key=self._key,
+                count=self._count,
+                position=getattr(self._source, "position", self._count),
+                problems=self._problems(),
+                snapshot=self._pipeline.snapshot(),
+            ),
+        )
+
+    def _problems(self) -> dict[str, int]:
+        """Count what was wrong in the bag, before and after an interruption."""
+        now: Mapping[str, int] = getattr(self._source, "problems", {})
+        names = [*self._earlier, *(name for name in now if name not in self._earlier)]
+        return {name: self._earlier.get(name, 0) + now.get(name, 0) for name in names}
