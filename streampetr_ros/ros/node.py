@@ -14,8 +14,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
-from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.ingest.compressed import jpeg_decoder
+from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.ros.health import HealthPublisher
 from streampetr_ros.ros.parameter_server import ParameterServer
 from streampetr_ros.ros.params import NodeParameters

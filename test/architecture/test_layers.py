@@ -32,7 +32,7 @@ MAY_USE: dict[str, set[str]] = {
     "timing": {"torch"},
     "model.config": {"numpy"},
     "model.state": {"torch"},
-    "ingest": {"numpy", "PIL", "cv2"},
+    "ingest": {"numpy", "PIL", "cv2", "simplejpeg"},
     "preprocess": {"numpy", "PIL", "cv2", "torch"},
     "decode": {"numpy", "torch"},
     "filters": {"numpy"},
