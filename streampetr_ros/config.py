@@ -33,6 +33,8 @@ def load_config(path: str | Path, kind: type[T]) -> T:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read configuration '{path}': {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{path}' is no text ({error}); save it as UTF-8") from error
     try:
         content = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
