@@ -273,7 +273,7 @@ def test_mixed_clocks_are_named(tmp_path):
         return message
 
     path = tampered(tmp_path / "bag", other_clock, drive(12))
-    with pytest.raises(SourceError, match="CAM_BACK: .*clock"):
+    with pytest.raises(SourceError, match=r"CAM_BACK: .*clock"):
         list(BagSource(path))
 
 
