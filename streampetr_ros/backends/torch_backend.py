@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.folding import folded
+from streampetr_ros.model.position import TokenPosition
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
 
@@ -25,6 +27,8 @@ class TorchBackend:
     def __init__(self, detector: Detector, device: str = "cpu") -> None:
         self._device = _checked_device(device)
         self._detector = prepared(detector, self._device)
+        self._projection: tuple[Tensor, Tensor] | None = None
+        self._position: TokenPosition | None = None
 
     @property
     def name(self) -> str:
@@ -45,13 +49,29 @@ class TorchBackend:
             *(value if value is None else value.to(self._device) for value in inputs)
         )
         try:
-            outputs: tuple[DetectorOutputs, MemoryState | None] = self._detector(moved, memory)
+            features = self._detector.encode_images(moved.images)
+            position = self._token_position(inputs, moved)
+            outputs, next_memory = self._detector.predict(features, position, moved, memory)
         except torch.cuda.OutOfMemoryError as error:
             raise BackendError(
                 f"{self._device} has too little free memory for {self.config.name}; "
                 "close other programs on it or choose a smaller model"
             ) from error
-        return outputs
+        return outputs[-1], next_memory
+
+    def _token_position(self, inputs: ModelInputs, moved: ModelInputs) -> TokenPosition:
+        """Encode token positions unless every projection is the same as last time.
+
+        A moving vehicle whose cameras fire one after the other changes them in every frame.
+        """
+        # Compared before the upload, so that a GPU need not be waited for.
+        projection = (inputs.model_from_image, inputs.focal_lengths)
+        position, known = self._position, self._projection
+        if position is None or known is None or not all(map(torch.equal, projection, known)):
+            position = self._position = self._detector.token_position(moved)
+            # Callers may fill the same tensors again.
+            self._projection = (projection[0].clone(), projection[1].clone())
+        return position
 
 
 def prepared(detector: Detector, device: torch.device) -> Detector:
