@@ -10,7 +10,7 @@ import typer
 
 #: Verb, which is also its module and function, and the line shown in the overview.
 VERBS = {
-    "replay": "Detect objects in bags, recordings or the synthetic world; write boxes and pictures.",
+    "replay": "Detect objects in bags, recordings or the synthetic world; write boxes.",
     "check": "Say what is missing in a bag before anything runs on it.",
     "record": "Write a drive as a rosbag2 recording.",
     "convert": "Turn a published checkpoint into a clean weights file.",
