@@ -70,11 +70,30 @@ def run_on_ray(jobs: Sequence[ReplayJob], address: str) -> Iterator[Outcome]:
         raise SourceError(f"no Ray cluster answers at '{address}': {error}") from error
     # A task whose machine is lost goes on from the state that its folder holds.
     task = ray.remote(num_cpus=1, max_retries=2)(attempt)
-    waiting = [task.remote(job) for job in jobs]
-    while waiting:
-        [ended], waiting = ray.wait(waiting, num_returns=1)
-        yield ray.get(ended)
-    ray.shutdown()
+    waiting = {task.remote(job): job for job in jobs}
+    try:
+        while waiting:
+            [ended], _ = ray.wait(list(waiting), num_returns=1)
+            yield _collected(ray, ended, waiting.pop(ended))
+    finally:
+        ray.shutdown()
+
+
+def _collected(ray: Any, ended: Any, job: ReplayJob) -> Outcome:
+    try:
+        outcome: Outcome = ray.get(ended)
+    except ray.exceptions.RayTaskError:
+        raise  # a defect of ours, which shows with its trace
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().split("\n", maxsplit=1)[0]
+        return Outcome(
+            job,
+            None,
+            f"the task of '{job.source}' was lost ({reason}); the same command goes on where it "
+            "stopped",
+            (),
+        )
+    return outcome
 
 
 def _outcome(future: Future[Outcome], job: ReplayJob) -> Outcome:

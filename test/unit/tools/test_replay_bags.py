@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,9 +135,17 @@ def test_several_bags_each_get_a_folder_and_one_may_fail(bag, tmp_path):
 
 def test_a_cluster_gives_the_same(bag, tmp_path):
     options = ("--model", "tiny", "--weights", "random:0", "--no-pictures", "--limit", 2)
-    command = ("replay", bag, *options, "--ray-address", "local", "--out", tmp_path)
+    noise = tmp_path / "noise.mcap"
+    noise.write_bytes(b"noise")
+    second = shutil.copytree(bag, tmp_path / "second")
+    out = tmp_path / "out"
+    sources = (bag, second, noise)
+    command = ("replay", *sources, *options, "--ray-address", "local", "--out", out)
     if importlib.util.find_spec("ray") is None:
         assert "pip install ray" in run(*command)[1]
         pytest.skip("no ray")
-    assert run(*command)[0] == 0
-    assert len(records(tmp_path / "drive")) == 2
+    code, text = run(*command)
+    assert code == 1
+    assert "noise.mcap: bag" in text
+    for name in ("drive", "second"):
+        assert len(records(out / name)) == 2
