@@ -10,7 +10,7 @@ import numpy as np
 
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest.images import Pixels, as_pixels
-from streampetr_ros.types import CameraCalibration, CameraFrame
+from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
 
 class Undistorter:
@@ -75,6 +75,10 @@ class Rectifier:
             ),
             pixels=undistort(frame.pixels),
         )
+
+    def frame_set(self, frame_set: FrameSet) -> FrameSet:
+        """Return the set with all its frames as pinhole cameras would have taken them."""
+        return replace(frame_set, cameras=tuple(map(self, frame_set.cameras)))
 
     def _undistorter(self, calibration: CameraCalibration) -> Undistorter:
         with self._lock:

@@ -36,7 +36,7 @@ def overlay(
         rectify = Rectifier()
         out.mkdir(parents=True, exist_ok=True)
         for index, frame_set in enumerate(islice(open_source(source), limit)):
-            pinhole = replace(frame_set, cameras=tuple(map(rectify, frame_set.cameras)))
+            pinhole = rectify.frame_set(frame_set)
             path = out / f"{index:06d}.jpg"
             Image.fromarray(_picture(pinhole, ground, width)).save(path, quality=92)
             typer.echo(f"{path}: {len(pinhole.cameras)} cameras")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from streampetr_ros import geometry
 from streampetr_ros.files import replacing
+from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.pipeline import StepResult
 from streampetr_ros.types import Detections, FrameSet, Tracks
 from streampetr_ros.viz.bev import render_top_view
@@ -59,6 +60,7 @@ class ReplayWriter:
         self._folder = folder
         self._pictures = pictures
         self._count = kept
+        self._rectify = Rectifier()
         folder.mkdir(parents=True, exist_ok=True)
         if pictures is not None:
             for name in PICTURES:
@@ -105,6 +107,8 @@ class ReplayWriter:
             temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
     def _draw(self, frame_set: FrameSet, result: StepResult, options: PictureOptions) -> None:
+        # Boxes are projected by pinhole cameras.
+        frame_set = self._rectify.frame_set(frame_set)
         base_from_model = frame_set.base_from_model
         layers = [detection_layer(result.detections_model, base_from_model, options.draw_above)]
         if options.truth and frame_set.truth is not None:
