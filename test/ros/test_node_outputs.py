@@ -77,6 +77,8 @@ def drive_until_received(graph: Graph, node: NodeProcess, lists: Iterable[list])
 
 
 def published(graph: Graph) -> dict[str, str]:
+    # Its topics may be known before its name.
+    graph.wait_for(lambda: NODE[1:] in graph.node.get_node_names(), "the node's name")
     listed = graph.node.get_publisher_names_and_types_by_node(NODE[1:], "/")
     return {name: kinds[0] for name, kinds in listed}
 
