@@ -7,9 +7,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from streampetr_ros.backends.base import BackendError
 from streampetr_ros.model.checkpoint import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.graphs import SIGNATURES
+from streampetr_ros.model.state import ModelInputs
 
 #: File that describes the graphs beside it.
 DESCRIPTION = "model.json"
@@ -42,6 +44,18 @@ class ExportedModel:
     def path(self, graph: str) -> Path:
         """Return the file of a graph: "encoder", "position" or "head"."""
         return self.folder / f"{graph}.onnx"
+
+    def check_inputs(self, inputs: ModelInputs) -> None:
+        """Refuse another number of streams or cameras than the graphs were made for.
+
+        Raises:
+            BackendError: in that case.
+        """
+        if inputs.images.shape[:2] != (1, self.cameras):
+            raise BackendError(
+                f"'{self.folder}' was exported for 1 stream of {self.cameras} cameras, but got "
+                f"{tuple(inputs.images.shape[:2])}; export it again"
+            )
 
 
 def open_exported(folder: Path) -> ExportedModel:

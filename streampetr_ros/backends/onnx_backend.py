@@ -12,6 +12,7 @@ from torch import Tensor
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import ExportedModel, open_exported
+from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.graphs import MEMORY_NAMES, signatures
 from streampetr_ros.model.memory import empty_memory
@@ -51,7 +52,7 @@ class OnnxBackend:
             name: _session(runtime, self._model, name, options, provider)
             for name in signatures(self._model.config)
         }
-        self._projection: tuple[Tensor, Tensor] | None = None
+        self._projection = KnownProjection()
         self._position: dict[str, NDArray[Any]] = {}
         self._name = f"onnxruntime {runtime.__version__} {self._model.precision} on {device}"
 
@@ -69,11 +70,7 @@ class OnnxBackend:
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; see `Backend.run`."""
-        if inputs.images.shape[:2] != (1, self._model.cameras):
-            raise BackendError(
-                f"'{self._model.folder}' was exported for 1 stream of {self._model.cameras} "
-                f"cameras, but got {tuple(inputs.images.shape[:2])}; export it again"
-            )
+        self._model.check_inputs(inputs)
         feed = {key: value.numpy() for key, value in self._feed(inputs, memory).items()}
         feed |= self._call("encoder", feed)
         feed |= self._token_position(inputs, feed)
@@ -99,13 +96,9 @@ class OnnxBackend:
         self, inputs: ModelInputs, feed: dict[str, NDArray[Any]]
     ) -> dict[str, NDArray[Any]]:
         """Encode token positions unless every projection is the same as last time."""
-        projection = (inputs.model_from_image, inputs.focal_lengths)
-        known = self._projection is not None and all(
-            torch.equal(new, old) for new, old in zip(projection, self._projection, strict=True)
-        )
-        if not known:
+        if not self._projection.is_of(inputs):
             self._position = self._call("position", feed)
-            self._projection = tuple(value.clone() for value in projection)
+            self._projection.keep(inputs)
         return self._position
 
     def _call(self, graph: str, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

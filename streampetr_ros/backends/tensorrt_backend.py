@@ -13,6 +13,7 @@ from torch import Tensor
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.cuda_device import CudaDevice, Device
 from streampetr_ros.backends.exported import ExportedModel, open_exported
+from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.backends.memory_slots import MemorySlots
 from streampetr_ros.backends.tensorrt_api import TensorRt, load_tensorrt
 from streampetr_ros.backends.tensorrt_build import Progress
@@ -63,7 +64,7 @@ class TensorRtBackend:
         self._model = model
         self._device = device
         self._name = f"{runtime.title} {model.precision} on {device.title}"
-        self._projection: tuple[Tensor, ...] | None = None
+        self._projection = KnownProjection()
         with self._failures():
             self._engines = {
                 graph: TensorRtEngine(runtime, model, graph, device, progress)
@@ -90,11 +91,7 @@ class TensorRtBackend:
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; see `Backend.run`. Outputs are on the CPU, the memory is not."""
-        if inputs.images.shape[:2] != (1, self._model.cameras):
-            raise BackendError(
-                f"'{self._model.folder}' was exported for 1 stream of {self._model.cameras} "
-                f"cameras, but got {tuple(inputs.images.shape[:2])}; export it again"
-            )
+        self._model.check_inputs(inputs)
         with self._failures(), self._device.working():
             self._upload(inputs, starts=memory is None)
             self._update_position(inputs)
@@ -139,14 +136,11 @@ class TensorRtBackend:
 
     def _update_position(self, inputs: ModelInputs) -> None:
         """Encode token positions unless every projection is the same as last time."""
-        projection = (inputs.model_from_image, inputs.focal_lengths)
-        if self._projection is not None and all(
-            torch.equal(new, old) for new, old in zip(projection, self._projection, strict=True)
-        ):
+        if self._projection.is_of(inputs):
             return
-        self._projection = None
+        self._projection.forget()
         self._find_position()
-        self._projection = tuple(value.clone() for value in projection)
+        self._projection.keep(inputs)
 
     def _allocated(self) -> dict[str, Tensor]:
         """Allocate everything but memory, as large as the graphs are, and compare with engines."""

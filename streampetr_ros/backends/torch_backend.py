@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.folding import folded
@@ -27,7 +27,7 @@ class TorchBackend:
     def __init__(self, detector: Detector, device: str = "cpu") -> None:
         self._device = _checked_device(device)
         self._detector = prepared(detector, self._device)
-        self._projection: tuple[Tensor, Tensor] | None = None
+        self._projection = KnownProjection()
         self._position: TokenPosition | None = None
 
     @property
@@ -60,17 +60,12 @@ class TorchBackend:
         return outputs[-1], next_memory
 
     def _token_position(self, inputs: ModelInputs, moved: ModelInputs) -> TokenPosition:
-        """Encode token positions unless every projection is the same as last time.
-
-        A moving vehicle whose cameras fire one after the other changes them in every frame.
-        """
+        """Encode token positions unless every projection is the same as last time."""
+        position = self._position
         # Compared before the upload, so that a GPU need not be waited for.
-        projection = (inputs.model_from_image, inputs.focal_lengths)
-        position, known = self._position, self._projection
-        if position is None or known is None or not all(map(torch.equal, projection, known)):
+        if position is None or not self._projection.is_of(inputs):
             position = self._position = self._detector.token_position(moved)
-            # Callers may fill the same tensors again.
-            self._projection = (projection[0].clone(), projection[1].clone())
+            self._projection.keep(inputs)
         return position
 
 
