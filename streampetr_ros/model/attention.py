@@ -105,7 +105,10 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, context: DecoderContext) -> Tensor:
         """(B, Q, C) queries to (B, Q, C)."""
-        x = self._among_queries(x, context)
+        return self.from_tokens(self.among_queries(x, context), context)
+
+    def from_tokens(self, x: Tensor, context: DecoderContext) -> Tensor:
+        """Second part: gather from the image tokens, (B, Q, C) to (B, Q, C)."""
         mixed = self.cross_attention(
             x + context.query_position,
             context.token_key,
@@ -116,12 +119,8 @@ class DecoderLayer(nn.Module):
         hidden = self.dropout(F.relu(self.ffn_in(x)))
         return self.norms[2](x + self.dropout(self.ffn_out(hidden)))
 
-    def token_attention(self, x: Tensor, context: DecoderContext) -> Tensor:
-        """Return how much every query looks at every image token, (B, heads, Q, T)."""
-        placed = self._among_queries(x, context) + context.query_position
-        return self.cross_attention.weights(placed, context.token_key)
-
-    def _among_queries(self, x: Tensor, context: DecoderContext) -> Tensor:
+    def among_queries(self, x: Tensor, context: DecoderContext) -> Tensor:
+        """First part: exchange among queries and with the memory, (B, Q, C) to (B, Q, C)."""
         placed = x + context.query_position
         key = torch.cat([placed, context.memory + context.memory_position], dim=1)
         value = torch.cat([x, context.memory], dim=1)
@@ -154,6 +153,8 @@ class Decoder(nn.Module):
         """Return how much queries look at image tokens in every layer, (L, B, heads, Q, T)."""
         maps = []
         for layer in self.layers:
-            maps.append(layer.token_attention(x, context))
-            x = layer(x, context)
+            x = layer.among_queries(x, context)
+            placed = x + context.query_position
+            maps.append(layer.cross_attention.weights(placed, context.token_key))
+            x = layer.from_tokens(x, context)
         return torch.stack(maps)

@@ -78,10 +78,21 @@ class RayPosition(nn.Module):
         return focal_lengths.repeat_interleave(tokens // cameras, dim=1)
 
 
-def _pixel_rays(height: int, width: int, depths: Tensor) -> Tensor:
-    """Return (h * w, D, 3) points (u * d, v * d, d) of token centres at every depth."""
+def token_centers(height: int, width: int) -> Tensor:
+    """Return the (h * w, 2) pixels (u, v) of token centres, row by row.
+
+    Args:
+        height: tokens h in a column.
+        width: tokens w in a row.
+    """
     v = torch.arange(height) * float(STRIDE) + STRIDE / 2
     u = torch.arange(width) * float(STRIDE) + STRIDE / 2
     v, u = torch.meshgrid(v, u, indexing="ij")
-    pixels = torch.stack([u, v, torch.ones_like(u)], dim=-1).reshape(-1, 1, 3)
-    return pixels * depths[:, None]
+    return torch.stack([u, v], dim=-1).reshape(-1, 2)
+
+
+def _pixel_rays(height: int, width: int, depths: Tensor) -> Tensor:
+    """Return (h * w, D, 3) points (u * d, v * d, d) of token centres at every depth."""
+    centers = token_centers(height, width)
+    pixels = torch.cat([centers, torch.ones(len(centers), 1)], dim=-1)
+    return pixels[:, None] * depths[:, None]

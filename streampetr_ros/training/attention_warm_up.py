@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
-from streampetr_ros.model.position import STRIDE
+from streampetr_ros.model.position import STRIDE, token_centers
 from streampetr_ros.model.state import ModelInputs
 
 _LOG = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def _wanted(
     pixels = scaled[..., :2] / depths.clamp(min=_SMALLEST_DEPTH)[..., None]
     size = pixels.new_tensor([model.image.width, model.image.height])
     visible = (depths > _SMALLEST_DEPTH) & (pixels > 0).all(dim=-1) & (pixels < size).all(dim=-1)
-    away = (pixels[:, :, None] - _token_centers(model).to(pixels)).square().sum(dim=-1)
+    away = (pixels[:, :, None] - token_centers(*_token_grid(model)).to(pixels)).square().sum(dim=-1)
     nearness = torch.exp(-away / (2 * config.spread**2)) * visible[..., None]
     # (N, E, h * w) -> (E, N * h * w), tokens ordered camera by camera as in the head
     nearness = nearness.transpose(0, 1).flatten(1)
@@ -135,12 +135,9 @@ def _wanted(
     return _Wanted(normalised, attention, visible.any(dim=0))
 
 
-def _token_centers(model: DetectorConfig) -> Tensor:
-    """Return the (h * w, 2) pixels of token centres, row by row."""
-    v = torch.arange(model.image.height // STRIDE) * float(STRIDE) + STRIDE / 2
-    u = torch.arange(model.image.width // STRIDE) * float(STRIDE) + STRIDE / 2
-    v, u = torch.meshgrid(v, u, indexing="ij")
-    return torch.stack([u, v], dim=-1).reshape(-1, 2)
+def _token_grid(model: DetectorConfig) -> tuple[int, int]:
+    """Return how many tokens stand in a column and in a row."""
+    return model.image.height // STRIDE, model.image.width // STRIDE
 
 
 def _looked(
@@ -149,13 +146,7 @@ def _looked(
     """Return where the queries look in every layer, (L, E, T), averaged over heads."""
     model = detector.config
     cameras = inputs.model_from_image.shape[1]
-    shape = (
-        1,
-        cameras,
-        model.embed_dims,
-        model.image.height // STRIDE,
-        model.image.width // STRIDE,
-    )
+    shape = (1, cameras, model.embed_dims, *_token_grid(model))
     features = torch.randn(shape, generator=generator).to(inputs.model_from_image)
     maps = detector.token_attention(features, inputs, wanted.points[None])
     return maps[:, 0].mean(dim=1)
