@@ -152,15 +152,10 @@ def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
 
 def detection_records(detections: Detections) -> list[dict[str, Any]]:
     """Turn detections into plain values, best first; `track_id` is 0 without a track."""
-    boxes, track_ids = detections.boxes, detections.track_ids
+    track_ids = detections.track_ids
     return [
         {
-            "class": detections.class_names[detections.labels[row]],
-            "score": round(float(detections.scores[row]), _DECIMALS),
-            "center": _numbers(boxes.centers[row]),
-            "size_lwh": _numbers(boxes.sizes[row]),
-            "yaw": round(float(boxes.yaws[row]), _DECIMALS),
-            "velocity": _numbers(boxes.velocities[row]),
+            **_object_record(detections, row),
             **({} if track_ids is None else {"track_id": int(track_ids[row])}),
         }
         for row in range(len(detections))
@@ -169,21 +164,27 @@ def detection_records(detections: Detections) -> list[dict[str, Any]]:
 
 def track_records(tracks: Tracks) -> list[dict[str, Any]]:
     """Turn tracks into plain values, most certain first; times in seconds."""
-    boxes = tracks.boxes
     return [
         {
             "track_id": int(tracks.ids[row]),
-            "class": tracks.class_names[tracks.labels[row]],
-            "score": round(float(tracks.scores[row]), _DECIMALS),
-            "center": _numbers(boxes.centers[row]),
-            "size_lwh": _numbers(boxes.sizes[row]),
-            "yaw": round(float(boxes.yaws[row]), _DECIMALS),
-            "velocity": _numbers(boxes.velocities[row]),
+            **_object_record(tracks, row),
             "age": round(float(tracks.ages[row]), _DECIMALS),
             "unseen": round(float(tracks.unseen[row]), _DECIMALS),
         }
         for row in range(len(tracks))
     ]
+
+
+def _object_record(found: Detections | Tracks, row: int) -> dict[str, Any]:
+    boxes = found.boxes
+    return {
+        "class": found.class_names[found.labels[row]],
+        "score": round(float(found.scores[row]), _DECIMALS),
+        "center": _numbers(boxes.centers[row]),
+        "size_lwh": _numbers(boxes.sizes[row]),
+        "yaw": round(float(boxes.yaws[row]), _DECIMALS),
+        "velocity": _numbers(boxes.velocities[row]),
+    }
 
 
 def _pose(transform: NDArray[np.float64]) -> dict[str, list[float]]:
