@@ -31,35 +31,30 @@ def images(reliability: str, depth: int) -> QoSProfile:
 
 def outputs() -> QoSProfile:
     """Return the profile of results: reliable, the newest counts."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
-    )
+    return _reliable(1, DurabilityPolicy.VOLATILE)
 
 
 def latched() -> QoSProfile:
     """Return the profile of what is said once: late joiners get it too."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=1,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    )
+    return _reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def transforms() -> QoSProfile:
     """Return the profile of ``/tf`` as tf2 listeners have it."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
-    )
+    return _reliable(100, DurabilityPolicy.VOLATILE)
 
 
 def static_transforms() -> QoSProfile:
     """Return the profile of ``/tf_static``: late joiners get what was published before."""
+    return _reliable(100, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def _reliable(depth: int, durability: DurabilityPolicy) -> QoSProfile:
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=100,
+        depth=depth,
         reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        durability=durability,
     )
 
 
