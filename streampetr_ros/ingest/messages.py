@@ -50,24 +50,20 @@ def stamp_text(stamp_ns: int) -> str:
 
 def transform_from(message: Any) -> StampedTransform:
     """Read a geometry_msgs/TransformStamped."""
-    move, turn = message.transform.translation, message.transform.rotation
+    return _stamped(message, message.transform.translation, message.transform.rotation)
+
+
+def transform_from_odometry(message: Any) -> StampedTransform:
+    """Read the pose of a nav_msgs/Odometry."""
+    return _stamped(message, message.pose.pose.position, message.pose.pose.orientation)
+
+
+def _stamped(message: Any, move: Any, turn: Any) -> StampedTransform:
     return StampedTransform(
         parent=message.header.frame_id,
         child=message.child_frame_id,
         stamp_ns=stamp_ns_from(message.header.stamp),
         translation=(move.x, move.y, move.z),
-        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
-    )
-
-
-def transform_from_odometry(message: Any) -> StampedTransform:
-    """Read the pose of a nav_msgs/Odometry."""
-    place, turn = message.pose.pose.position, message.pose.pose.orientation
-    return StampedTransform(
-        parent=message.header.frame_id,
-        child=message.child_frame_id,
-        stamp_ns=stamp_ns_from(message.header.stamp),
-        translation=(place.x, place.y, place.z),
         quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
     )
 
