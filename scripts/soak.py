@@ -40,8 +40,9 @@ from tf2_msgs.msg import TFMessage
 
 from streampetr_ros import geometry
 from streampetr_ros.ros import convert, qos
-from streampetr_ros.ros.replay_messages import CameraMessages, FrameNames, set_messages
+from streampetr_ros.ros.replay_messages import CameraMessages, set_messages
 from streampetr_ros.sources import open_source
+from streampetr_ros.sources.published import FrameNames
 from streampetr_ros.types import CameraFrame, FrameSet
 
 #: Firing offsets within a cycle, as the cameras of nuScenes have them, seconds.

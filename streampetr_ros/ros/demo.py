@@ -25,8 +25,8 @@ from streampetr_ros.backends.opening import default_weights, is_random
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.ros.convert import detections_from
 from streampetr_ros.ros.demo_record import DemoRecorder, print_summary
-from streampetr_ros.ros.replay_messages import ENCODINGS, FrameNames
 from streampetr_ros.sources import SourceError, open_source
+from streampetr_ros.sources.published import ENCODINGS, FrameNames
 from streampetr_ros.types import Detections, FrameSet
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer

@@ -27,14 +27,9 @@ from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.convert import time_message
-from streampetr_ros.ros.replay_messages import (
-    ENCODINGS,
-    CameraMessages,
-    FrameNames,
-    SetMessages,
-    set_messages,
-)
+from streampetr_ros.ros.replay_messages import CameraMessages, SetMessages, set_messages
 from streampetr_ros.sources import Source, SourceError, open_source
+from streampetr_ros.sources.published import ENCODINGS, FrameNames
 
 _SECOND_NS = 1_000_000_000
 #: Clock ticks after the last image, so that deadlines of the receivers pass.

@@ -1,13 +1,10 @@
-"""Frame sets as serialised ROS 2 messages, without ROS: what a vehicle would have recorded."""
+"""ROS 2 messages made and serialised without ROS."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
@@ -15,7 +12,8 @@ from rosbags.typesys.store import Typestore
 
 from streampetr_ros import geometry
 from streampetr_ros.geometry import Array
-from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
+from streampetr_ros.sources.published import Edge, compress, optical_frame
+from streampetr_ros.types import CameraCalibration, CameraFrame
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -25,25 +23,6 @@ ODOMETRY = "nav_msgs/msg/Odometry"
 MARKERS = "visualization_msgs/msg/MarkerArray"
 
 _SECOND_NS = 1_000_000_000
-_JPEG_QUALITY = 95
-
-#: One transform: parent, child, stamp in nanoseconds, (4, 4) parent_from_child.
-Edge = tuple[str, str, int, Array]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameNames:
-    """TF names of the frames that are written.
-
-    Attributes:
-        fixed: fixed frame.
-        base: vehicle frame.
-        model: frame the network predicts in.
-    """
-
-    fixed: str = "odom"
-    base: str = "base_link"
-    model: str = "lidar_top"
 
 
 @lru_cache(maxsize=1)
@@ -73,11 +52,6 @@ def header(stamp_ns: int, frame_id: str) -> Any:
     return make("std_msgs/msg/Header", stamp=time_message(stamp_ns), frame_id=frame_id)
 
 
-def optical_frame(camera: str) -> str:
-    """Name a camera's optical frame."""
-    return f"{camera}_optical_frame"
-
-
 def image_message(frame: CameraFrame, encoding: str) -> Any:
     """Write a camera's picture.
 
@@ -99,13 +73,11 @@ def compressed_message(pixels: NDArray[np.uint8], encoding: str, top: Any) -> An
         encoding: "jpeg" or "png".
         top: header.
     """
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if encoding == "jpeg" else []
-    _, encoded = cv2.imencode(f".{encoding}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     return make(
         COMPRESSED,
         header=top,
         format=f"rgb8; {encoding} compressed bgr8",
-        data=np.asarray(encoded, dtype=np.uint8).ravel(),
+        data=compress(pixels, encoding),
     )
 
 
@@ -154,26 +126,6 @@ def camera_info_message(calibration: CameraCalibration, stamp_ns: int) -> Any:
 def tf_message(edges: list[Edge]) -> Any:
     """Write transforms."""
     return make(TF, transforms=[_transform_message(edge) for edge in edges])
-
-
-def pose_edges(frame_set: FrameSet, names: FrameNames) -> list[Edge]:
-    """Return the vehicle pose at every stamp of a frame set."""
-    poses = {camera.stamp_ns: camera.fixed_from_base for camera in frame_set.cameras}
-    poses[frame_set.stamp_ns] = frame_set.fixed_from_base
-    return [(names.fixed, names.base, stamp, pose) for stamp, pose in sorted(poses.items())]
-
-
-def mounting_edges(frame_set: FrameSet, names: FrameNames) -> list[Edge]:
-    """Return the mountings of cameras and model frame on the vehicle."""
-    stamp_ns = min(camera.stamp_ns for camera in frame_set.cameras)
-    mounted: Mapping[str, Array] = {
-        **{
-            optical_frame(camera.calibration.name): camera.calibration.base_from_camera
-            for camera in frame_set.cameras
-        },
-        names.model: frame_set.base_from_model,
-    }
-    return [(names.base, child, stamp_ns, matrix) for child, matrix in mounted.items()]
 
 
 def vector(kind: str, values: Array) -> Any:

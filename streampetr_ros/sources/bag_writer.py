@@ -22,13 +22,12 @@ from rosbags.rosbag2.errors import WriterError
 
 from streampetr_ros.sources import bag_messages as messages
 from streampetr_ros.sources.bag_file import TOKENS_KEY, RawMessage
-from streampetr_ros.sources.bag_messages import FrameNames
 from streampetr_ros.sources.base import SourceError
+from streampetr_ros.sources.published import FrameNames, mounting_edges, pose_edges
 from streampetr_ros.types import FrameSet
 
 #: Kinds of storage, as ``ros2 bag record --storage`` names them.
 STORAGES = ("mcap", "sqlite3")
-ENCODINGS = ("jpeg", "png", "raw")
 
 #: Calibration and mountings come this long before the first image, as with drivers that run.
 _LEAD_NS = 100_000_000
@@ -123,7 +122,7 @@ def write_bag(
         frame_sets: in the order of time.
         path: folder of the bag; must not exist.
         storage: one of `STORAGES`.
-        encoding: of images, one of `ENCODINGS`.
+        encoding: of images, one of `published.ENCODINGS`.
 
     Returns:
         Frame sets written.
@@ -147,18 +146,18 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
     Args:
         bag: to write to.
         frame_set: images with calibration and poses.
-        encoding: of images, one of `ENCODINGS`.
+        encoding: of images, one of `published.ENCODINGS`.
         first: whether mountings and calibrations are written ahead as well.
     """
     names = FrameNames()
     ordered = sorted(frame_set.cameras, key=lambda camera: camera.stamp_ns)
     start_ns = ordered[0].stamp_ns
     if first:
-        mountings = messages.tf_message(messages.mounting_edges(frame_set, names))
+        mountings = messages.tf_message(mounting_edges(frame_set, names))
         bag.write("/tf_static", mountings, start_ns - _LEAD_NS)
         for frame in ordered:
             _write_info(bag, frame.calibration, start_ns - _LEAD_NS)
-    for edge in messages.pose_edges(frame_set, names):
+    for edge in pose_edges(frame_set, names):
         bag.write("/tf", messages.tf_message([edge]), edge[2])
     bag.note_token(frame_set.stamp_ns, frame_set.token)
     suffix = "" if encoding == "raw" else "/compressed"

@@ -11,6 +11,7 @@ import typer
 from tqdm import tqdm
 
 from streampetr_ros.sources import Source, SourceError, open_source
+from streampetr_ros.sources.published import ENCODINGS
 from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.types import FrameSet
 
@@ -25,11 +26,8 @@ def record(
     limit: Annotated[int, typer.Option(min=0, help="Write only so many sets; 0: all.")] = 0,
 ) -> None:
     """Write SOURCE as a bag: images, CameraInfo, /tf and /tf_static as the node expects them."""
-    from streampetr_ros.sources.bag_writer import (  # noqa: PLC0415 - shows help without rosbags
-        ENCODINGS,
-        STORAGES,
-        write_bag,
-    )
+    # Help is shown without rosbags.
+    from streampetr_ros.sources.bag_writer import STORAGES, write_bag  # noqa: PLC0415
 
     _require_one_of("--storage", storage, STORAGES)
     _require_one_of("--encoding", encoding, ENCODINGS)

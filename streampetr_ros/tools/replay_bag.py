@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from streampetr_ros.sources.bag import BagSource
-from streampetr_ros.sources.bag_messages import FrameNames
 from streampetr_ros.sources.bag_writer import BagWriter, write_frame_set
+from streampetr_ros.sources.published import FrameNames
 from streampetr_ros.tools.replay_markers import marker_array
 from streampetr_ros.types import FrameSet
 

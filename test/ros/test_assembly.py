@@ -27,10 +27,11 @@ from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.params import FrameParameters, NodeParameters, PoseParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
-from streampetr_ros.ros.replay_messages import CameraMessages, FrameNames, set_messages
+from streampetr_ros.ros.replay_messages import CameraMessages, set_messages
 from streampetr_ros.ros.settings import camera_settings
 from streampetr_ros.ros.transforms import TransformInput
 from streampetr_ros.sources import open_source
+from streampetr_ros.sources.published import FrameNames
 from streampetr_ros.timing import StageClock
 from streampetr_ros.types import FrameSet
 

@@ -27,7 +27,8 @@ from streampetr_ros.ingest.images import ImageError
 from streampetr_ros.ingest.rig import build_calibration
 from streampetr_ros.ros import convert, decoding
 from streampetr_ros.ros.decoding import decode_message
-from streampetr_ros.ros.replay_messages import FrameNames, set_messages
+from streampetr_ros.ros.replay_messages import set_messages
+from streampetr_ros.sources.published import FrameNames
 from streampetr_ros.types import Boxes, Detections, Tracks
 
 EPOCH_NS = 1_700_000_000_123_456_789

@@ -26,7 +26,8 @@ from streampetr_ros.config import dump_config
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig, StepResult, StreamingPipeline
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.replay_messages import FrameNames, set_messages
+from streampetr_ros.ros.replay_messages import set_messages
+from streampetr_ros.sources.published import FrameNames
 
 Listen = Callable[..., list]
 

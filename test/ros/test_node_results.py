@@ -13,7 +13,8 @@ from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
 from streampetr_ros.ros.convert import detections_from
-from streampetr_ros.ros.replay_messages import FrameNames, set_messages
+from streampetr_ros.ros.replay_messages import set_messages
+from streampetr_ros.sources.published import FrameNames
 from streampetr_ros.types import Detections
 
 TOLERANCE = 1e-4

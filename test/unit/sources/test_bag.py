@@ -17,6 +17,7 @@ from streampetr_ros.sources.bag_file import BagFile
 from streampetr_ros.sources.bag_options import BagOptions, CameraWiring, read_parameters
 from streampetr_ros.sources.bag_topics import camera_name
 from streampetr_ros.sources.bag_writer import BagWriter, write_bag, write_frame_set
+from streampetr_ros.sources.published import FrameNames, pose_edges
 
 SIZE = (176, 99)
 COUNT = 4
@@ -99,7 +100,7 @@ def test_odometry_in_place_of_moving_transforms(tmp_path):
     with Tampering(tmp_path / "bag", as_odometry) as bag:
         for index, each in enumerate(drive()):
             write_frame_set(bag, each, "png", first=index == 0)
-            for edge in messages.pose_edges(each, messages.FrameNames()):
+            for edge in pose_edges(each, FrameNames()):
                 bag.write("/odometry", odometry(edge), edge[2])
     with pytest.raises(SourceError, match="no moving transforms on '/tf'; give --odometry /odom"):
         BagSource(tmp_path / "bag")
