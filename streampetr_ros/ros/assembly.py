@@ -6,13 +6,12 @@ decoded the whole set is skipped, and the memory of the network stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from sensor_msgs.msg import CompressedImage
 
-from streampetr_ros.geometry import Array
+from streampetr_ros.ingest.assembly import SetPoses, VehicleFrames, join, look_up_poses
 from streampetr_ros.ingest.images import ImageError, Pixels
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.poses import TransformUnavailable
@@ -25,26 +24,9 @@ from streampetr_ros.ros.problems import Problem, SkippedSetError
 from streampetr_ros.ros.settings import CameraSettings, base_from_model
 from streampetr_ros.ros.transforms import TransformInput
 from streampetr_ros.timing import StageClock
-from streampetr_ros.types import CameraFrame, FrameSet
+from streampetr_ros.types import CameraCalibration, FrameSet
 
 Received = StampedImage[ReceivedImage]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SetPoses:
-    """All transforms of one frame set.
-
-    Attributes:
-        fixed_from_base: (4, 4) vehicle pose at the reference time.
-        base_from_model: (4, 4) mounting of the model frame.
-        fixed_from_base_by_camera: (4, 4) vehicle pose at each camera's stamp.
-        base_from_camera: (4, 4) mounting of each camera.
-    """
-
-    fixed_from_base: Array
-    base_from_model: Array
-    fixed_from_base_by_camera: Mapping[str, Array]
-    base_from_camera: Mapping[str, Array]
 
 
 class FrameSetAssembler:
@@ -71,8 +53,12 @@ class FrameSetAssembler:
     ) -> None:
         self.timeout_s = 0.1
         self._cameras = cameras
-        self._frames = frames
-        self._base_from_model = base_from_model(frames)
+        self._frames = VehicleFrames(
+            fixed=frames.fixed,
+            base=frames.base,
+            model=frames.model,
+            base_from_model=base_from_model(frames),
+        )
         self._calibrations = calibrations
         self._transforms = transforms
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
@@ -93,21 +79,18 @@ class FrameSetAssembler:
             poses = self._poses(found)
         with clock.stage("images"):
             pixels = list(self._pool.map(self._decode, found.images))
-        return FrameSet(
-            stamp_ns=found.stamp_ns,
-            cameras=tuple(
-                self._camera_frame(image, decoded, poses)
-                for image, decoded in zip(found.images, pixels, strict=True)
-            ),
-            fixed_from_base=poses.fixed_from_base,
-            base_from_model=poses.base_from_model,
-        )
+        calibrations = [
+            self._calibration(image, decoded, poses)
+            for image, decoded in zip(found.images, pixels, strict=True)
+        ]
+        return join(found, calibrations, pixels, poses)
 
     def close(self) -> None:
         """Stop the threads."""
         self._pool.shutdown()
 
-    def _camera_frame(self, image: Received, pixels: Pixels, poses: SetPoses) -> CameraFrame:
+    def _calibration(self, image: Received, pixels: Pixels, poses: SetPoses) -> CameraCalibration:
+        """Return the calibration of an image, which is of the same size."""
         calibration = self._calibrations.calibration(
             image.camera, poses.base_from_camera[image.camera], image.stamp_ns
         )
@@ -119,12 +102,7 @@ class FrameSetAssembler:
                 f"{calibration.width} x {calibration.height}; publish the CameraInfo of the "
                 "streamed resolution",
             )
-        return CameraFrame(
-            calibration=calibration,
-            stamp_ns=image.stamp_ns,
-            pixels=pixels,
-            fixed_from_base=poses.fixed_from_base_by_camera[image.camera],
-        )
+        return calibration
 
     def _decode(self, image: Received) -> Pixels:
         try:
@@ -137,7 +115,10 @@ class FrameSetAssembler:
     def _poses(self, found: SyncedSet[ReceivedImage]) -> SetPoses:
         optical = self._optical_frames(found)
         try:
-            return self._transforms.wait_for(lambda: self._look_up(found, optical), self.timeout_s)
+            return self._transforms.wait_for(
+                lambda: look_up_poses(found, optical, self._frames, self._transforms.buffer.lookup),
+                self.timeout_s,
+            )
         except TransformUnavailable as error:
             raise SkippedSetError(
                 Problem.NO_TRANSFORM,
@@ -145,23 +126,6 @@ class FrameSetAssembler:
                 f"frame set at {stamp_text(found.stamp_ns)} skipped after waiting "
                 f"{self.timeout_s:g} s: {error}; publish it in time or raise pose.timeout_s",
             ) from error
-
-    def _look_up(self, found: SyncedSet[ReceivedImage], optical: Mapping[str, str]) -> SetPoses:
-        fixed, base, model = self._frames.fixed, self._frames.base, self._frames.model
-        look_up: Callable[[str, str, int], Array] = self._transforms.buffer.lookup
-        return SetPoses(
-            fixed_from_base=look_up(fixed, base, found.stamp_ns),
-            base_from_model=look_up(base, model, found.stamp_ns)
-            if model
-            else self._base_from_model,
-            fixed_from_base_by_camera={
-                image.camera: look_up(fixed, base, image.stamp_ns) for image in found.images
-            },
-            base_from_camera={
-                image.camera: look_up(base, optical[image.camera], image.stamp_ns)
-                for image in found.images
-            },
-        )
 
     def _optical_frames(self, found: SyncedSet[ReceivedImage]) -> Mapping[str, str]:
         """Name the cameras' optical frames, which are different ones."""

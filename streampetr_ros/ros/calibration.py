@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from streampetr_ros.geometry import Array
-from streampetr_ros.ingest import rig
+from streampetr_ros.ingest.assembly import KnownCalibrations
 from streampetr_ros.ingest.messages import camera_info_from, stamp_text
+from streampetr_ros.ingest.rig import CalibrationError
 from streampetr_ros.ros.problems import Problem, SkippedSetError
 from streampetr_ros.ros.settings import CameraSettings
 from streampetr_ros.types import CameraCalibration
@@ -30,12 +30,6 @@ class InfoSource(Protocol):
         ...
 
 
-class _Built(NamedTuple):
-    content: rig.CameraInfo
-    base_from_frame: Array
-    calibration: CameraCalibration
-
-
 class CalibrationStore:
     """Calibrations of all cameras; belongs to one thread.
 
@@ -45,7 +39,7 @@ class CalibrationStore:
 
     def __init__(self, sources: Mapping[str, InfoSource]) -> None:
         self._sources = sources
-        self._built: dict[str, _Built] = {}
+        self._known = KnownCalibrations()
 
     def require(self, camera: str, stamp_ns: int) -> CameraInfo:
         """Return the newest CameraInfo of a camera, refusing images that have none.
@@ -76,27 +70,15 @@ class CalibrationStore:
             SkippedSetError: if its CameraInfo cannot be used.
         """
         content = camera_info_from(self.require(camera, stamp_ns))
-        built = self._built.get(camera)
-        known = built is not None and built.content == content
-        if known and np.array_equal(built.base_from_frame, base_from_frame):
-            return built.calibration
-        built = self._build(self._sources[camera], content, base_from_frame, stamp_ns)
-        self._built[camera] = built
-        return built.calibration
-
-    def _build(
-        self, source: InfoSource, content: rig.CameraInfo, base_from_frame: Array, stamp_ns: int
-    ) -> _Built:
-        settings = source.settings
+        settings = self._sources[camera].settings
         try:
-            calibration = rig.build_calibration(
-                settings.name, content, base_from_frame, rectified=settings.rectified
+            return self._known.calibration(
+                camera, content, base_from_frame, rectified=settings.rectified
             )
-        except rig.CalibrationError as error:
+        except CalibrationError as error:
             raise SkippedSetError(
                 Problem.BAD_CALIBRATION,
                 settings.info_topic,
                 f"CameraInfo on '{settings.info_topic}' cannot be used for the image at "
                 f"{stamp_text(stamp_ns)}: {error}",
             ) from error
-        return _Built(content, base_from_frame, calibration)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from streampetr_ros.geometry import Array
-from streampetr_ros.ingest import rig
+from streampetr_ros.ingest.assembly import (
+    KnownCalibrations,
+    SetPoses,
+    VehicleFrames,
+    join,
+    look_up_poses,
+)
 from streampetr_ros.ingest.compressed import decode_compressed
 from streampetr_ros.ingest.images import ImageError, Pixels, decode_raw
 from streampetr_ros.ingest.messages import camera_info_from, raw_image_from, stamp_text
 from streampetr_ros.ingest.poses import TransformTree
+from streampetr_ros.ingest.rig import CalibrationError
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
 from streampetr_ros.sources.bag_options import BagOptions
 from streampetr_ros.sources.bag_topics import CameraTopics
-from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
+from streampetr_ros.types import CameraCalibration, FrameSet
 
 #: Images decoded side by side.
 _DECODERS = 2
@@ -48,22 +53,6 @@ class RecordedImage(NamedTuple):
 Recorded = StampedImage[RecordedImage]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SetPoses:
-    """All transforms of one frame set, (4, 4) each; vehicle poses at each camera's own stamp."""
-
-    fixed_from_base: Array
-    base_from_model: Array
-    fixed_from_base_by_camera: Mapping[str, Array]
-    base_from_camera: Mapping[str, Array]
-
-
-class _Built(NamedTuple):
-    content: rig.CameraInfo
-    base_from_frame: Array
-    calibration: CameraCalibration
-
-
 class BagAssembler:
     """Makes frame sets; nothing is guessed, what is missing raises.
 
@@ -81,11 +70,16 @@ class BagAssembler:
         self, options: BagOptions, tree: TransformTree, sequence: str, tokens: Mapping[int, str]
     ) -> None:
         self.infos: dict[str, Any] = {}
-        self._options = options
+        self._frames = VehicleFrames(
+            fixed=options.fixed_frame,
+            base=options.base_frame,
+            model=options.model_frame,
+            base_from_model=options.base_from_model,
+        )
         self._tree = tree
         self._sequence = sequence
         self._tokens = tokens
-        self._built: dict[str, _Built] = {}
+        self._calibrations = KnownCalibrations()
         self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
 
     def close(self) -> None:
@@ -99,22 +93,8 @@ class BagAssembler:
             TransformUnavailable: if one is not known; waiting may help.
             SkippedSetError: if an image names no frame.
         """
-        fixed, base = self._options.fixed_frame, self._options.base_frame
-        look_up, model = self._tree.lookup, self._options.model_frame
         optical = {image.camera: _optical_frame(image) for image in found.images}
-        return SetPoses(
-            fixed_from_base=look_up(fixed, base, found.stamp_ns),
-            base_from_model=look_up(base, model, found.stamp_ns)
-            if model
-            else self._options.base_from_model,
-            fixed_from_base_by_camera={
-                image.camera: look_up(fixed, base, image.stamp_ns) for image in found.images
-            },
-            base_from_camera={
-                image.camera: look_up(base, optical[image.camera], image.stamp_ns)
-                for image in found.images
-            },
-        )
+        return look_up_poses(found, optical, self._frames, self._tree.lookup)
 
     def require_infos(self, found: SyncedSet[RecordedImage]) -> None:
         """Refuse images whose CameraInfo has not come.
@@ -142,50 +122,28 @@ class BagAssembler:
             self._calibration(image, poses.base_from_camera[image.camera]) for image in found.images
         ]
         pixels = list(self._pool.map(_decode, found.images))
-        return FrameSet(
-            stamp_ns=found.stamp_ns,
-            cameras=tuple(
-                _camera_frame(image, calibration, decoded, poses)
-                for image, calibration, decoded in zip(
-                    found.images, calibrations, pixels, strict=True
-                )
-            ),
-            fixed_from_base=poses.fixed_from_base,
-            base_from_model=poses.base_from_model,
-            sequence=self._sequence,
-            token=self._tokens.get(found.stamp_ns, ""),
-        )
+        for image, calibration, decoded in zip(found.images, calibrations, pixels, strict=True):
+            _require_size(image, calibration, decoded)
+        token = self._tokens.get(found.stamp_ns, "")
+        joined = join(found, calibrations, pixels, poses)
+        return replace(joined, sequence=self._sequence, token=token)
 
     def _calibration(self, image: Recorded, base_from_frame: Array) -> CameraCalibration:
+        topics = image.payload.topics
         content = camera_info_from(self.infos[image.camera])
-        built = self._built.get(image.camera)
-        known = built is not None and built.content == content
-        if known and np.array_equal(built.base_from_frame, base_from_frame):
-            return built.calibration
-        calibration = _built_calibration(image, content, base_from_frame)
-        self._built[image.camera] = _Built(content, base_from_frame, calibration)
-        return calibration
+        try:
+            return self._calibrations.calibration(
+                image.camera, content, base_from_frame, rectified=topics.wiring.rectified
+            )
+        except CalibrationError as error:
+            raise SkippedSetError(
+                f"unusable CameraInfo on '{topics.info_topic}'",
+                f"CameraInfo on '{topics.info_topic}' cannot be used for the image at "
+                f"{stamp_text(image.stamp_ns)}: {error}",
+            ) from error
 
 
-def _built_calibration(
-    image: Recorded, content: rig.CameraInfo, base_from_frame: Array
-) -> CameraCalibration:
-    topics = image.payload.topics
-    try:
-        return rig.build_calibration(
-            image.camera, content, base_from_frame, rectified=topics.wiring.rectified
-        )
-    except rig.CalibrationError as error:
-        raise SkippedSetError(
-            f"unusable CameraInfo on '{topics.info_topic}'",
-            f"CameraInfo on '{topics.info_topic}' cannot be used for the image at "
-            f"{stamp_text(image.stamp_ns)}: {error}",
-        ) from error
-
-
-def _camera_frame(
-    image: Recorded, calibration: CameraCalibration, pixels: Pixels, poses: SetPoses
-) -> CameraFrame:
+def _require_size(image: Recorded, calibration: CameraCalibration, pixels: Pixels) -> None:
     if pixels.shape[:2] != (calibration.height, calibration.width):
         topics = image.payload.topics
         raise SkippedSetError(
@@ -195,12 +153,6 @@ def _camera_frame(
             f"{calibration.width} x {calibration.height}; publish the CameraInfo of the recorded "
             "resolution",
         )
-    return CameraFrame(
-        calibration=calibration,
-        stamp_ns=image.stamp_ns,
-        pixels=pixels,
-        fixed_from_base=poses.fixed_from_base_by_camera[image.camera],
-    )
 
 
 def _decode(image: Recorded) -> Pixels:

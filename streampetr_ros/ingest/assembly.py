@@ -1,0 +1,142 @@
+"""Synchronised images with their transforms and calibrations make a frame set.
+
+The node and the reader of bags share these steps; what each of them says when something is missing
+is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streampetr_ros.geometry import Array
+from streampetr_ros.ingest import rig
+from streampetr_ros.ingest.images import Pixels
+from streampetr_ros.ingest.sync_types import SyncedSet
+from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
+
+#: Takes target frame, source frame and stamp in nanoseconds; returns (4, 4) target_from_source.
+LookUp = Callable[[str, str, int], Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VehicleFrames:
+    """Frames by their TF names.
+
+    Attributes:
+        fixed: frame that does not move and does not jump.
+        base: vehicle frame.
+        model: frame the network predicts in; empty uses `base_from_model`.
+        base_from_model: (4, 4) mounting of the model frame where it has no name.
+    """
+
+    fixed: str
+    base: str
+    model: str
+    base_from_model: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SetPoses:
+    """All transforms of one frame set.
+
+    Attributes:
+        fixed_from_base: (4, 4) vehicle pose at the reference time.
+        base_from_model: (4, 4) mounting of the model frame.
+        fixed_from_base_by_camera: (4, 4) vehicle pose at each camera's stamp.
+        base_from_camera: (4, 4) mounting of each camera.
+    """
+
+    fixed_from_base: Array
+    base_from_model: Array
+    fixed_from_base_by_camera: Mapping[str, Array]
+    base_from_camera: Mapping[str, Array]
+
+
+def look_up_poses(
+    found: SyncedSet[Any], optical: Mapping[str, str], frames: VehicleFrames, look_up: LookUp
+) -> SetPoses:
+    """Look up all transforms of a set.
+
+    Args:
+        found: synchronised images.
+        optical: optical frame of each camera of the set.
+        frames: of the vehicle.
+        look_up: raises what it likes for a transform it does not have.
+    """
+    fixed, base = frames.fixed, frames.base
+    return SetPoses(
+        fixed_from_base=look_up(fixed, base, found.stamp_ns),
+        base_from_model=look_up(base, frames.model, found.stamp_ns)
+        if frames.model
+        else frames.base_from_model,
+        fixed_from_base_by_camera={
+            image.camera: look_up(fixed, base, image.stamp_ns) for image in found.images
+        },
+        base_from_camera={
+            image.camera: look_up(base, optical[image.camera], image.stamp_ns)
+            for image in found.images
+        },
+    )
+
+
+class _Built(NamedTuple):
+    content: rig.CameraInfo
+    base_from_frame: Array
+    calibration: CameraCalibration
+
+
+class KnownCalibrations:
+    """Calibrations by camera, built again only when something changed; belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, _Built] = {}
+
+    def calibration(
+        self, camera: str, content: rig.CameraInfo, base_from_frame: Array, *, rectified: bool
+    ) -> CameraCalibration:
+        """Return the calibration of a camera's images; see `rig.build_calibration`.
+
+        Raises:
+            CalibrationError: if the CameraInfo cannot be used.
+        """
+        built = self._built.get(camera)
+        known = built is not None and built.content == content
+        if known and np.array_equal(built.base_from_frame, base_from_frame):
+            return built.calibration
+        calibration = rig.build_calibration(camera, content, base_from_frame, rectified=rectified)
+        self._built[camera] = _Built(content, base_from_frame, calibration)
+        return calibration
+
+
+def join(
+    found: SyncedSet[Any],
+    calibrations: Sequence[CameraCalibration],
+    pixels: Sequence[Pixels],
+    poses: SetPoses,
+) -> FrameSet:
+    """Put a frame set together.
+
+    Args:
+        found: synchronised images.
+        calibrations: of each image.
+        pixels: of each image, (height, width, 3) uint8 RGB of the size of its calibration.
+        poses: of the set.
+    """
+    return FrameSet(
+        stamp_ns=found.stamp_ns,
+        cameras=tuple(
+            CameraFrame(
+                calibration=calibration,
+                stamp_ns=image.stamp_ns,
+                pixels=decoded,
+                fixed_from_base=poses.fixed_from_base_by_camera[image.camera],
+            )
+            for image, calibration, decoded in zip(found.images, calibrations, pixels, strict=True)
+        ),
+        fixed_from_base=poses.fixed_from_base,
+        base_from_model=poses.base_from_model,
+    )
