@@ -149,5 +149,9 @@ def _at_least(mean_ap: float) -> float:
 
 def _without_local(recipe: dict[str, Any]) -> dict[str, Any]:
     data = {key: value for key, value in recipe["data"].items() if key not in _LOCAL_SETTINGS}
-    starts = {key: Path(recipe[key]).name for key in ("initial_weights", "backbone_weights")}
+    # The folder of a run has the name of its recipe, the folders above are those of a machine.
+    starts = {
+        key: "/".join(Path(recipe[key]).parts[-2:])
+        for key in ("initial_weights", "backbone_weights")
+    }
     return recipe | starts | {"data": data}

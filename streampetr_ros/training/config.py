@@ -91,7 +91,8 @@ class TrainConfig:
     Attributes:
         name: names the result folder.
         model: detector configuration.
-        mode: "streaming" (one frame per step, memory carried) or "window" (clips).
+        mode: "streaming" (one frame per step, memory carried), "window" (clips) or "images"
+            (backbone and neck alone, towards the token head; a start for `initial_weights`).
         window: shape of a clip in window mode; one frame without memory for single-frame models.
         batch_size: streams or clips per process.
         seed: of everything random.
@@ -101,9 +102,12 @@ class TrainConfig:
         batch_norm: "frozen", "eval" (statistics fixed, affine trained), "train" or "sync".
         precision: of backbone and neck on a GPU: "fp32", "fp16" or "bf16".
         image_head: whether the 2D auxiliary head is trained along.
+        token_head: whether a dense head for class and depth of every token is trained along.
         checkpoint_minutes: interval of checkpoints.
         log_steps: steps between rows of the curves.
         tensorboard: whether the curves are written for TensorBoard too (needs tensorboardX).
+        placed_queries: whether the learned reference points start where objects are: at cluster
+            centres of the truth of the first steps.
         attention_warm_up: before the first step of a fresh run.
         data: training frames.
         augmentation: ranges.
@@ -124,9 +128,11 @@ class TrainConfig:
     batch_norm: str = "frozen"
     precision: str = "fp16"
     image_head: bool = True
+    token_head: bool = False
     checkpoint_minutes: float = 10.0
     log_steps: int = 50
     tensorboard: bool = False
+    placed_queries: bool = False
     attention_warm_up: WarmUpConfig = field(default_factory=WarmUpConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -136,6 +142,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _one_of("model", self.model, MODEL_NAMES)
-        _one_of("mode", self.mode, ("streaming", "window"))
+        _one_of("mode", self.mode, ("streaming", "window", "images"))
+        if self.mode == "images" and not self.token_head:
+            raise ValueError("mode 'images' needs token_head: true")
         _one_of("batch_norm", self.batch_norm, ("frozen", "eval", "train", "sync"))
         _one_of("precision", self.precision, ("fp32", "fp16", "bf16"))

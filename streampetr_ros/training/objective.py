@@ -18,6 +18,7 @@ from streampetr_ros.training.image_head import ImageHead, image_losses
 from streampetr_ros.training.loss import Losses, denoising_losses, detection_losses
 from streampetr_ros.training.samples import Batch
 from streampetr_ros.training.targets import Targets
+from streampetr_ros.training.token_head import TokenHead, token_losses, token_targets
 
 
 class ClipLosses(NamedTuple):
@@ -57,7 +58,7 @@ class StepRandomness(NamedTuple):
 
 
 class Objective(nn.Module):
-    """A detector, its auxiliary head and the losses of both.
+    """A detector, its auxiliary heads and the losses of all.
 
     Args:
         detector: to be trained.
@@ -72,6 +73,12 @@ class Objective(nn.Module):
         self.image_head = (
             ImageHead(model.embed_dims, model.num_classes) if config.image_head else None
         )
+        self.token_head = (
+            TokenHead(model.embed_dims, model.num_classes) if config.token_head else None
+        )
+        if config.mode == "images":
+            detector.position.requires_grad_(False)
+            detector.head.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Objective:
         """Set the training mode; batch normalisation follows the configuration."""
@@ -93,6 +100,8 @@ class Objective(nn.Module):
             randomness: of this step.
         """
         randomness.seed_dropout()
+        if self._config.mode == "images":
+            return self._images(batches[-1], randomness.generator(0))
         trained = 1
         if self._config.mode == "window":
             trained = min(self._config.window.gradient_frames, len(batches))
@@ -117,6 +126,11 @@ class Objective(nn.Module):
         self.train()
         return memory
 
+    def _images(self, batch: Batch, rng: np.random.Generator) -> ClipLosses:
+        features = self._features(self._masked(batch.inputs.images, rng))
+        losses = self._auxiliary_losses(features, batch)
+        return ClipLosses(losses, None, features.isfinite().all())
+
     def _frame(
         self, batch: Batch, memory: MemoryState | None, rng: np.random.Generator
     ) -> ClipLosses:
@@ -135,12 +149,22 @@ class Objective(nn.Module):
                 config.loss,
                 config.denoising.weight,
             )
-        if self.image_head is not None:
-            predictions = self.image_head(features.flatten(0, 1))
-            map_size = (features.shape[-2], features.shape[-1])
-            losses |= image_losses(predictions, batch.image_targets, map_size)
+        losses |= self._auxiliary_losses(features, batch)
         finite = logits.isfinite().all() & codes.isfinite().all()
         return ClipLosses(losses, memory, finite)
+
+    def _auxiliary_losses(self, features: Tensor, batch: Batch) -> Losses:
+        losses: Losses = {}
+        maps = features.flatten(0, 1)
+        map_size = (features.shape[-2], features.shape[-1])
+        if self.image_head is not None:
+            losses |= image_losses(self.image_head(maps), batch.image_targets, map_size)
+        if self.token_head is not None:
+            focal_lengths = batch.inputs.focal_lengths.mean(dim=-1).flatten()
+            classes = self.detector.config.num_classes
+            wanted = token_targets(batch.image_targets, focal_lengths, map_size, classes)
+            losses |= token_losses(self.token_head(maps), wanted)
+        return losses
 
     def _features(self, images: Tensor) -> Tensor:
         """Run backbone and neck, on a GPU in the configured precision; the rest stays float32."""

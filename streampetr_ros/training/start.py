@@ -24,8 +24,10 @@ from streampetr_ros.training.loop import Trainer, run
 from streampetr_ros.training.nuscenes_data import NuscenesSource
 from streampetr_ros.training.objective import Objective
 from streampetr_ros.training.processes import Process, joined_run
+from streampetr_ros.training.query_placement import place_queries
 from streampetr_ros.training.sampler import (
     Share,
+    WindowConfig,
     split_sequences,
     streaming_requests,
     window_requests,
@@ -34,6 +36,8 @@ from streampetr_ros.training.samples import collate
 from streampetr_ros.training.synthetic_data import SyntheticSource
 
 _UNREADABLE = (pickle.UnpicklingError, EOFError, SafetensorError)
+
+_SINGLE_FRAMES = WindowConfig(frames=1, dropped=0, gradient_frames=1)
 
 #: Name of the exported weights inside the result folder.
 WEIGHTS_FILE = "model.safetensors"
@@ -76,13 +80,13 @@ def build_objective(config: TrainConfig) -> Objective:
         TrainingError: if given weights do not fit.
     """
     torch.manual_seed(config.seed)
+    detector = build_detector(_detector_config(config))
     if config.initial_weights:
         try:
-            _, detector = load_weights(Path(config.initial_weights), config.model)
+            _, given = load_weights(Path(config.initial_weights), config.model)
         except CheckpointError as error:
             raise TrainingError(str(error)) from error
-    else:
-        detector = build_detector(_detector_config(config))
+        detector.load_state_dict(given.state_dict())
     if config.backbone_weights:
         load_backbone(detector, Path(config.backbone_weights))
     if config.batch_norm == "frozen":
@@ -146,8 +150,9 @@ def _steps(
 ) -> Iterator[list[list[LoadedFrame]]]:
     share = Share(batch_size=config.batch_size, rank=process.rank, world_size=process.world_size)
     lengths = source.lengths()
-    if config.mode == "window":
-        requests = window_requests(lengths, share, config.seed, config.window, first_step)
+    if config.mode != "streaming":
+        window = config.window if config.mode == "window" else _SINGLE_FRAMES
+        requests = window_requests(lengths, share, config.seed, window, first_step)
     else:
         pieces = split_sequences(lengths, config.data.pieces_per_sequence)
         requests = streaming_requests(pieces, share, config.seed, first_step)
@@ -174,8 +179,8 @@ def start(config: TrainConfig, part: Slice) -> bool:
         objective = build_objective(config).to(process.device)
         source = open_frames(config)
         resumed = part.resume and (part.folder / "last.pt").exists()
-        if config.attention_warm_up.steps and process.is_main and not resumed:
-            _warm_up(objective.detector, config, source, process)
+        if process.is_main and not resumed:
+            _prepare(objective.detector, config, source, process)
         # Under torchrun, wrapping gives all processes the weights of the first.
         trainer = Trainer(config, objective, process, part.folder)
         if resumed:
@@ -187,19 +192,24 @@ def start(config: TrainConfig, part: Slice) -> bool:
     return complete
 
 
-def _warm_up(
+def _prepare(
     detector: Detector, config: TrainConfig, source: FrameSource, process: Process
 ) -> None:
-    """Teach the detector where to look, on the calibrations of the first training steps."""
+    """Tell the queries where to be and where to look, from the frames of the first steps."""
+    warm_up = config.attention_warm_up
+    if not (config.placed_queries or warm_up.steps):
+        return
     unhurried = replace(config, data=replace(config.data, workers=0))
-    steps = _steps(unhurried, source, process, 0)
-    calibrations = []
-    for clips in itertools.islice(steps, config.attention_warm_up.calibrations):
+    batches = []
+    for clips in itertools.islice(_steps(unhurried, source, process, 0), warm_up.batches):
         samples = [frames[0].sample for frames in clips]
         batch = collate(samples, [None] * len(samples), [False] * len(samples), detector.config)
-        inputs = batch.inputs._replace(images=batch.inputs.images[:, :0])
-        calibrations.append(batch._replace(inputs=inputs).to(process.device).inputs)
-    warm_up_attention(detector, calibrations, config.attention_warm_up, config.seed)
+        batches.append(batch.to(process.device))
+    if config.placed_queries:
+        truth = [target for batch in batches for target in batch.targets]
+        place_queries(detector, truth, config.seed)
+    if warm_up.steps:
+        warm_up_attention(detector, [batch.inputs for batch in batches], warm_up, config.seed)
 
 
 def export_weights(trainer: Trainer, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Queries learn from geometry alone where to look."""
+"""Queries learn from geometry where to look."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ FOCAL = 110.0
 
 
 @pytest.fixture
-def calibrations():
+def frames():
     """Six cameras in a ring, in the model frame (z up)."""
     intrinsic = np.array([[FOCAL, 0, 96, 0], [0, FOCAL, 48, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     optical = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
@@ -29,7 +29,7 @@ def calibrations():
     ]
     projections = np.stack([turn @ optical @ np.linalg.inv(intrinsic) for turn in turns])
     inputs = ModelInputs(
-        images=torch.zeros(1, 0),
+        images=torch.randn(1, 6, 3, 96, 192, generator=torch.Generator().manual_seed(0)),
         model_from_image=torch.from_numpy(projections)[None].float(),
         focal_lengths=torch.full((1, 6, 2), FOCAL),
         now_from_previous=torch.eye(4)[None],
@@ -44,18 +44,18 @@ def build():
     return build_detector(CONFIG)
 
 
-def test_attention_moves_to_where_points_are_seen(calibrations):
+def test_attention_moves_to_where_points_are_seen(frames):
     config = WarmUpConfig(steps=1, points=64)
-    untrained = warm_up_attention(build(), calibrations, config, 5)
+    untrained = warm_up_attention(build(), frames, config, 5)
     config = WarmUpConfig(steps=60, points=64, learning_rate=3e-3)
-    assert warm_up_attention(build(), calibrations, config, 5) > 4 * untrained
+    assert warm_up_attention(build(), frames, config, 5) > 4 * untrained
 
 
-def test_the_backbone_is_left_alone_and_the_seed_decides(calibrations):
+def test_the_backbone_is_left_alone_and_the_seed_decides(frames):
     config = WarmUpConfig(steps=2, points=8)
     before, one, other = build(), build(), build()
-    warm_up_attention(one, calibrations, config, 5)
-    warm_up_attention(other, calibrations, config, 5)
+    warm_up_attention(one, frames, config, 5)
+    warm_up_attention(other, frames, config, 5)
     for (name, start), first, second in zip(
         before.state_dict().items(),
         one.state_dict().values(),

@@ -62,6 +62,30 @@ def test_window_mode(tmp_path):
     assert {"frame_0_loss_cls", "frame_1_loss_cls", "frame_1_dn_loss_bbox"} <= set(report.losses)
 
 
+def test_images_mode_trains_what_sees_and_nothing_else(tmp_path):
+    config = train_config(mode="images", image_head=False, token_head=True)
+    trainer = make_trainer(tmp_path, config)
+    before = weights_of(trainer)
+    (report,) = train(trainer, 1)
+    assert {name for name in report.losses if name != "total"} == {
+        "token_cls",
+        "token_depth",
+        "token_place",
+    }
+    for name, value in weights_of(trainer).items():
+        sees = name.startswith(("detector.backbone", "detector.neck", "token_head"))
+        if value.dtype.is_floating_point and "running" not in name:
+            assert torch.equal(value, before[name]) != sees, name
+
+
+def test_token_head_joins_the_whole_objective(tmp_path):
+    trainer = make_trainer(tmp_path, train_config(image_head=False, token_head=True))
+    (report,) = train(trainer, 1)
+    assert {"loss_cls", "token_depth"} <= set(report.losses)
+    with pytest.raises(ValueError, match="needs token_head: true"):
+        train_config(mode="images")
+
+
 def test_run_writes_results_and_can_be_cut_in_slices(tmp_path):
     trainer = make_trainer(tmp_path)
     assert not run(trainer, steps_for(trainer), max_minutes=1e-9)
