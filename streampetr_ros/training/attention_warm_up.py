@@ -86,8 +86,7 @@ def warm_up_attention(
         the last step, in [0, 1].
     """
     generator = torch.Generator().manual_seed(seed)
-    parts = (detector.position, detector.head)
-    parameters = [parameter for part in parts for parameter in part.parameters()]
+    parameters = _where_not_what(detector)
     optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=_WEIGHT_DECAY)
     detector.eval()
     views = [view for batch in frames for view in _views(detector, batch)]
@@ -108,6 +107,19 @@ def warm_up_attention(
         share = _share(looked.detach(), wanted)
     _LOG.info("attention warm-up: %.0f %% of the attention lies where it should", 100 * share)
     return share
+
+
+def _where_not_what(detector: Detector) -> list[nn.Parameter]:
+    """Return the parameters that may move attention.
+
+    Those that make tokens of features are spared: they would learn to blank out what an image
+    shows, which only disturbs this objective, and is all that the next one has to go by.
+    """
+    head = detector.head
+    tokens = (*head.memory_embed.parameters(), *head.spatial_alignment.parameters())
+    spared = {id(parameter) for parameter in tokens}
+    parameters = (*detector.position.parameters(), *head.parameters())
+    return [parameter for parameter in parameters if id(parameter) not in spared]
 
 
 class _View(NamedTuple):

@@ -23,7 +23,7 @@ from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.loop import Trainer, run
 from streampetr_ros.training.nuscenes_data import NuscenesSource
 from streampetr_ros.training.objective import Objective
-from streampetr_ros.training.processes import Process, joined_run
+from streampetr_ros.training.processes import Process, denormals_flushed, joined_run
 from streampetr_ros.training.query_placement import place_queries
 from streampetr_ros.training.sampler import (
     Share,
@@ -175,7 +175,7 @@ def start(config: TrainConfig, part: Slice) -> bool:
         raise TrainingError(
             f"'{part.folder}' holds a run already; add --resume or use another --out"
         )
-    with joined_run(part.device) as process:
+    with joined_run(part.device) as process, denormals_flushed():
         objective = build_objective(config).to(process.device)
         source = open_frames(config)
         resumed = part.resume and (part.folder / "last.pt").exists()

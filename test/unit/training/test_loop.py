@@ -13,7 +13,7 @@ from micro import make_trainer, steps_for, train, train_config
 from streampetr_ros.training.config import OptimiserConfig
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.loop import run
-from streampetr_ros.training.processes import joined_run
+from streampetr_ros.training.processes import denormals_flushed, joined_run
 from streampetr_ros.training.sampler import WindowConfig
 
 
@@ -186,3 +186,10 @@ def test_lost_process_is_named(tmp_path):
         process.join(120.0)
     assert "another process of this run ended" in (tmp_path / "message.txt").read_text()
     assert "--resume" in (tmp_path / "message.txt").read_text()
+
+
+def test_tiny_numbers_are_zero_while_training_alone():
+    tiny = torch.tensor(1e-40)
+    with denormals_flushed():
+        assert float(tiny * 1.0) == 0.0
+    assert float(tiny * 1.0) > 0.0
