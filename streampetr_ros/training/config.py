@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from streampetr_ros.model.config import MODEL_NAMES
@@ -35,6 +36,7 @@ class DataConfig:
         rig_randomness: half of the synthetic rigs deviate from the standard one by up to this.
         pieces_per_sequence: parts a sequence is cut into for streaming.
         min_visibility: objects with a smaller visible share are not asked for.
+        farthest: nor are objects beyond, metres along the ground.
         workers: loading processes; 0 loads in the training process.
     """
 
@@ -51,6 +53,7 @@ class DataConfig:
     rig_randomness: float = 0.5
     pieces_per_sequence: int = 2
     min_visibility: float = 0.0
+    farthest: float = math.inf
     workers: int = 0
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.training.augment import Augmentation
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.sampler import Request
-from streampetr_ros.training.samples import Draws, Sample, make_sample
+from streampetr_ros.training.samples import Demand, Draws, Sample, make_sample
 from streampetr_ros.types import FrameSet
 
 
@@ -44,7 +44,7 @@ class SampleDataset(Dataset[list[LoadedFrame]]):
         source: of frame sets.
         config: of the detector.
         augmentation: ranges.
-        min_visibility: see `make_sample`.
+        demand: which objects are asked for.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class SampleDataset(Dataset[list[LoadedFrame]]):
         source: FrameSource,
         config: DetectorConfig,
         augmentation: Augmentation,
-        min_visibility: float,
+        demand: Demand,
     ) -> None:
         self._source = source
         self._config = config
         self._augmentation = augmentation
-        self._min_visibility = min_visibility
+        self._demand = demand
 
     def __getitem__(self, clip: list[Request]) -> list[LoadedFrame]:
         return [LoadedFrame(self._load(request), request.continues) for request in clip]
@@ -66,7 +66,7 @@ class SampleDataset(Dataset[list[LoadedFrame]]):
         frame_set = self._source.frame_set(request.sequence, request.frame)
         rng = np.random.default_rng(request.draw_seed)
         draws = Draws.random(self._augmentation, frame_set, self._config.image, rng)
-        return make_sample(frame_set, self._config, draws, self._min_visibility)
+        return make_sample(frame_set, self._config, draws, self._demand)
 
 
 class _Guarded(Dataset["list[LoadedFrame] | TrainingError"]):

@@ -5,6 +5,7 @@ The same path serves the synthetic world and nuScenes: both are sources of `Fram
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,6 +78,23 @@ class Draws:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Which annotated objects a detector is asked for.
+
+    Attributes:
+        min_visibility: smallest visible share.
+        farthest: largest distance from the vehicle along the ground, metres.
+    """
+
+    min_visibility: float = 0.0
+    farthest: float = math.inf
+
+
+#: Leaves out nothing.
+EVERYTHING = Demand()
+
+
 class LabelledBoxes(NamedTuple):
     """Boxes with class indices."""
 
@@ -84,13 +102,11 @@ class LabelledBoxes(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def trainable_truth(
-    frame_set: FrameSet, config: DetectorConfig, min_visibility: float
-) -> LabelledBoxes:
+def trainable_truth(frame_set: FrameSet, config: DetectorConfig, demand: Demand) -> LabelledBoxes:
     """Select the annotated objects a detector can be asked for.
 
-    Objects of other classes, below the visible share and with a centre outside the detection range
-    (x and y) do not count. Unknown visibility counts as visible.
+    Objects of other classes, that the demand leaves out and with a centre outside the detection
+    range (x and y) do not count. Unknown visibility counts as visible.
 
     Returns:
         Boxes in the base frame at the reference time.
@@ -104,7 +120,8 @@ def trainable_truth(
     centers = geometry.transform_points(model_from_base, truth.boxes.centers)
     low, high = np.array(config.detection_range).reshape(2, 3)[:, :2]
     inside = ((centers[:, :2] > low) & (centers[:, :2] < high)).all(axis=1)
-    hidden = truth.visibilities < min_visibility
+    inside &= np.linalg.norm(truth.boxes.centers[:, :2], axis=1) <= demand.farthest
+    hidden = truth.visibilities < demand.min_visibility
     kept = inside & ~hidden & (labels >= 0)
     return LabelledBoxes(truth.boxes.selected(kept), labels[kept])
 
@@ -166,10 +183,13 @@ def _image_targets(boxes: ImageBoxes, draw: ImageDraw) -> ImageTargets:
 
 
 def make_sample(
-    frame_set: FrameSet, config: DetectorConfig, draws: Draws, min_visibility: float = 0.0
+    frame_set: FrameSet,
+    config: DetectorConfig,
+    draws: Draws,
+    demand: Demand = EVERYTHING,
 ) -> Sample:
     """Augment a frame set: pixels, calibration, poses, 3D boxes and image boxes together."""
-    truth = trainable_truth(frame_set, config, min_visibility)
+    truth = trainable_truth(frame_set, config, demand)
     model_from_base = geometry.inverse(frame_set.base_from_model)
     augmented_from_base = draws.scene.augmented_from_model() @ model_from_base
     network_from_source = np.eye(4)

@@ -32,7 +32,7 @@ from streampetr_ros.training.sampler import (
     streaming_requests,
     window_requests,
 )
-from streampetr_ros.training.samples import collate
+from streampetr_ros.training.samples import Demand, collate
 from streampetr_ros.training.synthetic_data import SyntheticSource
 
 _UNREADABLE = (pickle.UnpicklingError, EOFError, SafetensorError)
@@ -157,7 +157,9 @@ def _steps(
         pieces = split_sequences(lengths, config.data.pieces_per_sequence)
         requests = streaming_requests(pieces, share, config.seed, first_step)
     model = detector_config(config.model)
-    dataset = SampleDataset(source, model, config.augmentation, config.data.min_visibility)
+    data = config.data
+    demand = Demand(min_visibility=data.min_visibility, farthest=data.farthest)
+    dataset = SampleDataset(source, model, config.augmentation, demand)
     return load_steps(dataset, requests, config.data.workers)
 
 

@@ -20,6 +20,7 @@ from streampetr_ros.training.sampler import (
     streaming_requests,
     window_requests,
 )
+from streampetr_ros.training.samples import EVERYTHING
 
 MICRO = DetectorConfig(
     name="micro",
@@ -69,7 +70,7 @@ def steps_for(trainer, workers=0):
     else:
         pieces = split_sequences(source.lengths(), 2)
         requests = streaming_requests(pieces, share, 0, trainer.step)
-    dataset = SampleDataset(source, MICRO, config.augmentation, 0.0)
+    dataset = SampleDataset(source, MICRO, config.augmentation, EVERYTHING)
     return load_steps(dataset, requests, workers)
 
 

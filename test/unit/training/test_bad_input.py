@@ -23,6 +23,7 @@ from streampetr_ros.training.dataset import SampleDataset, load_steps
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.loop import run
 from streampetr_ros.training.sampler import Share, split_sequences, streaming_requests
+from streampetr_ros.training.samples import EVERYTHING
 from streampetr_ros.training.synthetic_data import SyntheticSource
 
 
@@ -49,7 +50,7 @@ def killed():
 
 def steps_of(source, workers):
     requests = streaming_requests(split_sequences(source.lengths(), 1), Share(batch_size=1), 0)
-    dataset = SampleDataset(source, MICRO, train_config().augmentation, 0.0)
+    dataset = SampleDataset(source, MICRO, train_config().augmentation, EVERYTHING)
     return load_steps(dataset, requests, workers)
 
 

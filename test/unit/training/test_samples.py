@@ -9,7 +9,7 @@ from streampetr_ros import geometry
 from streampetr_ros.model.config import NUSCENES_CLASSES, detector_config
 from streampetr_ros.training import frame_cache
 from streampetr_ros.training.augment import Augmentation
-from streampetr_ros.training.samples import Draws, collate, make_sample
+from streampetr_ros.training.samples import Demand, Draws, collate, make_sample
 
 STRONG = Augmentation(resize=(0.9, 1.3), flip=0.5, angle=0.39, scale=(0.9, 1.1))
 
@@ -47,10 +47,18 @@ def test_pixels_calibration_and_boxes_move_together(seed):
 
 
 def test_selection():
-    sample, _ = sample_of(make_frame_set(), min_visibility=0.6)
+    sample, _ = sample_of(make_frame_set(), demand=Demand(min_visibility=0.6))
     assert sample.targets.labels.tolist() == [0, NUSCENES_CLASSES.index("bus")]
     assert sample.images.shape == (2, 128, 352, 3)
     assert all(len(t.boxes) for t in sample.image_targets)
+
+
+def test_far_objects_are_not_asked_for():
+    frame_set = make_frame_set()
+    distances = np.linalg.norm(frame_set.truth.boxes.centers[:, :2], axis=1)
+    sample, _ = sample_of(frame_set, demand=Demand(farthest=float(np.sort(distances)[1])))
+    assert len(sample.targets.labels) == 2
+    assert max(len(target.labels) for target in sample.image_targets) == 2
 
 
 def test_relative_poses_keep_the_world_fixed():
