@@ -61,22 +61,11 @@ def open_backend(
         ExportError: if a folder is no complete exported model.
         ValueError: if there is no model of that name.
     """
-    if backend not in BACKENDS:
-        raise BackendError(f"no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
+    check_choice(weights, backend)
     if is_exported(weights):
-        if backend == "torch":
-            raise BackendError(
-                f"'{weights}' is a folder of exported graphs, which backend torch does not run; "
-                "give a weights file, or choose another backend"
-            )
         opened = _open_exported(Path(weights), device, threads, backend, progress)
-        _check_model(opened, model, weights)
+        check_model(opened.config.name, model, weights)
         return opened
-    if backend not in (AUTO, "torch"):
-        raise BackendError(
-            f"backend '{backend}' runs exported graphs, but '{weights}' is no folder of them; make "
-            "one with 'streampetr export'"
-        )
     if is_stand_in(weights):
         if not model:
             raise CheckpointError(f"'{weights}' needs a model name to stand for; name one")
@@ -84,6 +73,27 @@ def open_backend(
     if threads:
         torch.set_num_threads(threads)
     return TorchBackend(open_detector(weights, model), device)
+
+
+def check_choice(weights: str, backend: str) -> None:
+    """Refuse a backend that does not exist or does not run this kind of weights.
+
+    Raises:
+        BackendError: naming what to choose.
+    """
+    if backend not in BACKENDS:
+        raise BackendError(f"no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
+    exported = is_exported(weights)
+    if exported and backend == "torch":
+        raise BackendError(
+            f"'{weights}' is a folder of exported graphs, which backend torch does not run; "
+            "give a weights file, or choose another backend"
+        )
+    if not exported and backend not in (AUTO, "torch"):
+        raise BackendError(
+            f"backend '{backend}' runs exported graphs, but '{weights}' is no folder of them; make "
+            "one with 'streampetr export'"
+        )
 
 
 def is_exported(weights: str) -> bool:
@@ -138,9 +148,18 @@ def _open_exported(
     return OnnxBackend(folder, device, threads)
 
 
-def _check_model(backend: Backend, model: str, weights: str) -> None:
-    if model and backend.config.name != model:
+def check_model(found: str, model: str, weights: str) -> None:
+    """Refuse exported graphs of another model than the one asked for.
+
+    Args:
+        found: model of the graphs.
+        model: asked for; empty takes any.
+        weights: folder of the graphs.
+
+    Raises:
+        CheckpointError: naming both.
+    """
+    if model and found != model:
         raise CheckpointError(
-            f"folder '{weights}' holds model '{backend.config.name}', not '{model}'; choose that "
-            "model"
+            f"folder '{weights}' holds model '{found}', not '{model}'; choose that model"
         )

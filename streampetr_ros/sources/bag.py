@@ -17,6 +17,7 @@ from streampetr_ros.sources.bag_options import BagOptions
 from streampetr_ros.sources.bag_pass import BagPass
 from streampetr_ros.sources.bag_topics import find_topics
 from streampetr_ros.sources.base import SourceError
+from streampetr_ros.sources.recorded import Recording
 from streampetr_ros.types import FrameSet
 
 
@@ -28,13 +29,13 @@ class BagSource:
     """Frame sets of a bag.
 
     Args:
-        path: rosbag2 folder, .mcap or .db3 file.
+        recording: rosbag2 folder, .mcap or .db3 file, or one that is open.
         options: what the bag itself does not tell.
         warn: hears the first of each kind of problem.
 
     Attributes:
         options: as given.
-        file: the bag.
+        file: the recording.
         topics: what is read of it.
         problems: what was wrong in the last pass: reason to number of occurrences.
 
@@ -44,15 +45,15 @@ class BagSource:
 
     def __init__(
         self,
-        path: Path,
+        recording: Path | Recording,
         options: BagOptions | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> None:
         self.options = options or BagOptions()
-        self.file = BagFile(path)
-        self.topics = find_topics(self.file.topics, self.options)
+        self.file = BagFile(recording) if isinstance(recording, Path) else recording
+        self.topics = find_topics(self.file.topics, self.options, self.file.place)
         if self.topics.problems:
-            raise SourceError(f"bag '{path}': {self.topics.problems[0]}")
+            raise SourceError(f"{self.file.title}: {self.topics.problems[0]}")
         self.problems: Counter[str] = Counter()
         self._warn = warn or _silent
         self._first_problem = ""
@@ -60,8 +61,8 @@ class BagSource:
 
     @property
     def name(self) -> str:
-        """Name of the folder or file."""
-        return self.file.path.resolve().stem
+        """Name of the recording."""
+        return self.file.name
 
     @property
     def position(self) -> int:
@@ -99,9 +100,7 @@ class BagSource:
             count += 1
             yield frame_set
         if count == 0 and start == 0:
-            raise SourceError(
-                f"bag '{self.file.path}' has no frame set that can be used: {self._why()}"
-            )
+            raise SourceError(f"{self.file.title} has no frame set that can be used: {self._why()}")
 
     def _note(self, reason: str, sentence: str) -> None:
         self.problems[reason] += 1

@@ -108,7 +108,8 @@ class BagAssembler:
                 raise SkippedSetError(
                     f"no CameraInfo on '{topics.info_topic}' yet",
                     f"image on '{topics.image_topic}' at {stamp_text(image.stamp_ns)} has no "
-                    f"CameraInfo on '{topics.info_topic}' yet; record from before the first image",
+                    f"CameraInfo on '{topics.info_topic}' yet; its publisher must run "
+                    "before the first image",
                     may_come=True,
                 )
 

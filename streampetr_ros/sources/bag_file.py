@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from struct import error as StructError
 from typing import Any, NamedTuple
 
 import apsw
-from rosbags.interfaces import Qos
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 from rosbags.serde import SerdeError
 
 from streampetr_ros.sources.bag_messages import typestore
 from streampetr_ros.sources.base import SourceError
+from streampetr_ros.sources.recorded import BAG, BagMessage, TopicFacts
 
 SUFFIXES = (".mcap", ".db3")
 #: Entry of the bag's own metadata that holds sample tokens by stamp, JSON.
@@ -40,20 +39,6 @@ _DAMAGE = (
 )
 
 
-class BagMessage(NamedTuple):
-    """A message as recorded.
-
-    Attributes:
-        topic: where it was published.
-        recorded_ns: when it was recorded.
-        content: the message; fields as in ROS.
-    """
-
-    topic: str
-    recorded_ns: int
-    content: Any
-
-
 class RawMessage(NamedTuple):
     """A message in its serialised form (CDR).
 
@@ -68,23 +53,6 @@ class RawMessage(NamedTuple):
     recorded_ns: int
     data: bytes
     kind: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicFacts:
-    """What a bag says about a topic.
-
-    Attributes:
-        name: of the topic.
-        kind: message type such as "sensor_msgs/msg/Image".
-        count: messages.
-        qos: profiles that its publishers offered; empty if not recorded.
-    """
-
-    name: str
-    kind: str
-    count: int
-    qos: tuple[Qos, ...]
 
 
 class BagFile:
@@ -104,6 +72,8 @@ class BagFile:
         SourceError: if it is no bag, or is damaged.
     """
 
+    place = BAG
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._storage = _storage(path)
@@ -113,6 +83,16 @@ class BagFile:
             self.tokens = _tokens(reader)
         if not any(topic.count for topic in self.topics):
             raise SourceError(f"bag '{path}' is empty; record it again, with the cameras running")
+
+    @property
+    def name(self) -> str:
+        """Name of the folder or file."""
+        return self.path.resolve().stem
+
+    @property
+    def title(self) -> str:
+        """What it is called in sentences."""
+        return f"bag '{self.path}'"
 
     @property
     def seconds(self) -> float:

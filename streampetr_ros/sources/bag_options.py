@@ -54,6 +54,7 @@ class BagOptions:
         sync: settings of the synchroniser but the cameras, as `SyncConfig` names them.
         history_s: seconds that transforms are kept.
         patience_s: seconds of the recording that a frame set waits for its transforms.
+        reliability: QoS of the node's image and CameraInfo subscriptions.
     """
 
     cameras: tuple[CameraWiring, ...] = ()
@@ -65,6 +66,7 @@ class BagOptions:
     sync: Mapping[str, Any] = field(default_factory=dict)
     history_s: float = 10.0
     patience_s: float = 1.0
+    reliability: str = "best_effort"
 
     def sync_config(self, cameras: tuple[str, ...]) -> SyncConfig:
         """Return the synchroniser's configuration.
@@ -104,7 +106,22 @@ def read_parameters(path: Path) -> BagOptions:
         else "",
         sync=_sync(values),
         history_s=chosen("pose.history_s", plain.history_s),
+        reliability=chosen("cameras.reliability", plain.reliability),
     )
+
+
+def read_model(path: Path | None) -> dict[str, str]:
+    """Read what a parameter file says under ``model``: name, weights, backend and device.
+
+    Args:
+        path: parameter file of the node; None says nothing.
+
+    Raises:
+        SourceError: if the file cannot be read or is no parameter file.
+    """
+    values = {} if path is None else _parameters(path)
+    names = ("name", "weights", "backend", "device")
+    return {name: str(values[f"model.{name}"]) for name in names if values.get(f"model.{name}")}
 
 
 def bag_options(

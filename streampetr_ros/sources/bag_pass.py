@@ -19,9 +19,9 @@ from streampetr_ros.ingest.poses import TransformError, TransformTree, Transform
 from streampetr_ros.ingest.sync import FrameSetSynchronizer
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet, SyncStatistics
 from streampetr_ros.sources.bag_assembly import BagAssembler, RecordedImage, SkippedSetError
-from streampetr_ros.sources.bag_file import BagFile, BagMessage
 from streampetr_ros.sources.bag_options import BagOptions
 from streampetr_ros.sources.bag_topics import BagTopics, CameraTopics
+from streampetr_ros.sources.recorded import BagMessage, Recording
 from streampetr_ros.types import FrameSet
 
 #: After the last message, nothing is waited for any more.
@@ -42,7 +42,7 @@ class BagPass:
     """Plays a bag into the stages of ingest; record times stand in for the clock.
 
     Args:
-        file: the bag.
+        file: the recording.
         topics: what to read.
         options: frames and synchroniser.
         sequence: name of the recording.
@@ -54,7 +54,7 @@ class BagPass:
 
     def __init__(
         self,
-        file: BagFile,
+        file: Recording,
         topics: BagTopics,
         options: BagOptions,
         sequence: str,
@@ -182,6 +182,7 @@ class BagPass:
             return
         self._report(
             f"missing transform ({error.reason.value})",
-            f"frame set at {stamp_text(found.stamp_ns)} skipped: {error}; record this transform, "
-            "or name the frames with --fixed-frame and --base-frame",
+            f"frame set at {stamp_text(found.stamp_ns)} skipped: {error}; "
+            f"{self._file.place.verb} this transform, or name the frames with --fixed-frame and "
+            "--base-frame",
         )

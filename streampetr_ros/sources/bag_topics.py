@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from streampetr_ros.sources.bag_file import TopicFacts
 from streampetr_ros.sources.bag_messages import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
 from streampetr_ros.sources.bag_options import BagOptions, CameraWiring
+from streampetr_ros.sources.recorded import BAG, Place, TopicFacts
 
 _PACKED = "/compressed"
 #: Last parts of image topics that do not name the camera.
@@ -86,31 +86,28 @@ class BagTopics:
         return [*cameras, f"transforms: {', '.join(transforms) or 'none'}"]
 
 
-def find_topics(topics: Sequence[TopicFacts], options: BagOptions) -> BagTopics:
+def find_topics(topics: Sequence[TopicFacts], options: BagOptions, place: Place = BAG) -> BagTopics:
     """Choose the topics to read.
 
     Args:
-        topics: of the bag.
+        topics: of the bag or the ROS graph.
         options: what is given; cameras that are not are found by message type.
+        place: where the topics are, for sentences about missing ones.
     """
     used = [topic for topic in topics if topic.count]
     wanted = options.cameras or _found_cameras(used)
     problems: list[str] = []
-    cameras = [found for wiring in wanted if (found := _camera(wiring, used, problems))]
+    cameras = [found for wiring in wanted if (found := _camera(wiring, used, place, problems))]
     if not wanted:
-        problems.append(_no_cameras(topics))
+        problems.append(_no_cameras(topics, place))
     trees = [topic.name for topic in used if topic.kind == TF]
     static = tuple(name for name in trees if name.endswith("tf_static"))
     moving = tuple(name for name in trees if name not in static)
     odometry = _absolute(options.odometry_topic)
-    problems += _transform_problems(used, moving, static, odometry)
-    return BagTopics(
-        cameras=tuple(cameras),
-        moving=moving,
-        static=static,
-        odometry=odometry,
-        problems=tuple(problems),
+    found = BagTopics(
+        cameras=tuple(cameras), moving=moving, static=static, odometry=odometry, problems=()
     )
+    return replace(found, problems=(*problems, *_transform_problems(used, found, place)))
 
 
 def camera_name(topic: str) -> str:
@@ -143,16 +140,16 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _camera(
-    wiring: CameraWiring, used: Sequence[TopicFacts], problems: list[str]
+    wiring: CameraWiring, used: Sequence[TopicFacts], place: Place, problems: list[str]
 ) -> CameraTopics | None:
     kinds = {topic.name: topic.kind for topic in used if topic.kind in (IMAGE, COMPRESSED)}
     base = _absolute(wiring.image_topic)
     image_topic = next((name for name in (base, base + _PACKED) if name in kinds), "")
     if not image_topic:
         problems.append(
-            f"camera '{wiring.name}': the bag has no images on '{base}' or '{base}{_PACKED}'; "
-            f"record one of them or name the topic with --camera {wiring.name}=TOPIC "
-            f"({_listed('images are on', kinds)})"
+            f"camera '{wiring.name}': {place.noun} has no images on '{base}' or "
+            f"'{base}{_PACKED}'; {place.verb} one of them or name the topic with "
+            f"--camera {wiring.name}=TOPIC ({_listed('images are on', kinds)})"
         )
         return None
     info_topic = _info_topic(wiring, image_topic, used)
@@ -160,7 +157,8 @@ def _camera(
         problems.append(
             f"images on '{image_topic}' have no CameraInfo"
             + (f" on '{_absolute(wiring.info_topic)}'" if wiring.info_topic else " beside them")
-            + "; record it too, or choose other cameras with --camera NAME=IMAGE_TOPIC,INFO_TOPIC"
+            + f"; {place.verb} it too, or choose other cameras with "
+            "--camera NAME=IMAGE_TOPIC,INFO_TOPIC"
         )
     return CameraTopics(
         wiring=CameraWiring(
@@ -189,41 +187,42 @@ def _info_topic(wiring: CameraWiring, image_topic: str, used: Sequence[TopicFact
     return ""
 
 
-def _transform_problems(
-    used: Sequence[TopicFacts], moving: Sequence[str], static: Sequence[str], odometry: str
-) -> list[str]:
+def _transform_problems(used: Sequence[TopicFacts], found: BagTopics, place: Place) -> list[str]:
     problems = []
     poses = [topic.name for topic in used if topic.kind == ODOMETRY]
-    if odometry and odometry not in poses:
+    if found.odometry and found.odometry not in poses:
         problems.append(
-            f"the bag has no odometry on '{odometry}'; record it or leave the option out "
-            f"({_listed('odometry is on', poses)})"
+            f"{place.noun} has no odometry on '{found.odometry}'; {place.verb} it or leave the "
+            f"option out ({_listed('odometry is on', poses)})"
         )
-    if not odometry and not moving:
-        remedy = f"give --odometry {poses[0]}" if poses else "record /tf"
-        problems.append(f"the bag has no moving transforms on '/tf'; {remedy}")
-    if not static and not moving:
+    if not found.odometry and not found.moving:
+        remedy = f"give --odometry {poses[0]}" if poses else f"{place.verb} /tf"
+        problems.append(f"{place.noun} has no moving transforms on '/tf'; {remedy}")
+    if not found.static and not found.moving:
         problems.append(
-            "the bag has no transforms on '/tf_static', so that the mounting of the cameras is "
-            "unknown; record /tf_static"
+            f"{place.noun} has no transforms on '/tf_static', so that the mounting of the cameras "
+            f"is unknown; {place.verb} /tf_static"
         )
     return problems
 
 
-def _no_cameras(topics: Sequence[TopicFacts]) -> str:
+def _no_cameras(topics: Sequence[TopicFacts], place: Place) -> str:
     videos = [topic for topic in topics if _VIDEO.search(topic.kind)]
     if videos:
         return (
-            f"'{videos[0].name}' holds video of type {videos[0].kind}, which is not read; record "
-            "sensor_msgs/msg/Image or CompressedImage instead"
+            f"'{videos[0].name}' holds video of type {videos[0].kind}, which is not read; "
+            f"{place.verb} sensor_msgs/msg/Image or CompressedImage instead"
         )
     empty = [topic.name for topic in topics if topic.kind in (IMAGE, COMPRESSED)]
     if empty:
-        return f"image topic '{empty[0]}' of the bag has no messages; record with cameras running"
+        return (
+            f"image topic '{empty[0]}' of {place.noun} has no messages; {place.verb} with cameras "
+            "running"
+        )
     kinds = sorted({topic.kind for topic in topics})
     return (
-        "the bag has no topic of type sensor_msgs/msg/Image or CompressedImage; record the cameras "
-        f"({_listed('its types are', kinds)})"
+        f"{place.noun} has no topic of type sensor_msgs/msg/Image or CompressedImage; "
+        f"{place.verb} the cameras ({_listed('its types are', kinds)})"
     )
 
 

@@ -11,7 +11,7 @@ import typer
 #: Verb, which is also its module and function, and the line shown in the overview.
 VERBS = {
     "replay": "Detect objects in bags, recordings or the synthetic world; write boxes.",
-    "check": "Say what is missing in a bag before anything runs on it.",
+    "check": "Say what is missing in a bag or on the ROS graph before anything runs.",
     "record": "Write a drive as a rosbag2 recording.",
     "convert": "Turn a published checkpoint into a clean weights file.",
     "export": "Write a detector as ONNX graphs and check them against PyTorch.",
