@@ -107,6 +107,7 @@ class _Listener:
         self._bytes = 0
         self._clock_offset_ns: int | None = None
         self._listening = True
+        self._last_ns = 0
 
     def record(self, options: BagOptions, seconds: float) -> HeardRecording:
         """Discover, hear transforms, then images too, then transforms that are later still."""
@@ -122,6 +123,7 @@ class _Listener:
         self._subscribe(pictures)
         self._spin(seconds)
         self._listening = False
+        self._last_ns = self._last_ns or time.time_ns()
         self._spin(_AROUND_S)
         return HeardRecording(
             [self._counted(topic) for topic in topics], self._heard, seconds, self._clock_offset_ns
@@ -189,8 +191,10 @@ class _Listener:
         if picture:
             self._bytes += len(message.data)
             if self._bytes > _MOST_BYTES:
+                self._last_ns = self._last_ns or time.time_ns()
                 return
-        self._heard.append(BagMessage(topic, time.time_ns(), message))
+        # Cameras must not seem to be silent while only transforms are still kept.
+        self._heard.append(BagMessage(topic, self._last_ns or time.time_ns(), message))
 
     def _on_clock(self, message: Clock) -> None:
         self._clock_offset_ns = stamp_ns_from(message.clock) - time.time_ns()
