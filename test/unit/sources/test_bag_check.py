@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rigs import frame_set
+from rosbags.interfaces import Qos, QosDurability, QosReliability, QosTime
 from typer.testing import CliRunner
 
-from streampetr_ros.sources.bag_options import read_parameters
+from streampetr_ros.sources.bag_options import BagOptions, CameraWiring, read_parameters
+from streampetr_ros.sources.bag_topics import BagTopics, CameraTopics
 from streampetr_ros.sources.bag_writer import BagWriter, write_bag, write_frame_set
+from streampetr_ros.sources.qos_check import qos_problems
+from streampetr_ros.sources.recorded import TopicFacts
 from streampetr_ros.tools.cli import build_app
 
 
@@ -83,3 +89,87 @@ def test_wrong_frames_are_named(tmp_path: Path):
     code, text = run("check", tmp_path / "bag", "--fixed-frame", "map")
     assert code == 1
     assert "frame 'map' is unknown, known are" in text
+
+
+class Unmounted(BagWriter):
+    """Two cameras without mounting."""
+
+    def write(self, topic, message, recorded_ns):
+        if topic == "/tf_static":
+            missing = ("CAM_BACK_LEFT", "CAM_BACK_RIGHT")
+            message.transforms = [
+                each for each in message.transforms if not each.child_frame_id.startswith(missing)
+            ]
+        super().write(topic, message, recorded_ns)
+
+
+def test_every_missing_transform_is_named(tmp_path: Path):
+    write(Unmounted(tmp_path / "bag"))
+    code, text = run("check", tmp_path / "bag")
+    assert code == 1
+    assert "problem: no pose of camera CAM_BACK_LEFT: " in text
+    assert "problem: no pose of camera CAM_BACK_RIGHT: " in text
+    assert text.count("problem: ") == 2
+
+
+def test_a_camera_with_the_frame_of_its_body_is_named(tmp_path: Path):
+    first = drive()[0].cameras[0]
+    upright = np.eye(4)
+    upright[:3, 3] = first.calibration.base_from_camera[:3, 3]
+    turned = [
+        replace(
+            each,
+            cameras=tuple(
+                replace(frame, calibration=replace(frame.calibration, base_from_camera=upright))
+                if frame.calibration.name == first.calibration.name
+                else frame
+                for frame in each.cameras
+            ),
+        )
+        for each in drive()
+    ]
+    write_bag(turned, tmp_path / "bag", encoding="png")
+    code, text = run("check", tmp_path / "bag")
+    assert code == 1
+    assert "camera CAM_FRONT looks straight up; its frame must be optical" in text
+
+
+def facts(name: str, reliability: int, durability: int, *publishers: str) -> TopicFacts:
+    never = QosTime(0, 0)
+    policies = (QosReliability(reliability), QosDurability(durability))
+    offer = Qos(1, 1, *policies, never, never, 1, never, False)
+    return TopicFacts(name=name, kind="", count=1, qos=(offer,), publishers=publishers)
+
+
+def test_offers_that_the_node_does_not_match_are_named():
+    camera = CameraTopics(
+        wiring=CameraWiring(name="c", image_topic="/c/image", info_topic="/c/info"),
+        image_topic="/c/image",
+        packed=False,
+    )
+    used = BagTopics(
+        cameras=(camera,), moving=("/tf",), static=("/tf_static",), odometry="", problems=()
+    )
+    topics = [
+        facts("/c/image", 2, 2),
+        facts("/tf", 1, 2),
+        facts("/tf_static", 1, 2, "/broadcaster"),
+    ]
+    (static,) = qos_problems(topics, used, BagOptions())
+    assert "'/tf_static' is offered volatile by /broadcaster" in static
+    image, _ = qos_problems(topics, used, BagOptions(reliability="reliable"))
+    assert "parameter cameras.reliability asks for reliable" in image
+    assert "set it to best_effort" in image
+
+
+def test_a_live_check_without_ros_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    monkeypatch.delitem(sys.modules, "streampetr_ros.ros.live", raising=False)
+    code, text = run("check", "--live")
+    assert code == 1
+    assert "error: --live needs ROS 2, but Python finds no 'rclpy'; source" in text
+
+
+def test_a_bag_and_the_graph_at_once_are_refused(tmp_path: Path):
+    assert run("check", tmp_path, "--live")[0] == 2
+    assert run("check")[0] == 2
