@@ -52,7 +52,7 @@ _NAME = "streampetr_check"
 #: The graph counts as known when nothing has appeared for so long.
 _QUIET_S = 1.0
 #: Discovery ends at last.
-_DISCOVERY_S = 10.0
+_DISCOVERY_S = 5.0
 #: Transforms are heard for so long before and after images, which need those around them.
 _AROUND_S = 1.0
 #: Pictures beyond this are counted but not kept, bytes.
@@ -136,7 +136,8 @@ class _Listener:
         while True:
             self._spin(_QUIET_S)
             found = self._published()
-            if found == known or time.monotonic() > end:
+            # Discovery itself takes a while, so nothing yet does not mean nothing at all.
+            if (found and found == known) or time.monotonic() > end:
                 break
             known = found
         if not found:
