@@ -12,7 +12,7 @@ from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.ingest.sync_types import CameraStatistics, SyncStatistics
 from streampetr_ros.sources.bag import BagSource
 from streampetr_ros.sources.bag_options import BagOptions
-from streampetr_ros.sources.bag_topics import BagTopics, find_topics
+from streampetr_ros.sources.bag_topics import BagTopics, camera_name, find_topics, shows_colours
 from streampetr_ros.sources.base import SourceError
 from streampetr_ros.sources.chain_check import missing_links
 from streampetr_ros.sources.qos_check import doubled_publishers, qos_facts, qos_problems
@@ -72,6 +72,7 @@ def check_recording(recording: Recording, options: BagOptions, sets: int) -> Bag
         *topics.problems,
         *qos_problems(recording.topics, topics, options),
         *doubled_publishers(recording.topics, topics),
+        *([] if options.cameras else _silent(recording, topics)),
         *_rates(recording, topics),
     ]
     clock = _clock(recording, topics) if isinstance(recording, HeardRecording) else _Clock()
@@ -85,6 +86,22 @@ def check_recording(recording: Recording, options: BagOptions, sets: int) -> Bag
         period_s=trial.period_s,
         simulated_time=clock.simulated,
     )
+
+
+def _silent(recording: Recording, topics: BagTopics) -> list[str]:
+    """Name cameras that are advertised but send nothing, of each only one topic."""
+    known = {camera.name for camera in topics.cameras}
+    unheard = {
+        camera_name(topic.name): topic.name
+        for topic in sorted(recording.topics, key=lambda topic: topic.name, reverse=True)
+        if shows_colours(topic) and not topic.count
+    }
+    return [
+        f"image topic '{topic}' is there but has no messages; start that camera, or choose others "
+        "with --camera NAME=IMAGE_TOPIC"
+        for name, topic in unheard.items()
+        if known and name not in known
+    ]
 
 
 def _rates(recording: Recording, topics: BagTopics) -> list[str]:

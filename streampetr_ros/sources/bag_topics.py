@@ -118,10 +118,15 @@ def camera_name(topic: str) -> str:
     return parts[-1]
 
 
+def shows_colours(topic: TopicFacts) -> bool:
+    """Tell whether a topic may be that of a camera; what drivers advertise for depth is not."""
+    return topic.kind in (IMAGE, COMPRESSED) and not topic.name.endswith("/compressedDepth")
+
+
 def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraWiring, ...]:
     """Take every image topic for a camera; of raw and compressed ones of a camera, the raw."""
     images = sorted(
-        (topic for topic in used if topic.kind in (IMAGE, COMPRESSED)),
+        (topic for topic in used if shows_colours(topic)),
         key=lambda topic: (topic.kind != IMAGE, topic.name),
     )
     first: dict[str, str] = {}
