@@ -33,12 +33,9 @@ from streampetr_ros.memory_policy import (
     without_pixels,
 )
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
-from streampetr_ros.preprocess.inputs import (
-    CameraMask,
-    InputConfig,
-    Rectify,
-    prepare_inputs,
-)
+from streampetr_ros.preprocess.device_path import DevicePath
+from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
+from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PixelPath
 from streampetr_ros.timing import StageClock
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
 from streampetr_ros.types import Detections, FrameSet, Tracks
@@ -125,7 +122,7 @@ class StreamingPipeline:
     Args:
         backend: runs the network.
         config: all else.
-        rectify: removes lens distortion; None builds tables for each camera that needs it.
+        rectifier: tables that remove lens distortion; None starts with none made.
 
     Raises:
         ValueError: if filters or tracking do not fit the classes of the network.
@@ -135,14 +132,16 @@ class StreamingPipeline:
         self,
         backend: Backend,
         config: PipelineConfig | None = None,
-        rectify: Rectify | None = None,
+        rectifier: Rectifier | None = None,
     ) -> None:
         self._backend = backend
         self._config = config or PipelineConfig()
         self._policy = self._config.policy
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
-        self._rectify = rectify or Rectifier()
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
+        self._pixel_path = make_pixel_path(
+            backend.image_device, rectifier or Rectifier(), self._pool.map
+        )
         self._memory: MemoryState | None = None
         self._history: History | None = None
         self._statistics = MemoryStatistics()
@@ -284,8 +283,7 @@ class StreamingPipeline:
             plan.previous,
             self._inputs,
             rig=ordered_rig(plan.rig, self._config.cameras),
-            rectify=self._rectify,
-            camera_map=self._pool.map,
+            pixel_path=self._pixel_path,
         )
 
     def _run(self, inputs: ModelInputs, plan: Plan) -> tuple[DetectorOutputs, MemoryState | None]:
@@ -327,6 +325,13 @@ class StreamingPipeline:
         self._statistics = updated_statistics(self._statistics, self._history, plan.reset_reason)
         with self._lock:
             del self._requests[:served]
+
+
+def make_pixel_path(device: torch.device, rectifier: Rectifier, camera_map: CameraMap) -> PixelPath:
+    """Choose where images are prepared: on the GPU that takes them, else on the CPU."""
+    if device.type == "cuda":
+        return DevicePath(device, rectifier.undistorter, camera_map)
+    return HostPath(rectifier, camera_map)
 
 
 def _make_tracker(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
+
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
@@ -25,13 +27,18 @@ class Backend(Protocol):
         """Configuration of the detector."""
         ...
 
+    @property
+    def image_device(self) -> torch.device:
+        """Where images are best prepared: `run` need not move them from there."""
+        ...
+
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; a memory of None starts afresh.
 
         Args:
-            inputs: on the CPU; the backend moves them.
+            inputs: on the CPU, the backend moves them; images may be on `image_device` already.
             memory: as returned by the previous call; it stays on the backend's device.
 
         Returns:

@@ -24,6 +24,11 @@ class Device(Protocol):
         ...
 
     @property
+    def torch_device(self) -> torch.device:
+        """The GPU as PyTorch names it."""
+        ...
+
+    @property
     def compute_capability(self) -> str:
         """Generation of the GPU, such as "8.9"."""
         ...
@@ -69,6 +74,11 @@ class CudaDevice:
     def title(self) -> str:
         """Device and product name."""
         return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The GPU as PyTorch names it."""
+        return self._device
 
     @property
     def compute_capability(self) -> str:

@@ -66,6 +66,11 @@ class OnnxBackend:
         """Configuration of the detector."""
         return self._model.config
 
+    @property
+    def image_device(self) -> torch.device:
+        """The CPU: sessions take their inputs from there."""
+        return torch.device("cpu")
+
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:

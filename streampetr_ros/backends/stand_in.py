@@ -47,6 +47,11 @@ class StandInBackend:
         """Configuration of the network it stands for."""
         return self._config
 
+    @property
+    def image_device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:

@@ -87,6 +87,11 @@ class TensorRtBackend:
         """Configuration of the detector."""
         return self._model.config
 
+    @property
+    def image_device(self) -> torch.device:
+        """Where the engines run."""
+        return self._device.torch_device
+
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:

@@ -40,6 +40,11 @@ class TorchBackend:
         """Configuration of the detector."""
         return self._detector.config
 
+    @property
+    def image_device(self) -> torch.device:
+        """Where the network runs."""
+        return self._device
+
     @torch.inference_mode()
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None

@@ -23,6 +23,7 @@ class Undistorter:
     Attributes:
         source: calibration of the raw pictures.
         calibration: of the results, without distortion.
+        tables: OpenCV's integer tables of `cv2.remap`: (H, W, 2) int16 and (H, W) uint16.
     """
 
     def __init__(self, calibration: CameraCalibration, intrinsic: Array | None = None) -> None:
@@ -39,7 +40,7 @@ class Undistorter:
             if calibration.distortion_model == "equidistant"
             else cv2.initUndistortRectifyMap
         )
-        self._tables = make_tables(
+        self.tables = make_tables(
             calibration.intrinsic,
             calibration.distortion,
             np.eye(3),
@@ -50,13 +51,13 @@ class Undistorter:
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Undistort (H, W, 3) pixels; what the camera did not see is black."""
-        return as_pixels(cv2.remap(pixels, *self._tables, interpolation=cv2.INTER_LINEAR))
+        return as_pixels(cv2.remap(pixels, *self.tables, interpolation=cv2.INTER_LINEAR))
 
 
 class Rectifier:
     """Removes lens distortion from camera frames; keeps tables per camera. Thread-safe.
 
-    Fits the `rectify` argument of `StreamingPipeline`.
+    Fits the `rectifier` argument of `StreamingPipeline`.
     """
 
     def __init__(self) -> None:
@@ -65,9 +66,9 @@ class Rectifier:
 
     def __call__(self, frame: CameraFrame) -> CameraFrame:
         """Return the frame as a pinhole camera would have taken it."""
-        if frame.calibration.distortion_model == "none":
+        undistort = self.undistorter(frame.calibration)
+        if undistort is None:
             return frame
-        undistort = self._undistorter(frame.calibration)
         return replace(
             frame,
             calibration=replace(
@@ -80,7 +81,10 @@ class Rectifier:
         """Return the set with all its frames as pinhole cameras would have taken them."""
         return replace(frame_set, cameras=tuple(map(self, frame_set.cameras)))
 
-    def _undistorter(self, calibration: CameraCalibration) -> Undistorter:
+    def undistorter(self, calibration: CameraCalibration) -> Undistorter | None:
+        """Return the one of a camera, the same while its lens stays; None for a pinhole camera."""
+        if calibration.distortion_model == "none":
+            return None
         with self._lock:
             known = self._undistorters.get(calibration.name)
             if known is None or not _same_lens(known.source, calibration):

@@ -126,6 +126,11 @@ def _common_grid(wanted: int, resized: int, source: int) -> tuple[int, int]:
     return periods * (resized // divisor), periods * (source // divisor)
 
 
+def plane_order(config: ImageConfig) -> tuple[int, int, int]:
+    """Return which channel of an RGB picture each plane of the network image is."""
+    return (0, 1, 2) if config.channel_order == "rgb" else (2, 1, 0)
+
+
 def normalise_into(
     pixels: NDArray[np.uint8], config: ImageConfig, out: NDArray[np.float32]
 ) -> None:
@@ -136,8 +141,7 @@ def normalise_into(
         config: channel order and statistics.
         out: (3, height, width) float32, overwritten.
     """
-    channels = (0, 1, 2) if config.channel_order == "rgb" else (2, 1, 0)
-    for plane, channel in enumerate(channels):
+    for plane, channel in enumerate(plane_order(config)):
         out[plane] = pixels[..., channel]
         out[plane] -= np.float32(config.mean[plane])
         out[plane] *= np.float32(1.0 / config.std[plane])
@@ -165,6 +169,18 @@ def region_mask(polygons: tuple[Polygon, ...], geometry: ResizeCrop) -> NDArray[
     return mask
 
 
+def check_pixels(pixels: NDArray[np.uint8]) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        PreprocessError: if the array is not (height, width, 3) uint8.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise PreprocessError(
+            f"expected an image as (height, width, 3) uint8, got {pixels.shape} {pixels.dtype}"
+        )
+
+
 def prepare_image(
     pixels: NDArray[np.uint8],
     config: ImageConfig,
@@ -185,10 +201,7 @@ def prepare_image(
     Raises:
         PreprocessError: if the array is not an RGB uint8 image.
     """
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise PreprocessError(
-            f"expected an image as (height, width, 3) uint8, got {pixels.shape} {pixels.dtype}"
-        )
+    check_pixels(pixels)
     geometry = plan_resize_crop(pixels.shape[1], pixels.shape[0], config)
     normalise_into(resize_and_crop(pixels, geometry), config, out)
     if masked:

@@ -6,9 +6,9 @@ absolute coordinates and absolute time never reach it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,18 +17,11 @@ from numpy.typing import NDArray
 from streampetr_ros import geometry
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
-from streampetr_ros.preprocess.image import (
-    Polygon,
-    PreprocessError,
-    plan_resize_crop,
-    prepare_image,
-)
+from streampetr_ros.preprocess.image import Polygon, PreprocessError, plan_resize_crop
+from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath
 from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
 Array = NDArray[np.float64]
-
-#: Gives a camera frame whose pixels and calibration follow the pinhole model.
-Rectify = Callable[[CameraFrame], CameraFrame]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +71,6 @@ class PreviousFrame:
     fixed_from_model: Array
 
 
-class CameraMap(Protocol):
-    """The built-in ``map`` or the one of an executor."""
-
-    def __call__(
-        self, function: Callable[[int], CameraGeometry], indices: Iterable[int], /
-    ) -> Iterator[CameraGeometry]:
-        """Apply a function to every camera index, in order."""
-        ...
-
-
 class CameraGeometry(NamedTuple):
     """Pinhole model of one network image.
 
@@ -101,19 +84,7 @@ class CameraGeometry(NamedTuple):
     model_from_camera: Array
 
 
-def require_rectified(frame: CameraFrame) -> CameraFrame:
-    """Return the frame as it is, or refuse one whose lens distorts.
-
-    Raises:
-        PreprocessError: if the calibration carries distortion.
-    """
-    calibration = frame.calibration
-    if calibration.distortion_model != "none" and np.any(calibration.distortion):
-        raise PreprocessError(
-            f"camera '{calibration.name}' has {calibration.distortion_model} distortion; rectify "
-            "its images first or hand prepare_inputs a rectifier"
-        )
-    return frame
+_ON_THE_CPU = HostPath()
 
 
 def prepare_inputs(
@@ -122,8 +93,7 @@ def prepare_inputs(
     config: InputConfig,
     *,
     rig: Sequence[CameraCalibration] = (),
-    rectify: Rectify = require_rectified,
-    camera_map: CameraMap = map,
+    pixel_path: PixelPath = _ON_THE_CPU,
 ) -> ModelInputs:
     """Prepare one frame set for the network, as a batch of one.
 
@@ -133,34 +103,29 @@ def prepare_inputs(
         config: image preparation.
         rig: all cameras in the order they are fed; those without an image in the set are
             marked absent. Empty: the cameras of the set in their own order.
-        rectify: undistorts a camera frame; the default refuses distorted ones.
-        camera_map: ``Executor.map`` prepares the cameras side by side.
+        pixel_path: prepares the images; the default does it on the CPU, one after the other, and
+            refuses distorted ones.
 
     Returns:
-        Inputs of batch size 1.
+        Inputs of batch size 1, images where the pixel path leaves them, all else on the CPU.
 
     Raises:
         PreprocessError: if an image, calibration or pose cannot be used; names the camera.
     """
     cameras = tuple(rig) or tuple(frame.calibration for frame in frame_set.cameras)
-    frames = _frames_by_name(frame_set, cameras)
-    shape = (len(cameras), 3, config.image.height, config.image.width)
-    images = np.empty(shape, dtype=np.float32)
-
-    def prepare(index: int) -> CameraGeometry:
-        frame = frames.get(cameras[index].name)
-        if frame is None:
-            images[index] = 0.0
-            return _absent_geometry(cameras[index], frame_set, config.image)
-        return _prepare_camera(
-            rectify(_of_calibrated_size(frame)), frame_set, config, images[index]
-        )
-
-    geometries = list(camera_map(prepare, range(len(cameras))))
-    present = [camera.name in frames for camera in cameras]
+    frames = _in_order(frame_set, cameras)
+    masks = [config.masks_of(camera.name) for camera in cameras]
+    images, pinholes = pixel_path(frames, config.image, masks)
+    geometries = [
+        _absent_geometry(camera, frame_set, config.image)
+        if frame is None or pinhole is None
+        else _geometry(replace(frame, calibration=pinhole), frame_set, config.image)
+        for camera, frame, pinhole in zip(cameras, frames, pinholes, strict=True)
+    ]
+    present = [frame is not None for frame in frames]
     now_from_previous, elapsed = _motion(frame_set, previous)
     return ModelInputs(
-        images=torch.from_numpy(images)[None],
+        images=images[None],
         model_from_image=_float32([_model_from_image(g) for g in geometries]),
         focal_lengths=_float32([np.abs(np.diag(g.intrinsic)[:2]) for g in geometries]),
         now_from_previous=_float32(now_from_previous),
@@ -170,9 +135,10 @@ def prepare_inputs(
     )
 
 
-def _frames_by_name(
+def _in_order(
     frame_set: FrameSet, cameras: Sequence[CameraCalibration]
-) -> dict[str, CameraFrame]:
+) -> list[CameraFrame | None]:
+    """Return the frames of the cameras, None for those without an image, after a check."""
     if not frame_set.cameras:
         raise PreprocessError(f"the frame set at {frame_set.stamp_ns} ns holds no image")
     frames = {frame.calibration.name: frame for frame in frame_set.cameras}
@@ -183,24 +149,22 @@ def _frames_by_name(
             f"camera names must be unique and belong to the rig {sorted(known)}, "
             f"got {[frame.calibration.name for frame in frame_set.cameras]}"
         )
-    return frames
+    for frame in frame_set.cameras:
+        _check_size(frame)
+    return [frames.get(camera.name) for camera in cameras]
 
 
-def _prepare_camera(
-    frame: CameraFrame, frame_set: FrameSet, config: InputConfig, out: NDArray[np.float32]
-) -> CameraGeometry:
-    """Fill one network image and give its geometry."""
+def _geometry(frame: CameraFrame, frame_set: FrameSet, image: ImageConfig) -> CameraGeometry:
+    """Geometry of a camera whose calibration is that of a pinhole."""
     calibration = frame.calibration
-    network_from_image = prepare_image(
-        frame.pixels, config.image, out, config.masks_of(calibration.name)
-    )
+    plan = plan_resize_crop(calibration.width, calibration.height, image)
     return CameraGeometry(
-        intrinsic=network_from_image @ calibration.intrinsic,
+        intrinsic=plan.network_from_image @ calibration.intrinsic,
         model_from_camera=model_from_camera(frame, frame_set),
     )
 
 
-def _of_calibrated_size(frame: CameraFrame) -> CameraFrame:
+def _check_size(frame: CameraFrame) -> None:
     """Refuse a picture of another size, before a rectifier would quietly read beside it."""
     calibration = frame.calibration
     if frame.pixels.shape[1::-1] != (calibration.width, calibration.height):
@@ -209,7 +173,6 @@ def _of_calibrated_size(frame: CameraFrame) -> CameraFrame:
             f"{frame.pixels.shape[0]} pixels but is calibrated for {calibration.width}x"
             f"{calibration.height}; publish the calibration of the streamed resolution"
         )
-    return frame
 
 
 def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:

@@ -18,10 +18,11 @@ import torch
 
 from streampetr_ros.backends.torch_backend import TorchBackend, prepared
 from streampetr_ros.decode import decode
+from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.model.state import MemoryState, ModelInputs
-from streampetr_ros.pipeline import StreamingPipeline
+from streampetr_ros.pipeline import StreamingPipeline, make_pixel_path
 from streampetr_ros.preprocess.inputs import InputConfig, PreviousFrame, prepare_inputs
 from streampetr_ros.timing import StageClock
 from streampetr_ros.tools.benchmark_drive import Drive
@@ -131,12 +132,13 @@ def _staged(
     previous: PreviousFrame | None = None
     config = InputConfig(image=detector.config.image)
     with ThreadPoolExecutor(_WORKERS) as pool:
+        pixel_path = make_pixel_path(device, Rectifier(), pool.map)
         for index in range(count):
             clock = StageClock()
             with clock.stage("decode"):
                 frame_set = drive.frame_set(index, pool)
             with clock.stage("preprocess"):
-                inputs = prepare_inputs(frame_set, previous, config, camera_map=pool.map)
+                inputs = prepare_inputs(frame_set, previous, config, pixel_path=pixel_path)
             with clock.stage("upload"):
                 inputs = ModelInputs(*(v if v is None else v.to(device) for v in inputs))
             with clock.stage("encoder"):

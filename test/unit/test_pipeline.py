@@ -14,6 +14,7 @@ from streampetr_ros.memory_policy import MemoryPolicyConfig, ResetReason
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.detector import build_detector
 from streampetr_ros.pipeline import PipelineConfig, PipelineError, StreamingPipeline
+from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask
 
@@ -157,7 +158,7 @@ def test_a_failed_set_leaves_memory_and_requests_alone(backend):
 
 def test_numbers_that_are_not_finite_never_enter_the_memory(backend):
     class Poisoned:
-        name, config = "poisoned", MODEL
+        name, config, image_device = "poisoned", MODEL, torch.device("cpu")
         spoil = False
 
         def run(self, inputs, memory):
@@ -176,6 +177,26 @@ def test_numbers_that_are_not_finite_never_enter_the_memory(backend):
         pipeline.step(second)
     poisoned.spoil = False
     same_boxes(pipeline.step(third).detections, clean.step(third).detections)
+
+
+def test_images_are_prepared_on_the_gpu_that_takes_them(backend, monkeypatch):
+    """The backend says where; here the CPU plays the GPU, and boxes stay equal bit by bit."""
+    asked = []
+
+    def on_the_cpu(device, *rest):
+        asked.append(device)
+        return DevicePath(torch.device("cpu"), *rest)
+
+    class OnGpu:
+        name, config, run = "on a GPU", MODEL, backend.run
+        image_device = torch.device("cuda:1")
+
+    monkeypatch.setattr("streampetr_ros.pipeline.DevicePath", on_the_cpu)
+    gpu, cpu = StreamingPipeline(OnGpu()), StreamingPipeline(backend)
+    assert asked == [torch.device("cuda:1")]
+    first, second, third = drive(3)
+    for one in (first, without(second, "CAM_BACK"), third):
+        same_boxes(gpu.step(one).detections, cpu.step(one).detections)
 
 
 def test_between_memory_writes_the_kept_memory_is_reused(backend):

@@ -30,7 +30,7 @@ FAR_AWAY = geometry.transform_from_parts([-40.0, 0.0, 0.0], np.eye(3))
 class Scripted:
     """Stands in for a network that sees the parked car, and one far box it is not sure of."""
 
-    name, config = "scripted", MODEL
+    name, config, image_device = "scripted", MODEL, torch.device("cpu")
 
     def __init__(self) -> None:
         self.frame_set = frame_set(0, size=SIZE)

@@ -27,6 +27,7 @@ class FakeGpu:
 
     title = "fake GPU"
     stream = 77
+    torch_device = torch.device("cpu")
 
     def __init__(self, compute_capability="8.9"):
         self.compute_capability = compute_capability

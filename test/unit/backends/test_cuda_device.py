@@ -53,6 +53,7 @@ def notes(monkeypatch):
 def test_work_runs_once_before_it_is_captured_and_is_replayed_afterwards(notes):
     device = CudaDevice("cuda:1")
     assert (device.title, device.compute_capability, device.stream) == ("cuda:1 (GPU)", "8.9", 5)
+    assert device.torch_device == torch.device("cuda", 1)
     repeat = device.record(lambda: notes.append("work"))
     assert notes == [
         "wait for the caller",

@@ -17,6 +17,7 @@ from streampetr_ros.preprocess.inputs import (
     PreviousFrame,
     prepare_inputs,
 )
+from streampetr_ros.preprocess.pixel_path import HostPath
 
 CONFIG = InputConfig(image=ImageConfig(height=64, width=160))
 
@@ -127,7 +128,9 @@ def test_rig_order_decides_not_arrival():
 
 def test_threads_give_the_same_inputs():
     with ThreadPoolExecutor(2) as pool:
-        threaded = prepare_inputs(frame_set(), None, CONFIG, camera_map=pool.map)
+        threaded = prepare_inputs(
+            frame_set(), None, CONFIG, pixel_path=HostPath(camera_map=pool.map)
+        )
     assert torch.equal(threaded.images, prepare_inputs(frame_set(), None, CONFIG).images)
 
 
@@ -152,9 +155,8 @@ def test_rectifier_is_asked_for_distorted_cameras():
     with pytest.raises(PreprocessError, match="'CAM_FRONT' has plumb_bob distortion"):
         prepare_inputs(distorted, None, CONFIG)
     straight = replace(bent, distortion_model="none", distortion=np.zeros(0))
-    inputs = prepare_inputs(
-        distorted, None, CONFIG, rectify=lambda frame: replace(frame, calibration=straight)
-    )
+    path = HostPath(lambda frame: replace(frame, calibration=straight))
+    inputs = prepare_inputs(distorted, None, CONFIG, pixel_path=path)
     assert torch.isfinite(inputs.model_from_image).all()
 
 
