@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,8 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
     """Resize with antialiased bicubic interpolation, then crop.
 
     Equal to ``PIL.Image.resize`` of the whole image followed by a crop, but rows and columns that
-    the crop throws away are left out of the computation where the result stays the same.
+    the crop throws away are left out of the computation where the result stays the same. Widths
+    change first, as in all versions of Pillow before 13, which does heights first in tall images.
 
     Args:
         pixels: (source_height, source_width, 3) uint8.
@@ -104,10 +105,21 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
         return pixels[g.top : g.top + g.height, g.left : g.left + g.width]
     skip_x, start_x = _common_grid(g.left, g.resized_width, g.source_width)
     skip_y, start_y = _common_grid(g.top, g.resized_height, g.source_height)
-    resized = Image.fromarray(pixels).resize(
-        (g.resized_width - skip_x, g.resized_height - skip_y),
-        Image.Resampling.BICUBIC,
-        box=(start_x, start_y, g.source_width, g.source_height),
+    # The filter reaches two pixels of the coarser grid beyond the first row that is wanted.
+    first = max(0, start_y - ceil(2.0 * max(1.0, g.source_height / g.resized_height)) - 1)
+    rows = g.source_height - first
+    resized = (
+        Image.fromarray(pixels[first:])
+        .resize(
+            (g.resized_width - skip_x, rows),
+            Image.Resampling.BICUBIC,
+            box=(start_x, 0, g.source_width, rows),
+        )
+        .resize(
+            (g.resized_width - skip_x, g.resized_height - skip_y),
+            Image.Resampling.BICUBIC,
+            box=(0, start_y - first, g.resized_width - skip_x, rows),
+        )
     )
     top, left = g.top - skip_y, g.left - skip_x
     return np.asarray(resized)[top : top + g.height, left : left + g.width]

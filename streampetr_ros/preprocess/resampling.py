@@ -8,7 +8,7 @@ is the same to the pixel, wherever it is computed and in whatever order it is su
 
 Pillow 13 filters along columns first where that is less work: where a picture shrinks much more in
 height than in width, and if it is more than twice as high as wide. Older versions, and with them
-the published weights, know one order only, and so does this module.
+the published weights, know one order only, and so do this module and `image.resize_and_crop`.
 """
 
 from __future__ import annotations

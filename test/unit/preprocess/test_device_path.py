@@ -45,8 +45,8 @@ def distorted(original: FrameSet) -> FrameSet:
 
 
 def mixed_sizes() -> FrameSet:
-    """Cameras of three sizes, one of them that of the network image, one read-only."""
-    sizes = [(400, 225), (160, 64), (333, 250), (400, 225), (160, 64), (400, 225)]
+    """Cameras of four sizes: that of the network image, a tall one, one read-only among them."""
+    sizes = [(400, 225), (160, 64), (333, 250), (400, 225), (160, 64), (180, 420)]
     frames = [frame_set(size=size).cameras[i] for i, size in enumerate(sizes)]
     frames[3].pixels.setflags(write=False)
     return replace(frame_set(), cameras=tuple(frames))

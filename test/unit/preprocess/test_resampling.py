@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.image import plan_resize_crop
+from streampetr_ros.preprocess.image import plan_resize_crop, resize_and_crop
 from streampetr_ros.preprocess.resampling import Resampler, axis_taps
 
 CPU = torch.device("cpu")
+BICUBIC = Image.Resampling.BICUBIC
 
 
 def pictures(width: int, height: int, seed: int) -> list[np.ndarray]:
@@ -24,7 +25,7 @@ def pictures(width: int, height: int, seed: int) -> list[np.ndarray]:
 
 def by_pillow(pixels: np.ndarray, resized, box) -> np.ndarray:
     whole = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(whole.resize(resized, Image.Resampling.BICUBIC).crop(box))
+    return np.asarray(whole.resize(resized, BICUBIC).crop(box))
 
 
 def compare(source, resized, box, seed: int = 0) -> None:
@@ -78,6 +79,18 @@ def test_equals_pillow_at_any_camera_size():
         plan = plan_resize_crop(*source, ImageConfig(height=network_height, width=network_width))
         box = (plan.left, plan.top, plan.left + plan.width, plan.top + plan.height)
         compare(source, (plan.resized_width, plan.resized_height), box, seed)
+
+
+@pytest.mark.parametrize("source", [(120, 400), (33, 174), (60, 121), (8, 300)])
+def test_pictures_much_higher_than_wide_change_width_first(source):
+    """Whatever the version of Pillow; newer ones would begin with the height."""
+    plan = plan_resize_crop(*source, ImageConfig(height=96, width=32))
+    for pixels in pictures(*source, seed=3):
+        wide = Image.fromarray(pixels).resize((plan.resized_width, source[1]), BICUBIC)
+        whole = wide.resize((plan.resized_width, plan.resized_height), BICUBIC)
+        box = (plan.left, plan.top, plan.left + plan.width, plan.top + plan.height)
+        found = resize_and_crop(np.ascontiguousarray(pixels), plan)
+        np.testing.assert_array_equal(found, np.asarray(whole.crop(box)))
 
 
 def random_box(rng, resized) -> tuple[int, int, int, int]:
