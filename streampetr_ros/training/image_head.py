@@ -17,7 +17,8 @@ from streampetr_ros.training.matcher import (
 )
 from streampetr_ros.training.targets import ImageTargets
 
-_PRIOR_BIAS = -4.59512
+#: Of class logits at the start: a probability of 0.01.
+PRIOR_BIAS = -4.59512
 _STRIDE = 16
 
 
@@ -26,7 +27,8 @@ def _inverse_sigmoid(value: Tensor) -> Tensor:
     return (value.clamp(min=1e-5) / (1 - value).clamp(min=1e-5)).log()
 
 
-def _block(channels: int) -> nn.Sequential:
+def conv_block(channels: int) -> nn.Sequential:
+    """Return what auxiliary heads begin with: a convolution, a norm, a rectifier."""
     convolution = nn.Conv2d(channels, channels, 3, padding=1)
     return nn.Sequential(convolution, nn.GroupNorm(32, channels), nn.ReLU())
 
@@ -41,14 +43,14 @@ class ImageHead(nn.Module):
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.shared_cls = _block(channels)
-        self.shared_reg = _block(channels)
+        self.shared_cls = conv_block(channels)
+        self.shared_reg = conv_block(channels)
         self.cls = nn.Conv2d(channels, num_classes, 1)
         self.centerness = nn.Conv2d(channels, 1, 1)
         self.ltrb = nn.Conv2d(channels, 4, 1)
         self.center2d = nn.Conv2d(channels, 2, 1)
         for layer in (self.cls, self.centerness):
-            nn.init.constant_(layer.bias, _PRIOR_BIAS)
+            nn.init.constant_(layer.bias, PRIOR_BIAS)
 
     def forward(self, features: Tensor) -> ImagePredictions:
         """Predict on every token.
@@ -61,18 +63,18 @@ class ImageHead(nn.Module):
         """
         classes, boxes = self.shared_cls(features), self.shared_reg(features)
         place = _token_centers(features)
-        sides = _flat(self.ltrb(boxes)).sigmoid()
+        sides = per_token(self.ltrb(boxes)).sigmoid()
         corners = torch.cat([place - sides[..., :2], place + sides[..., 2:]], dim=-1).clamp(0, 1)
-        offset = _flat(self.center2d(boxes))
+        offset = per_token(self.center2d(boxes))
         return ImagePredictions(
-            logits=_flat(self.cls(classes)),
-            centerness=_flat(self.centerness(classes))[..., 0],
+            logits=per_token(self.cls(classes)),
+            centerness=per_token(self.centerness(classes))[..., 0],
             boxes=centered_from_corners(corners),
             centers=(offset + _inverse_sigmoid(place)).sigmoid(),
         )
 
 
-def _flat(maps: Tensor) -> Tensor:
+def per_token(maps: Tensor) -> Tensor:
     """(I, c, h, w) -> (I, h * w, c)."""
     return maps.flatten(2).transpose(1, 2)
 

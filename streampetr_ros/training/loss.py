@@ -81,7 +81,7 @@ def box_loss(codes: Tensor, wanted: Tensor, config: LossConfig) -> Tensor:
     return ((codes[usable] - wanted[usable]).abs() * weights).sum()
 
 
-def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     """Encode labels; `num_classes` itself means background and gives zeros."""
     return functional.one_hot(labels, num_classes + 1)[..., :num_classes].float()
 
@@ -109,7 +109,7 @@ def layer_losses(
         matched.append(codes[sample, match.queries])
         wanted.append(target.codes[match.objects])
     count = float(sum(len(match.queries) for match in matches))
-    focal = sigmoid_focal_loss(logits, _one_hot(labels, logits.shape[-1])).sum()
+    focal = sigmoid_focal_loss(logits, one_hot(labels, logits.shape[-1])).sum()
     distance = box_loss(torch.cat(matched), torch.cat(wanted), config)
     normaliser = max(mean_over_ranks(count, logits.device), 1.0)
     return LayerLosses(
@@ -191,7 +191,7 @@ def denoising_losses(
     count = float(len(targets.slot))
     kept = max(count * _BALL_VOLUME_FACTOR * targets.split**3, 1.0)
     normaliser = max(mean_over_ranks(count, logits.device), 1.0)
-    wanted = _one_hot(targets.labels, logits.shape[-1])
+    wanted = one_hot(targets.labels, logits.shape[-1])
     for layer in range(len(logits)):
         chosen = logits[layer][targets.sample, targets.slot]
         focal = sigmoid_focal_loss(chosen, wanted).sum() / kept

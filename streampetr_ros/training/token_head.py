@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streampetr_ros.model.position import STRIDE, token_centers
-from streampetr_ros.training.loss import Losses, sigmoid_focal_loss
+from streampetr_ros.training.image_head import PRIOR_BIAS, conv_block, per_token
+from streampetr_ros.training.loss import Losses, one_hot, sigmoid_focal_loss
 from streampetr_ros.training.targets import ImageTargets
 
-_PRIOR_BIAS = -4.59512
 _CORE = 0.7
 _OFFSET_UNIT = 4 * STRIDE
 _CLASS_WEIGHT = 2.0
@@ -61,20 +61,15 @@ class TokenHead(nn.Module):
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.shared = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(32, channels), nn.ReLU()
-        )
+        self.shared = conv_block(channels)
         self.cls = nn.Conv2d(channels, num_classes, 1)
         self.measures = nn.Conv2d(channels, 5, 1)
-        nn.init.constant_(self.cls.bias, _PRIOR_BIAS)
+        nn.init.constant_(self.cls.bias, PRIOR_BIAS)
 
     def forward(self, features: Tensor) -> TokenPredictions:
         """Predict from (I, C, h, w) maps."""
         shared = self.shared(features)
-        logits, measures = self.cls(shared), self.measures(shared)
-        return TokenPredictions(
-            logits.flatten(2).transpose(1, 2), measures.flatten(2).transpose(1, 2)
-        )
+        return TokenPredictions(per_token(self.cls(shared)), per_token(self.measures(shared)))
 
 
 def token_targets(
@@ -91,7 +86,7 @@ def token_targets(
         num_classes: classes G.
     """
     height, width = map_size
-    centers = token_centers(height, width).to(focal_lengths).reshape(-1, 2)
+    centers = token_centers(height, width).to(focal_lengths)
     parts = [
         _image_tokens(target, centers, float(focal) / (width * STRIDE), num_classes)
         for target, focal in zip(targets, focal_lengths, strict=True)
@@ -132,8 +127,7 @@ def token_losses(predictions: TokenPredictions, targets: TokenTargets) -> Losses
     """Return the named losses of tokens: ``token_cls``, ``token_depth``, ``token_place``."""
     classes = predictions.logits.shape[-1]
     total = targets.weights.sum().clamp(min=1.0)
-    one_hot = functional.one_hot(targets.labels, classes + 1)[..., :classes].float()
-    focal = sigmoid_focal_loss(predictions.logits, one_hot)
+    focal = sigmoid_focal_loss(predictions.logits, one_hot(targets.labels, classes))
     background = (targets.labels == classes).float()
     error = (predictions.measures - targets.measures).abs() * targets.weights[..., None]
     depth, *place = (error.sum(dim=(0, 1)) / total).unbind()
