@@ -188,6 +188,20 @@ class StreamHead(nn.Module):
         code: Tensor = self.time_embedding(sine_code(age, self.config.embed_dims))
         return code
 
+    def aligned_tokens(self, features: Tensor, cone: Tensor) -> Tensor:
+        """Turn what images show into tokens that know their ray (specification 4.3).
+
+        Args:
+            features: (B, N, C, h, w).
+            cone: (B, T, 8), T = N * h * w, see `TokenPosition`.
+
+        Returns:
+            (B, T, C).
+        """
+        tokens = features.flatten(3).transpose(2, 3).flatten(1, 2)
+        aligned: Tensor = self.spatial_alignment(self.memory_embed(tokens), cone)
+        return aligned
+
     def _context(
         self,
         features: Tensor,
@@ -195,9 +209,7 @@ class StreamHead(nn.Module):
         queries: _Queries,
         camera_present: Tensor | None,
     ) -> DecoderContext:
-        # (B, N, C, h, w) -> (B, N * h * w, C)
-        tokens = features.flatten(3).transpose(2, 3).flatten(1, 2)
-        tokens = self.spatial_alignment(self.memory_embed(tokens), position.cone)
+        tokens = self.aligned_tokens(features, position.cone)
         allowed = None
         if camera_present is not None:
             per_camera = tokens.shape[1] // camera_present.shape[1]

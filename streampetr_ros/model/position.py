@@ -78,6 +78,15 @@ class RayPosition(nn.Module):
         return focal_lengths.repeat_interleave(tokens // cameras, dim=1)
 
 
+def ray_directions(cone: Tensor) -> Tensor:
+    """Return the (..., 2) directions of tokens' rays along the ground, of no particular length.
+
+    Args:
+        cone: (..., 8), see `TokenPosition`; ranges in x and y are taken to be equally wide.
+    """
+    return cone[..., 2:4] - cone[..., 5:7]
+
+
 def token_centers(height: int, width: int) -> Tensor:
     """Return the (h * w, 2) pixels (u, v) of token centres, row by row.
 

@@ -6,7 +6,7 @@ against recorded numbers; `Augmentation.draw` is the only place that uses random
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,12 +76,14 @@ class ImageBoxes:
         centers: (n, 2) projected centres of the 3D boxes.
         depths: (n,) camera depth of these centres, metres.
         labels: (n,) int64.
+        objects: (n,) int64 place among the annotated objects of the frame.
     """
 
     corners: Array
     centers: Array
     depths: Array
     labels: NDArray[np.int64]
+    objects: NDArray[np.int64]
 
     def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ImageBoxes:
         """Return the boxes at an integer or boolean index."""
@@ -90,6 +92,7 @@ class ImageBoxes:
             centers=self.centers[index],
             depths=self.depths[index],
             labels=self.labels[index],
+            objects=self.objects[index],
         )
 
 
@@ -104,8 +107,7 @@ def augment_image_boxes(boxes: ImageBoxes, draw: ImageDraw) -> ImageBoxes:
     if draw.flip:
         corners[:, [0, 2]] = draw.width - corners[:, [2, 0]]
         centers[:, 0] = draw.width - centers[:, 0]
-    moved = ImageBoxes(corners=corners, centers=centers, depths=boxes.depths, labels=boxes.labels)
-    return moved.selected(kept)
+    return replace(boxes, corners=corners, centers=centers).selected(kept)
 
 
 def drop_hidden(boxes: ImageBoxes, width: int, height: int) -> ImageBoxes:

@@ -105,7 +105,8 @@ class TrainConfig:
         batch_norm: "frozen", "eval" (statistics fixed, affine trained), "train" or "sync".
         precision: of backbone and neck on a GPU: "fp32", "fp16" or "bf16".
         image_head: whether the 2D auxiliary head is trained along.
-        token_head: whether a dense head for class and depth of every token is trained along.
+        token_head: whether dense heads are trained along that ask every token what it shows, on
+            its image and in the scene.
         checkpoint_minutes: interval of checkpoints.
         log_steps: steps between rows of the curves.
         tensorboard: whether the curves are written for TensorBoard too (needs tensorboardX).

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.head import ExtraQueries
+from streampetr_ros.model.position import TokenPosition, ray_directions
 from streampetr_ros.model.state import MemoryState, ModelInputs
 from streampetr_ros.training.augment import GridDraw, grid_mask
 from streampetr_ros.training.config import TrainConfig
@@ -17,8 +18,14 @@ from streampetr_ros.training.denoise import Denoising, QueryCounts, draw_noise, 
 from streampetr_ros.training.image_head import ImageHead, image_losses
 from streampetr_ros.training.loss import Losses, denoising_losses, detection_losses
 from streampetr_ros.training.samples import Batch
+from streampetr_ros.training.scene_head import SceneHead, scene_losses, scene_targets
 from streampetr_ros.training.targets import Targets
-from streampetr_ros.training.token_head import TokenHead, token_losses, token_targets
+from streampetr_ros.training.token_head import (
+    TokenHead,
+    seen_headings,
+    token_losses,
+    token_targets,
+)
 
 
 class ClipLosses(NamedTuple):
@@ -76,9 +83,12 @@ class Objective(nn.Module):
         self.token_head = (
             TokenHead(model.embed_dims, model.num_classes) if config.token_head else None
         )
+        self.scene_head = SceneHead(model.embed_dims) if config.token_head else None
         if config.mode == "images":
             detector.position.requires_grad_(False)
             detector.head.requires_grad_(False)
+            detector.head.memory_embed.requires_grad_(True)
+            detector.head.spatial_alignment.requires_grad_(True)
 
     def train(self, mode: bool = True) -> Objective:
         """Set the training mode; batch normalisation follows the configuration."""
@@ -128,7 +138,8 @@ class Objective(nn.Module):
 
     def _images(self, batch: Batch, rng: np.random.Generator) -> ClipLosses:
         features = self._features(self._masked(batch.inputs.images, rng))
-        losses = self._auxiliary_losses(features, batch)
+        position = self.detector.token_position(batch.inputs)
+        losses = self._auxiliary_losses(features, position, batch)
         return ClipLosses(losses, None, features.isfinite().all())
 
     def _frame(
@@ -136,8 +147,9 @@ class Objective(nn.Module):
     ) -> ClipLosses:
         inputs = batch.inputs
         features = self._features(self._masked(inputs.images, rng))
+        position = self.detector.token_position(inputs)
         denoising = self._denoising(batch.targets, rng)
-        logits, codes, memory = self._head(features, inputs, memory, denoising)
+        logits, codes, memory = self._head(features, position, inputs, memory, denoising)
         pad = 0 if denoising is None else denoising.reference_points.shape[1]
         config = self._config
         losses = detection_losses(logits[:, :, pad:], codes[:, :, pad:], batch.targets, config.loss)
@@ -149,21 +161,27 @@ class Objective(nn.Module):
                 config.loss,
                 config.denoising.weight,
             )
-        losses |= self._auxiliary_losses(features, batch)
+        losses |= self._auxiliary_losses(features, position, batch)
         finite = logits.isfinite().all() & codes.isfinite().all()
         return ClipLosses(losses, memory, finite)
 
-    def _auxiliary_losses(self, features: Tensor, batch: Batch) -> Losses:
+    def _auxiliary_losses(self, features: Tensor, position: TokenPosition, batch: Batch) -> Losses:
         losses: Losses = {}
         maps = features.flatten(0, 1)
         map_size = (features.shape[-2], features.shape[-1])
         if self.image_head is not None:
             losses |= image_losses(self.image_head(maps), batch.image_targets, map_size)
-        if self.token_head is not None:
+        if self.token_head is not None and self.scene_head is not None:
             focal_lengths = batch.inputs.focal_lengths.mean(dim=-1).flatten()
             classes = self.detector.config.num_classes
             wanted = token_targets(batch.image_targets, focal_lengths, map_size, classes)
-            losses |= token_losses(self.token_head(maps), wanted)
+            codes = scene_targets(wanted.objects, batch.targets)
+            headings = seen_headings(codes, ray_directions(position.cone))
+            headings = headings.view(*wanted.weights.shape, -1)
+            losses |= token_losses(self.token_head(maps), wanted, headings)
+            tokens = self.detector.head.aligned_tokens(features, position.cone)
+            weights = wanted.weights.view_as(codes[..., 0])
+            losses |= scene_losses(self.scene_head(tokens), codes, weights)
         return losses
 
     def _features(self, images: Tensor) -> Tensor:
@@ -197,6 +215,7 @@ class Objective(nn.Module):
     def _head(
         self,
         features: Tensor,
+        position: TokenPosition,
         inputs: ModelInputs,
         memory: MemoryState | None,
         denoising: Denoising | None,
@@ -205,7 +224,6 @@ class Objective(nn.Module):
         extra = None
         if denoising is not None:
             extra = ExtraQueries(denoising.reference_points, denoising.blocked)
-        position = self.detector.token_position(inputs)
         outputs, memory = self.detector.predict(features, position, inputs, memory, extra)
         logits = torch.stack([layer.logits for layer in outputs])
         codes = torch.stack([layer.codes for layer in outputs])

@@ -169,6 +169,7 @@ def boxes_on_image(truth: LabelledBoxes, camera: CameraFrame, frame_set: FrameSe
         centers=centers,
         depths=center_depth[ahead],
         labels=truth.labels[ahead],
+        objects=ahead.nonzero()[0],
     )
     return boxes.selected(kept)
 
@@ -179,6 +180,7 @@ def _image_targets(boxes: ImageBoxes, draw: ImageDraw) -> ImageTargets:
     return ImageTargets(
         *(torch.from_numpy(part.astype(np.float32)) for part in floats),
         torch.from_numpy(moved.labels),
+        torch.from_numpy(moved.objects),
     )
 
 

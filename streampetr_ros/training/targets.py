@@ -36,12 +36,14 @@ class ImageTargets(NamedTuple):
         centers: (n, 2) float32 projected centres of the 3D boxes, pixels.
         depths: (n,) float32 depth of these centres, metres.
         labels: (n,) int64 class indices.
+        objects: (n,) int64 place in the `Targets` of the sample.
     """
 
     boxes: Tensor
     centers: Tensor
     depths: Tensor
     labels: Tensor
+    objects: Tensor
 
     def to(self, device: torch.device | str) -> ImageTargets:
         """Copy to a device."""

@@ -1,9 +1,10 @@
 """What every image token shows: dense supervision of the image features, in training alone.
 
-A token inside the visible box of an object says its class, its depth, where its centre is and how
-large it looks. Nothing is matched, so backbone and neck learn to see long before a decoder asks
-them, as with the published weights whose backbones were trained for monocular detection first
-(FCOS3D, DD3D). Depths are asked for as at one focal length, because an image does not show it.
+A token inside the visible box of an object says its class, its depth, where its centre is, how
+large it looks and which side of it one sees. Nothing is matched, so backbone and neck learn to see
+long before a decoder asks them, as with the published weights whose backbones were trained for
+monocular detection first (FCOS3D, DD3D). Depths are asked for as at one focal length, because an
+image does not show it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ class TokenPredictions(NamedTuple):
         logits: (I, t, G).
         measures: (I, t, 5): log depth at a focal length of one image width, offset of the
             projected centre in units of 64 pixels, log width and height in pixels.
+        headings: (I, t, 4), see `seen_headings`.
     """
 
     logits: Tensor
     measures: Tensor
+    headings: Tensor
 
 
 class TokenTargets(NamedTuple):
@@ -44,15 +47,17 @@ class TokenTargets(NamedTuple):
         labels: (I, t) class, G for background.
         measures: (I, t, 5) as predicted; of no meaning on background.
         weights: (I, t), of every object the same in sum but for a square root; 0 on background.
+        objects: (I, t) place of the object in the `Targets` of its sample; 0 on background.
     """
 
     labels: Tensor
     measures: Tensor
     weights: Tensor
+    objects: Tensor
 
 
 class TokenHead(nn.Module):
-    """Class and measures of the object that a token shows.
+    """Class, measures and heading of the object that a token shows.
 
     Args:
         channels: of the feature map.
@@ -64,12 +69,14 @@ class TokenHead(nn.Module):
         self.shared = conv_block(channels)
         self.cls = nn.Conv2d(channels, num_classes, 1)
         self.measures = nn.Conv2d(channels, 5, 1)
+        self.headings = nn.Conv2d(channels, 4, 1)
         nn.init.constant_(self.cls.bias, PRIOR_BIAS)
 
     def forward(self, features: Tensor) -> TokenPredictions:
         """Predict from (I, C, h, w) maps."""
         shared = self.shared(features)
-        return TokenPredictions(per_token(self.cls(shared)), per_token(self.measures(shared)))
+        parts = (self.cls, self.measures, self.headings)
+        return TokenPredictions(*(per_token(part(shared)) for part in parts))
 
 
 def token_targets(
@@ -100,7 +107,8 @@ def _image_tokens(
     count = len(centers)
     if not len(target.labels):
         labels = torch.full((count,), num_classes, device=centers.device)
-        return TokenTargets(labels, centers.new_zeros(count, 5), centers.new_zeros(count))
+        nothing = centers.new_zeros(count)
+        return TokenTargets(labels, centers.new_zeros(count, 5), nothing, nothing.long())
     middle = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
     sides = target.boxes[:, 2:] - target.boxes[:, :2]
     away = (centers[:, None] - middle).abs()
@@ -120,20 +128,48 @@ def _image_tokens(
         dim=1,
     )
     labels = target.labels[chosen].where(shown, torch.full_like(chosen, num_classes))
-    return TokenTargets(labels, measures, share * shown)
+    return TokenTargets(labels, measures, share * shown, target.objects[chosen] * shown)
 
 
-def token_losses(predictions: TokenPredictions, targets: TokenTargets) -> Losses:
-    """Return the named losses of tokens: ``token_cls``, ``token_depth``, ``token_place``."""
+def seen_headings(codes: Tensor, rays: Tensor) -> Tensor:
+    """Return the heading of objects as it shows on an image: relative to the ray that meets them.
+
+    Args:
+        codes: (..., 8 or more) box codes.
+        rays: (..., 2) directions of the rays along the ground, of any length, same frame.
+
+    Returns:
+        (..., 4) sine and cosine of the angle from ray to heading, and of its double: along which
+        line an object stands shows long before which end of it is the front.
+    """
+    sine, cosine = codes[..., 6], codes[..., 7]
+    right, ahead = functional.normalize(rays, dim=-1).unbind(dim=-1)
+    # sin(a - b) and cos(a - b) with the heading a and the ray's direction b = atan2(ahead, right)
+    across = sine * right - cosine * ahead
+    along = cosine * right + sine * ahead
+    double = (2 * across * along, along.square() - across.square())
+    return torch.stack([across, along, *double], dim=-1)
+
+
+def token_losses(predictions: TokenPredictions, targets: TokenTargets, headings: Tensor) -> Losses:
+    """Return the named losses: ``token_cls``, ``token_depth``, ``token_place``, ``token_heading``.
+
+    Args:
+        predictions: of I images.
+        targets: of the same.
+        headings: (I, t, 4) wanted, see `seen_headings`; of no meaning on background.
+    """
     classes = predictions.logits.shape[-1]
     total = targets.weights.sum().clamp(min=1.0)
     focal = sigmoid_focal_loss(predictions.logits, one_hot(targets.labels, classes))
     background = (targets.labels == classes).float()
     error = (predictions.measures - targets.measures).abs() * targets.weights[..., None]
     depth, *place = (error.sum(dim=(0, 1)) / total).unbind()
+    heading = (predictions.headings - headings).abs().mean(dim=-1) * targets.weights
     weights = (targets.weights + background)[..., None]
     return {
         "token_cls": _CLASS_WEIGHT * (focal * weights).sum() / total,
         "token_depth": depth,
         "token_place": torch.stack(place).sum() / 2,
+        "token_heading": heading.sum() / total,
     }

@@ -62,7 +62,9 @@ class TrainingHead:
         made = make_denoising(
             [target], noise, DenoisingConfig(), config.detection_range, counts, config.num_classes
         )
-        logits, codes, memory = self._objective._head(features, self._inputs(frame), memory, made)
+        inputs = self._inputs(frame)
+        position = detector.token_position(inputs)
+        logits, codes, memory = self._objective._head(features, position, inputs, memory, made)
         pad = made.reference_points.shape[1]
         weights = self._objective._config.loss
         losses = detection_losses(logits[:, :, pad:], codes[:, :, pad:], [target], weights)

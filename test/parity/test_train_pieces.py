@@ -151,9 +151,8 @@ def test_image_augmentation(golden, byte_image, case):
     )
     np.testing.assert_array_equal(pixels[::16, ::16], golden[prefix + "img_probe"])
     names = {"corners": "boxes", "centers": "centers", "depths": "depths", "labels": "labels"}
-    before = augment.ImageBoxes(
-        **{ours: golden[f"{prefix}{theirs}_in"] for ours, theirs in names.items()}
-    )
+    given = {ours: golden[f"{prefix}{theirs}_in"] for ours, theirs in names.items()}
+    before = augment.ImageBoxes(**given, objects=np.arange(len(given["labels"])))
     after = augment.augment_image_boxes(before, draw)
     visible = augment.drop_hidden(after, draw.width, draw.height)
     for ours, theirs in names.items():
@@ -184,7 +183,9 @@ def test_scene_augmentation(golden):
 def image_targets(golden, index):
     parts = [golden[f"roi.{name}.{index}"] for name in ("gt_bboxes", "centers2d", "depths")]
     labels = torch.from_numpy(golden[f"roi.gt_labels.{index}"])
-    return ImageTargets(*(torch.from_numpy(part) for part in parts), labels)
+    return ImageTargets(
+        *(torch.from_numpy(part) for part in parts), labels, torch.arange(len(labels))
+    )
 
 
 def image_head_from_golden():

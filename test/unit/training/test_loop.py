@@ -71,9 +71,22 @@ def test_images_mode_trains_what_sees_and_nothing_else(tmp_path):
         "token_cls",
         "token_depth",
         "token_place",
+        "token_heading",
+        "scene_center",
+        "scene_size",
+        "scene_yaw",
     }
     for name, value in weights_of(trainer).items():
-        sees = name.startswith(("detector.backbone", "detector.neck", "token_head"))
+        sees = name.startswith(
+            (
+                "detector.backbone",
+                "detector.neck",
+                "detector.head.memory_embed",
+                "detector.head.spatial_alignment",
+                "token_head",
+                "scene_head",
+            )
+        )
         if value.dtype.is_floating_point and "running" not in name:
             assert torch.equal(value, before[name]) != sees, name
 

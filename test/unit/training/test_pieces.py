@@ -64,7 +64,11 @@ def test_denoising_of_an_uneven_batch():
 def test_image_head_without_objects():
     head = ImageHead(32, 10)
     nothing = ImageTargets(
-        torch.zeros(0, 4), torch.zeros(0, 2), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+        boxes=torch.zeros(0, 4),
+        centers=torch.zeros(0, 2),
+        depths=torch.zeros(0),
+        labels=torch.zeros(0, dtype=torch.int64),
+        objects=torch.zeros(0, dtype=torch.int64),
     )
     losses = image_losses(head(torch.randn(2, 32, 4, 6)), [nothing, nothing], (4, 6))
     sum(losses.values()).backward()

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from streampetr_ros.training.targets import ImageTargets
-from streampetr_ros.training.token_head import TokenHead, token_losses, token_targets
+from streampetr_ros.training.token_head import (
+    TokenHead,
+    seen_headings,
+    token_losses,
+    token_targets,
+)
 
 ROWS, COLUMNS, CLASSES = 4, 6, 3
 FOCAL = 48.0
@@ -16,7 +21,14 @@ def objects(*rows):
     """Rows of left, top, right, bottom, depth, label; centres are those of the boxes."""
     values = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
     centers = (values[:, :2] + values[:, 2:4]) / 2
-    return ImageTargets(values[:, :4], centers, values[:, 4], values[:, 5].long())
+    labels, places = values[:, 5].long(), torch.arange(len(values))
+    return ImageTargets(values[:, :4], centers, values[:, 4], labels, places)
+
+
+def codes_of(yaws):
+    codes = torch.zeros(len(yaws), 8)
+    codes[:, 6], codes[:, 7] = torch.tensor(yaws).sin(), torch.tensor(yaws).cos()
+    return codes
 
 
 def wanted(target):
@@ -58,12 +70,26 @@ def test_many_tokens_of_one_object_weigh_less_each():
     assert not result.weights[0, ~shown].any()
 
 
+def test_a_heading_shows_relative_to_the_ray():
+    # A vehicle ahead to the left that drives along its ray shows its back, whatever the ray.
+    bearings = torch.tensor([0.3, 1.2, -2.0])
+    rays = 7.0 * torch.stack([bearings.cos(), bearings.sin()], dim=-1)
+    away = seen_headings(codes_of(bearings.tolist()), rays)
+    assert torch.allclose(away, torch.tensor([0.0, 1.0, 0.0, 1.0]), atol=1e-6)
+    crossing = seen_headings(codes_of((bearings + math.pi / 2).tolist()), rays)
+    assert torch.allclose(crossing, torch.tensor([1.0, 0.0, 0.0, -1.0]), atol=1e-6)
+    turned = seen_headings(codes_of((bearings + 0.4 + math.pi).tolist()), rays)
+    there = seen_headings(codes_of((bearings + 0.4).tolist()), rays)
+    assert torch.allclose(turned[:, :2], -there[:, :2], atol=1e-6)
+    assert torch.allclose(turned[:, 2:], there[:, 2:], atol=1e-6)
+
+
 def test_an_empty_image_asks_for_background_alone():
     result = wanted(objects())
     assert (result.labels == CLASSES).all()
     predictions = TokenHead(32, CLASSES)(torch.randn(1, 32, ROWS, COLUMNS))
-    losses = token_losses(predictions, result)
-    assert losses["token_depth"] == losses["token_place"] == 0
+    losses = token_losses(predictions, result, torch.zeros(1, ROWS * COLUMNS, 4))
+    assert losses["token_depth"] == losses["token_place"] == losses["token_heading"] == 0
     assert losses["token_cls"] > 0
 
 
@@ -72,9 +98,10 @@ def test_losses_fall_to_nothing_when_the_head_learns_one_image():
     head, features = TokenHead(32, CLASSES), torch.randn(1, 32, ROWS, COLUMNS)
     target = wanted(objects((0, 0, 40, 40, 8.0, 0), (50, 10, 90, 60, 25.0, 2)))
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-2)
+    headings = seen_headings(codes_of([0.4, 2.5])[target.objects], torch.tensor([0.0, 1.0]))
     first = None
     for _ in range(150):
-        total = sum(token_losses(head(features), target).values())
+        total = sum(token_losses(head(features), target, headings).values())
         first = first if first is not None else total.item()
         optimiser.zero_grad()
         total.backward()
