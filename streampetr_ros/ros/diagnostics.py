@@ -13,6 +13,11 @@ from streampetr_ros.ros.params import DiagnosticsParameters
 from streampetr_ros.ros.problems import Problem
 from streampetr_ros.ros.processing import ProcessingStatistics
 
+#: A clock published now and then may be behind the stamps of new images by so much, seconds.
+_BEHIND_S = 0.5
+#: Who finds images older than this plays a recording against the present time, seconds.
+_OTHER_TIME_S = 3600.0
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -64,8 +69,8 @@ def camera_status(
     """Judge one camera."""
     known = camera.statistics
     stamp_ns = known.last_stamp_ns
-    # A looping bag or a clock that starts late must not show negative ages.
-    age_s = None if stamp_ns is None else max(0.0, (now_ns - stamp_ns) * 1e-9)
+    # Simulated time is 0 until the first /clock.
+    age_s = None if stamp_ns is None or now_ns == 0 else (now_ns - stamp_ns) * 1e-9
     level, message = _camera_state(camera, age_s, limits)
     return status(
         f"camera {known.name}",
@@ -95,15 +100,16 @@ def _camera_state(
 ) -> tuple[bytes, str]:
     if camera.mismatch and not camera.statistics.received:
         return ERROR, f"a publisher offers an incompatible QoS ({camera.mismatch})"
-    if age_s is None:
+    if camera.statistics.last_stamp_ns is None:
         return WARN, "; ".join(camera.statistics.problems) or "waiting for the first image"
     if not camera.has_info:
         return WARN, "waiting for CameraInfo"
-    if age_s > limits.max_image_age_s:
-        return ERROR, f"stale: newest image is {age_s:.1f} s old"
+    if age_s is not None and age_s > limits.max_image_age_s:
+        return ERROR, f"stale: newest image is {_old(age_s)}"
     if camera.statistics.problems:
         return WARN, "; ".join(camera.statistics.problems)
-    return OK, "active"
+    ahead = age_s is not None and age_s < -_BEHIND_S
+    return (WARN, _ahead(age_s)) if ahead else (OK, "active")
 
 
 def sync_status(
@@ -167,21 +173,46 @@ def latency_status(
     processing: ProcessingStatistics, limits: DiagnosticsParameters, gpu_memory_mb: float | None
 ) -> DiagnosticStatus:
     """Judge how long frame sets take."""
-    slow = processing.age_s > limits.max_latency_s
+    level, message = _latency_state(processing.age_s, limits)
     stages: dict[str, object] = {}
     for stage in processing.latencies:
         stages[f"{stage.stage} p50 ms"] = stage.p50_ms
         stages[f"{stage.stage} p99 ms"] = stage.p99_ms
     return status(
         "latency",
-        WARN if slow else OK,
-        f"results are {processing.age_s:.2f} s old when published" if slow else "in time",
+        level,
+        message,
         {
             "published sets": processing.processed,
-            "age at publication ms": processing.age_s * 1e3,
+            "age at publication ms": None if processing.age_s is None else processing.age_s * 1e3,
             **stages,
             "GPU memory MB": gpu_memory_mb,
         },
+    )
+
+
+def _latency_state(age_s: float | None, limits: DiagnosticsParameters) -> tuple[bytes, str]:
+    if age_s is None:
+        return OK, "no result whose age is known"
+    if age_s > limits.max_latency_s:
+        return WARN, f"results are {_old(age_s)} when published"
+    return (WARN, _ahead(age_s)) if age_s < -_BEHIND_S else (OK, "in time")
+
+
+def _old(age_s: float) -> str:
+    """Write an age, and what to do about one that cannot be."""
+    if age_s < _OTHER_TIME_S:
+        return f"{age_s:.2f} s old"
+    return (
+        f"{age_s:.0f} s old by the node's clock; synchronise the clock of the cameras, or play a "
+        "recording with /clock and set use_sim_time"
+    )
+
+
+def _ahead(age_s: float) -> str:
+    return (
+        f"stamps are {-age_s:.2f} s ahead of the node's clock; synchronise the clocks of cameras "
+        "and node"
     )
 
 

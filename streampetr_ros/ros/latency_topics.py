@@ -11,7 +11,8 @@ from streampetr_ros.ros import qos
 from streampetr_ros.ros.results import SetResult
 from streampetr_ros.ros.topic import Output, Topic
 
-#: Time from the reference stamp of a set to its publication.
+#: Time from the reference stamp of a set to its publication by the node's clock, which may be
+#: simulated; below 0 if stamps are ahead of that clock.
 END_TO_END = "end_to_end"
 #: From the arrival of the last image to the publication.
 TOTAL = "total"
@@ -46,7 +47,8 @@ class LatencyOutput(Output):
         return False
 
     def publish(self, result: SetResult) -> None:
-        """Publish the durations of one frame set."""
+        """Publish the durations of one frame set, of the stages that ran."""
         for stage, topic in self._by_stage.items():
-            value = result.latency_ms.get(stage, 0.0)
-            topic.serve(lambda value=value: Float64(data=value))
+            value = result.latency_ms.get(stage)
+            if value is not None:
+                topic.serve(lambda value=value: Float64(data=value))

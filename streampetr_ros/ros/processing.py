@@ -60,14 +60,15 @@ class ProcessingStatistics:
     Attributes:
         processed: frame sets published.
         last_stamp_ns: reference time of the last one; None before the first.
-        age_s: seconds of node time from its reference stamp to its publication.
+        age_s: seconds of node time from its reference stamp to its publication; below 0 if stamps
+            are ahead of the node's clock, None while that clock does not tell.
         interval_s: seconds between the last two, by their stamps.
         latencies: per stage, in the order stages run.
     """
 
     processed: int
     last_stamp_ns: int | None
-    age_s: float
+    age_s: float | None
     interval_s: float
     latencies: tuple[StageLatency, ...]
 
@@ -105,7 +106,8 @@ class SetProcessor:
         self._processed = 0
         self._last_stamp_ns: int | None = None
         self._memory_start_ns = 0
-        self._age_s = self._interval_s = 0.0
+        self._age_s: float | None = None
+        self._interval_s = 0.0
 
     def process(self, found: SyncedSet[ReceivedImage]) -> None:
         """Process one set; whatever is wrong with it is reported, not raised."""
@@ -130,12 +132,13 @@ class SetProcessor:
             last_stamp_ns=last_stamp_ns,
             age_s=age_s,
             interval_s=interval_s,
-            latencies=tuple(_summary(stage, recent) for stage in (recent or [{}])[-1]),
+            latencies=tuple(_summary(stage, recent) for stage in _stages(recent)),
         )
 
     def _process(self, found: SyncedSet[ReceivedImage]) -> None:
         self._refuse_unneeded(found)
         clock = StageClock()
+        begin_ns = self._now_ns()
         arrival = max(image.payload.arrival for image in found.images)
         clock.timings_ms["queue"] = (time.perf_counter() - arrival) * 1e3
         frame_set = self._assembler.assemble(found, clock)
@@ -145,8 +148,7 @@ class SetProcessor:
         with clock.stage("message"):
             message = detections_message(result.detections, report, result.tracks)
         clock.timings_ms[TOTAL] = (time.perf_counter() - arrival) * 1e3
-        # A looping bag or a clock that starts late must not show negative ages.
-        clock.timings_ms[END_TO_END] = max(0, self._now_ns() - found.stamp_ns) * 1e-6
+        clock.timings_ms.update(self._age_ms(found.stamp_ns, begin_ns))
         write_latencies(message, clock.timings_ms)
         self._outputs.publish(message)
         self._remember(found.stamp_ns, result, clock)
@@ -160,6 +162,14 @@ class SetProcessor:
                 latency_ms=clock.timings_ms,
             )
         )
+
+    def _age_ms(self, stamp_ns: int, begin_ns: int) -> dict[str, float]:
+        """Return the time from a stamp to now, unless the node's clock cannot tell."""
+        now_ns = self._now_ns()
+        # Simulated time that has not begun, or was set back since the set was taken up.
+        if now_ns == 0 or now_ns < begin_ns:
+            return {}
+        return {END_TO_END: (now_ns - stamp_ns) * 1e-6}
 
     def _refuse_unneeded(self, found: SyncedSet[ReceivedImage]) -> None:
         if not self._pipeline.is_due(found.stamp_ns):
@@ -184,7 +194,8 @@ class SetProcessor:
         with self._lock:
             self._processed += 1
             self._last_stamp_ns = stamp_ns
-            self._age_s = clock.timings_ms[END_TO_END] * 1e-3
+            age_ms = clock.timings_ms.get(END_TO_END)
+            self._age_s = None if age_ms is None else age_ms * 1e-3
             self._interval_s = result.statistics.interval
             self._recent.append(dict(clock.timings_ms))
 
@@ -194,6 +205,11 @@ class SetProcessor:
             "pipeline",
             f"frame set at {stamp_text(found.stamp_ns)} skipped: {reason}",
         )
+
+
+def _stages(recent: list[dict[str, float]]) -> list[str]:
+    """Return all stages, in the order they ran."""
+    return list(dict.fromkeys(stage for latency in recent for stage in latency))
 
 
 def _summary(stage: str, recent: list[dict[str, float]]) -> StageLatency:

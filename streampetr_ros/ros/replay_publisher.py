@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import gc
-import queue
+import math
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,20 +26,24 @@ from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.convert import time_message
+from streampetr_ros.ros.pace import TICK_S, Pace
+from streampetr_ros.ros.read_ahead import ReadAhead
 from streampetr_ros.ros.replay_messages import CameraMessages, SetMessages, set_messages
 from streampetr_ros.sources import Source, SourceError, open_source
 from streampetr_ros.sources.published import ENCODINGS, FrameNames
 
-_SECOND_NS = 1_000_000_000
-#: Clock ticks after the last image, so that deadlines of the receivers pass.
-_TAIL_NS = 2 * _SECOND_NS
-_TICK_NS = 20_000_000
+#: The clock goes on after the last image, so that deadlines of the receivers pass: seconds of wall
+#: time, and least nanoseconds of the recording.
+_TAIL_S = 2.0
+_LEAST_TAIL_NS = 500_000_000
+#: The clock starts so long before the first image.
+_LEAD_NS = 20_000_000
 #: Calibrations and mountings get this long to arrive before the first image.
 _SETTLE_S = 0.5
+#: Waits for the source are told beyond this, seconds.
+_TOLD_S = 0.1
 #: How long a result is waited for in paced playback.
 _RESULT_S = 60.0
-#: Frame sets made into messages ahead of time.
-_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ class ReplayPublisher(Node):
         self._clock_publisher = self.create_publisher(Clock, "/clock", qos.transforms())
         self._tf = self.create_publisher(TFMessage, "/tf", qos.transforms())
         self._tf_static = self.create_publisher(TFMessage, "/tf_static", qos.static_transforms())
+        self._pace = Pace(playback.speed, self.tick, rclpy.ok)
         self._newest_result_ns = 0
         if playback.results:
             self.create_subscription(Object3DArray, playback.results, self._on_result, 10)
@@ -132,38 +136,37 @@ class ReplayPublisher(Node):
                 )
             time.sleep(0.05)
 
-    def play(self, sets: Iterator[SetMessages]) -> int:
+    def play(self, sets: ReadAhead) -> int:
         """Publish frame sets at their pace.
 
         Args:
-            sets: stamps increasing.
+            sets: made ahead of time.
 
         Returns:
             Number of sets played.
+
+        Raises:
+            SourceError: if the source cannot be read to its end.
         """
-        played = newest_ns = 0
-        start: tuple[float, int] | None = None
-        for messages in sets:
-            if start is None:
-                first_ns = messages.cameras[0].stamp_ns
-                self.tick(first_ns - _TICK_NS)
-                self._tf_static.publish(messages.mountings)
-                # As with drivers that run for a while: calibrations are known before images come.
-                for camera in messages.cameras:
-                    self._infos[camera.camera].publish(camera.info)
-                time.sleep(_SETTLE_S)
-                start = (time.monotonic(), first_ns)
+        played = newest_ns = limit_ns = 0
+        self._prepare(sets)
+        while (messages := self._next(sets, limit_ns)) is not None:
+            if not played:
+                self._begin(messages)
+            # Until the next set is ready time goes on, but not as far as its first image.
+            spacing_ns = messages.stamp_ns - newest_ns if played else 0
+            newest_ns = messages.stamp_ns
+            limit_ns = newest_ns + spacing_ns // 2
             self._tf.publish(messages.poses)
             for camera in messages.cameras:
-                self._wait_until(camera.stamp_ns, start, newest_ns)
-                newest_ns = max(newest_ns, camera.stamp_ns)
+                self._pace.reach(camera.stamp_ns)
                 self._publish_camera(camera)
             played += 1
-            start = self._after_set(messages.stamp_ns, start)
-            if not rclpy.ok():
-                break
-        if start is not None and not self._playback.results:
-            self._wait_until(newest_ns + _TAIL_NS, start, newest_ns)
+            self._wait_for_result(messages.stamp_ns)
+        if played and not self._playback.results:
+            tail_ns = max(int(_TAIL_S * self._playback.speed * 1e9), _LEAST_TAIL_NS)
+            self._pace.reach(newest_ns + tail_ns)
+            self._warn_of_waits()
         return played
 
     def tick(self, stamp_ns: int) -> None:
@@ -172,14 +175,39 @@ class ReplayPublisher(Node):
             self._clock_publisher.publish(Clock(clock=time_message(stamp_ns)))
 
     def _publish_camera(self, camera: CameraMessages) -> None:
-        self.tick(camera.stamp_ns)
         self._infos[camera.camera].publish(camera.info)
         self._images[camera.camera].publish(camera.image)
 
-    def _after_set(self, stamp_ns: int, start: tuple[float, int]) -> tuple[float, int]:
-        """Wait for the set's result if that is wanted; return where time goes on from."""
+    def _prepare(self, sets: ReadAhead) -> None:
+        """Wait until playback will not have to wait for the source."""
+        told_s = time.monotonic() + 1.0
+        while rclpy.ok() and not (sets.is_ready and (self._playback.results or sets.is_prepared)):
+            if time.monotonic() > told_s:
+                self.get_logger().info("preparing frame sets, as the source is slow")
+                told_s = math.inf
+            time.sleep(TICK_S)
+
+    def _begin(self, messages: SetMessages) -> None:
+        """Publish what drivers that run for a while have said before; start the clock."""
+        self.tick(messages.cameras[0].stamp_ns - _LEAD_NS)
+        self._tf_static.publish(messages.mountings)
+        for camera in messages.cameras:
+            self._infos[camera.camera].publish(camera.info)
+        time.sleep(_SETTLE_S)
+        self._pace.start(messages.cameras[0].stamp_ns - _LEAD_NS)
+
+    def _next(self, sets: ReadAhead, limit_ns: int) -> SetMessages | None:
+        """Return the next set, None at the end; meanwhile the clock goes on to a limit."""
+        while rclpy.ok():
+            if sets.is_ready:
+                return sets.take()
+            self._pace.idle(limit_ns)
+        return None
+
+    def _wait_for_result(self, stamp_ns: int) -> None:
+        """Wait for the set's result if that is wanted; time goes on from its stamp."""
         if not self._playback.results:
-            return start
+            return
         deadline = time.monotonic() + _RESULT_S
         self._newest_result_ns = 0
         while self._newest_result_ns != stamp_ns and rclpy.ok():
@@ -187,22 +215,18 @@ class ReplayPublisher(Node):
                 self.get_logger().warning(f"no result for the frame set at {stamp_ns} ns")
                 break
             rclpy.spin_once(self, timeout_sec=0.1)
-        return time.monotonic(), stamp_ns
+        self._pace.start(stamp_ns)
+
+    def _warn_of_waits(self) -> None:
+        stood_still_s = self._pace.stood_still_s
+        if stood_still_s > _TOLD_S:
+            self.get_logger().warning(
+                f"the clock stood still for {stood_still_s:.1f} s because frame sets were not "
+                "ready in time; play with a lower --speed, or fewer frames, which are prepared"
+            )
 
     def _on_result(self, message: Object3DArray) -> None:
         self._newest_result_ns = stamp_ns_from(message.header.stamp)
-
-    def _wait_until(self, stamp_ns: int, start: tuple[float, int], shown_ns: int) -> None:
-        """Sleep to the wall time of a stamp; the clock ticks on the way but never runs ahead."""
-        while rclpy.ok():
-            elapsed_ns = int((time.monotonic() - start[0]) * self._playback.speed * _SECOND_NS)
-            now_ns = start[1] + elapsed_ns
-            if now_ns >= stamp_ns:
-                return
-            if now_ns > shown_ns:
-                self.tick(now_ns)
-            wait_ns = min(stamp_ns - now_ns, _TICK_NS)
-            time.sleep(wait_ns / _SECOND_NS / self._playback.speed)
 
 
 def play_source(source: Source, playback: Playback) -> int:
@@ -223,28 +247,23 @@ def play_source(source: Source, playback: Playback) -> int:
         node.wait_for_subscribers()
         # A pause of the garbage collector would delay images.
         gc.freeze()
-        return sum(node.play(_read_ahead(source, playback)) for _ in range(playback.loops))
+        return sum(_play_once(node, source, playback) for _ in range(playback.loops))
     finally:
         node.destroy_node()
 
 
-def _read_ahead(source: Source, playback: Playback) -> Iterator[SetMessages]:
-    """Decode and encode images in a thread of their own, so that they do not disturb the pace."""
-    waiting: queue.Queue[SetMessages | SourceError | None] = queue.Queue(_AHEAD)
+def _play_once(node: ReplayPublisher, source: Source, playback: Playback) -> int:
+    sets = ReadAhead(_messages(source, playback), playback.speed)
+    try:
+        return node.play(sets)
+    finally:
+        sets.close()
 
-    def read() -> None:
-        try:
-            for frame_set in islice(iter(source), playback.limit or None):
-                waiting.put(set_messages(frame_set, playback.encoding, playback.names))
-            waiting.put(None)
-        except SourceError as error:
-            waiting.put(error)
 
-    threading.Thread(target=read, daemon=True, name="read_ahead").start()
-    while (item := waiting.get()) is not None:
-        if isinstance(item, SourceError):
-            raise item
-        yield item
+def _messages(source: Source, playback: Playback) -> Iterator[SetMessages]:
+    """Decode and encode the images of one loop."""
+    for frame_set in islice(iter(source), playback.limit or None):
+        yield set_messages(frame_set, playback.encoding, playback.names)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

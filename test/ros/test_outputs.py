@@ -16,6 +16,7 @@ from streampetr_ros.ros import diagnostics
 from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.params import DiagnosticsParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog
+from streampetr_ros.ros.processing import ProcessingStatistics
 from streampetr_ros.ros.worker import NewestWorker
 
 
@@ -41,9 +42,12 @@ def camera(**values: object) -> CameraStatistics:
     ("statistics", "has_info", "mismatch", "now_s", "level", "says"),
     [
         ({}, True, "", 10.1, DiagnosticStatus.OK, "active"),
-        ({}, True, "", 9.0, DiagnosticStatus.OK, "active"),
+        ({}, True, "", 9.98, DiagnosticStatus.OK, "active"),
+        ({}, True, "", 9.0, DiagnosticStatus.WARN, "1.00 s ahead of the node's clock; synch"),
+        ({}, True, "", 0.0, DiagnosticStatus.OK, "active"),
+        ({}, True, "", 1e9, DiagnosticStatus.ERROR, "set use_sim_time"),
         ({}, False, "", 10.1, DiagnosticStatus.WARN, "waiting for CameraInfo"),
-        ({}, True, "", 11.0, DiagnosticStatus.ERROR, "stale: newest image is 1.0 s old"),
+        ({}, True, "", 11.0, DiagnosticStatus.ERROR, "stale: newest image is 1.00 s old"),
         ({"problems": ("frozen",)}, True, "", 10.1, DiagnosticStatus.WARN, "frozen"),
         ({"last_stamp_ns": None}, True, "", 1.0, DiagnosticStatus.WARN, "first image"),
         ({"received": 0}, True, "RELIABILITY", 1.0, DiagnosticStatus.ERROR, "QoS (RELIABILITY)"),
@@ -62,8 +66,27 @@ def test_camera_states(
     found = diagnostics.camera_status(snapshot, round(now_s * 1e9), DiagnosticsParameters())
     assert found.level == level
     assert says in found.message
-    values = {pair.key: pair.value for pair in found.values}
-    assert not values["age s"].startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("age_s", "level", "says", "age_ms"),
+    [
+        (0.2, DiagnosticStatus.OK, "in time", "200.000"),
+        (-0.02, DiagnosticStatus.OK, "in time", "-20.000"),
+        (None, DiagnosticStatus.OK, "no result whose age is known", "unknown"),
+        (1.5, DiagnosticStatus.WARN, "results are 1.50 s old when published", "1500.000"),
+        (-3.0, DiagnosticStatus.WARN, "3.00 s ahead of the node's clock; synch", "-3000.000"),
+        (1e8, DiagnosticStatus.WARN, "/clock and set use_sim_time", "100000000000.000"),
+    ],
+)
+def test_age_of_results(age_s: float | None, level: bytes, says: str, age_ms: str) -> None:
+    done = ProcessingStatistics(
+        processed=1, last_stamp_ns=1, age_s=age_s, interval_s=0.1, latencies=()
+    )
+    found = diagnostics.latency_status(done, DiagnosticsParameters(), None)
+    assert found.level == level
+    assert says in found.message
+    assert {pair.key: pair.value for pair in found.values}["age at publication ms"] == age_ms
 
 
 def test_problems_are_counted_and_logged_now_and_then() -> None:
