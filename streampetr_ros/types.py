@@ -34,6 +34,7 @@ class CameraCalibration:
         distortion_model: "none", "plumb_bob", "rational_polynomial" or "equidistant"
             (names of sensor_msgs/CameraInfo).
         distortion: (k,) float64 coefficients of that model; empty for "none".
+        reduction: how many times narrower the pictures are than those the camera delivers.
     """
 
     name: str
@@ -43,6 +44,7 @@ class CameraCalibration:
     base_from_camera: Array
     distortion_model: str = "none"
     distortion: Array = field(default_factory=_no_distortion)
+    reduction: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest import rig
 from streampetr_ros.ingest.images import Pixels
+from streampetr_ros.ingest.reduction import reduced_calibration
 from streampetr_ros.ingest.sync_types import SyncedSet
 from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
@@ -96,7 +97,13 @@ class KnownCalibrations:
         self._built: dict[str, _Built] = {}
 
     def calibration(
-        self, camera: str, content: rig.CameraInfo, base_from_frame: Array, *, rectified: bool
+        self,
+        camera: str,
+        content: rig.CameraInfo,
+        base_from_frame: Array,
+        *,
+        rectified: bool,
+        reduction: int = 1,
     ) -> CameraCalibration:
         """Return the calibration of a camera's images; see `rig.build_calibration`.
 
@@ -107,7 +114,8 @@ class KnownCalibrations:
         known = built is not None and built.content == content
         if known and np.array_equal(built.base_from_frame, base_from_frame):
             return built.calibration
-        calibration = rig.build_calibration(camera, content, base_from_frame, rectified=rectified)
+        full = rig.build_calibration(camera, content, base_from_frame, rectified=rectified)
+        calibration = reduced_calibration(full, reduction)
         self._built[camera] = _Built(content, base_from_frame, calibration)
         return calibration
 

@@ -29,6 +29,7 @@ from streampetr_ros.ingest.images import (
     debayer,
     is_bayer,
 )
+from streampetr_ros.ingest.reduction import require_divisible, shrink
 
 _LOGGER = logging.getLogger(__name__)
 _JPEG_START = b"\xff\xd8"
@@ -56,7 +57,7 @@ def jpeg_decoder() -> str:
     return f"simplejpeg {simplejpeg.__version__}"
 
 
-def decode_compressed(data: Buffer, format_text: str = "") -> Pixels:
+def decode_compressed(data: Buffer, format_text: str = "", reduction: int = 1) -> Pixels:
     """Decode the bytes of a sensor_msgs/CompressedImage.
 
     The kind is recognised by the bytes. Of the format text, as compressed_image_transport writes
@@ -67,9 +68,10 @@ def decode_compressed(data: Buffer, format_text: str = "") -> Pixels:
     Args:
         data: the file's bytes.
         format_text: the message's format.
+        reduction: one of `REDUCTIONS`, by which width and height are divided.
 
     Returns:
-        (height, width, 3) uint8 RGB, contiguous.
+        (height / reduction, width / reduction, 3) uint8 RGB, contiguous.
 
     Raises:
         ImageError: if the bytes are no complete JPEG or PNG of a sensible size.
@@ -80,14 +82,16 @@ def decode_compressed(data: Buffer, format_text: str = "") -> Pixels:
         raise ImageError("compressed image has data that are not bytes") from error
     header = _read_header(content)
     check_size(header.width, header.height)
+    require_divisible(header.width, header.height, reduction)
     was, _, packed = format_text.lower().partition(";")
     if header.gray and is_bayer(was.strip()):
-        return debayer(_decode(content, cv2.IMREAD_GRAYSCALE, header), was.strip())
+        mosaic = _decode(content, cv2.IMREAD_GRAYSCALE, header)
+        return shrink(debayer(mosaic, was.strip()), reduction)
     swapped = "compressed rgb" in packed
-    pixels = _decode_jpeg(content, "BGR" if swapped else "RGB", header)
+    pixels = _decode_jpeg(content, "BGR" if swapped else "RGB", header, reduction)
     if pixels is not None:
         return pixels
-    pixels = _decode(content, cv2.IMREAD_COLOR, header)
+    pixels = shrink(_decode(content, cv2.IMREAD_COLOR, header), reduction)
     if swapped:
         return pixels
     return as_pixels(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels))
@@ -104,17 +108,18 @@ def _read_header(content: bytes) -> _Header:
     )
 
 
-def _decode_jpeg(content: bytes, order: str, header: _Header) -> Pixels | None:
+def _decode_jpeg(content: bytes, order: str, header: _Header, reduction: int) -> Pixels | None:
     """Decode with simplejpeg; None leaves other files, and what it refuses, to OpenCV."""
     if simplejpeg is None or not content.startswith(_JPEG_START):
         return None
+    height, width = header.height // reduction, header.width // reduction
     try:
         # The defaults are the exact transform and the smooth colours that OpenCV has too.
-        pixels = as_pixels(simplejpeg.decode_jpeg(content, order))
+        decoded = simplejpeg.decode_jpeg(content, order, min_height=height, min_width=width)
     except ValueError as error:
         _LOGGER.debug("simplejpeg refuses a picture: %s", error)
         return None
-    return pixels if pixels.shape[:2] == (header.height, header.width) else None
+    return as_pixels(decoded) if decoded.shape[:2] == (height, width) else None
 
 
 def _decode(content: bytes, flags: int, header: _Header) -> Pixels:

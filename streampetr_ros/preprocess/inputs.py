@@ -113,6 +113,8 @@ def prepare_inputs(
         PreprocessError: if an image, calibration or pose cannot be used; names the camera.
     """
     cameras = tuple(rig) or tuple(frame.calibration for frame in frame_set.cameras)
+    for frame in frame_set.cameras:
+        _check_reduction(frame.calibration, config.image)
     frames = _in_order(frame_set, cameras)
     masks = [config.masks_of(camera.name) for camera in cameras]
     images, pinholes = pixel_path(frames, config.image, masks)
@@ -172,6 +174,17 @@ def _check_size(frame: CameraFrame) -> None:
             f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
             f"{frame.pixels.shape[0]} pixels but is calibrated for {calibration.width}x"
             f"{calibration.height}; publish the calibration of the streamed resolution"
+        )
+
+
+def _check_reduction(calibration: CameraCalibration, image: ImageConfig) -> None:
+    """Refuse pictures that were reduced so far that they would have to be enlarged again."""
+    width, height = calibration.width, calibration.height
+    if calibration.reduction > 1 and (width < image.width or height < image.height):
+        raise PreprocessError(
+            f"pictures of camera '{calibration.name}', reduced {calibration.reduction} times, have "
+            f"{width}x{height} pixels, fewer than the {image.width}x{image.height} of the network; "
+            "set a smaller value in parameter cameras.reductions"
         )
 
 

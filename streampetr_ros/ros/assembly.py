@@ -106,7 +106,7 @@ class FrameSetAssembler:
 
     def _decode(self, image: Received) -> Pixels:
         try:
-            return decode_message(image.payload.message)
+            return decode_message(image.payload.message, self._calibrations.reduction(image.camera))
         except ImageError as error:
             raise SkippedSetError(
                 Problem.BAD_IMAGE, image.payload.topic, f"{_place(image)}: {error}"

@@ -41,6 +41,10 @@ class CalibrationStore:
         self._sources = sources
         self._known = KnownCalibrations()
 
+    def reduction(self, camera: str) -> int:
+        """Return how many times narrower and lower a camera's images are decoded."""
+        return self._sources[camera].settings.reduction
+
     def require(self, camera: str, stamp_ns: int) -> CameraInfo:
         """Return the newest CameraInfo of a camera, refusing images that have none.
 
@@ -73,7 +77,11 @@ class CalibrationStore:
         settings = self._sources[camera].settings
         try:
             return self._known.calibration(
-                camera, content, base_from_frame, rectified=settings.rectified
+                camera,
+                content,
+                base_from_frame,
+                rectified=settings.rectified,
+                reduction=settings.reduction,
             )
         except CalibrationError as error:
             raise SkippedSetError(

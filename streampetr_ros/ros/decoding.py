@@ -19,6 +19,7 @@ from streampetr_ros.ingest.images import (
     without_padding,
 )
 from streampetr_ros.ingest.messages import raw_image_from
+from streampetr_ros.ingest.reduction import shrink
 
 #: Releases of cv_bridge built for NumPy 1 end the process when they convert with NumPy 2, so that
 #: the first conversion is tried in a process of its own.
@@ -31,18 +32,22 @@ bridge.imgmsg_to_cv2(bridge.cv2_to_imgmsg(image, encoding="rgb16"), desired_enco
 _TRIAL_SECONDS = 30.0
 
 
-def decode_message(message: Image | CompressedImage) -> Pixels:
+def decode_message(message: Image | CompressedImage, reduction: int = 1) -> Pixels:
     """Decode an image message.
 
+    Args:
+        message: with the bytes.
+        reduction: one of `REDUCTIONS`, by which width and height are divided.
+
     Returns:
-        (height, width, 3) uint8 RGB.
+        (height / reduction, width / reduction, 3) uint8 RGB.
 
     Raises:
         ImageError: saying what is wrong with it.
     """
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, message.format)
-    return decode_raw(raw_image_from(message), _convert_by_cv_bridge)
+        return decode_compressed(message.data, message.format, reduction)
+    return shrink(decode_raw(raw_image_from(message), _convert_by_cv_bridge), reduction)
 
 
 def _convert_by_cv_bridge(raw: RawImage) -> Pixels:

@@ -36,6 +36,7 @@ class CameraSettings:
         info_topic: topic of its CameraInfo.
         transport: "raw", "compressed" or "auto".
         rectified: whether images follow P of CameraInfo.
+        reduction: how many times narrower and lower images are decoded.
         frame_id: optical frame; empty takes the one in the image's header.
     """
 
@@ -44,6 +45,7 @@ class CameraSettings:
     info_topic: str
     transport: str
     rectified: bool
+    reduction: int
     frame_id: str
 
 
@@ -58,6 +60,7 @@ def camera_settings(parameters: NodeParameters) -> tuple[CameraSettings, ...]:
             info_topic=_filled(_each(p.info_topics, count)[i], name),
             transport=_each(p.transports, count)[i],
             rectified=_each(p.rectified, count)[i],
+            reduction=_each(p.reductions, count)[i],
             frame_id=_each(p.frame_ids, count)[i],
         )
         for i, name in enumerate(p.names)

@@ -19,6 +19,7 @@ from streampetr_ros.ingest.compressed import decode_compressed
 from streampetr_ros.ingest.images import ImageError, Pixels, decode_raw
 from streampetr_ros.ingest.messages import camera_info_from, raw_image_from, stamp_text
 from streampetr_ros.ingest.poses import TransformTree
+from streampetr_ros.ingest.reduction import shrink
 from streampetr_ros.ingest.rig import CalibrationError
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
 from streampetr_ros.sources.bag_options import BagOptions
@@ -134,7 +135,11 @@ class BagAssembler:
         content = camera_info_from(self.infos[image.camera])
         try:
             return self._calibrations.calibration(
-                image.camera, content, base_from_frame, rectified=topics.wiring.rectified
+                image.camera,
+                content,
+                base_from_frame,
+                rectified=topics.wiring.rectified,
+                reduction=topics.wiring.reduction,
             )
         except CalibrationError as error:
             raise SkippedSetError(
@@ -160,8 +165,8 @@ def _decode(image: Recorded) -> Pixels:
     message, topics = image.payload
     try:
         if topics.packed:
-            return decode_compressed(message.data, message.format)
-        return decode_raw(raw_image_from(message))
+            return decode_compressed(message.data, message.format, topics.wiring.reduction)
+        return shrink(decode_raw(raw_image_from(message)), topics.wiring.reduction)
     except ImageError as error:
         raise SkippedSetError(
             f"unusable image on '{topics.image_topic}'",

@@ -248,6 +248,7 @@ def parameters(report: BagReport, options: BagOptions) -> dict[str, object]:
             "info_topics": [camera.info_topic for camera in cameras],
             "transports": ["compressed" if camera.packed else "raw" for camera in cameras],
             "rectified": [camera.wiring.rectified for camera in cameras],
+            "reductions": [camera.wiring.reduction for camera in cameras],
             "frame_ids": [camera.wiring.frame_id for camera in cameras],
         },
         "frames": {"fixed": options.fixed_frame, "base": options.base_frame},

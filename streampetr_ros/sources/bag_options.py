@@ -30,6 +30,7 @@ class CameraWiring:
         image_topic: topic of its images, or the one that "/compressed" is appended to.
         info_topic: topic of its CameraInfo; empty looks for it beside the images.
         rectified: whether images follow P of CameraInfo.
+        reduction: how many times narrower and lower images are decoded.
         frame_id: optical frame; empty takes the one in the image's header.
     """
 
@@ -37,6 +38,7 @@ class CameraWiring:
     image_topic: str
     info_topic: str = ""
     rectified: bool = False
+    reduction: int = 1
     frame_id: str = ""
 
 
@@ -205,6 +207,7 @@ def _cameras(path: Path, values: Mapping[str, Any]) -> tuple[CameraWiring, ...]:
         each("image_topics", "{camera}/image_raw"),
         each("info_topics", "{camera}/camera_info"),
         each("rectified", False),
+        each("reductions", 1),
         each("frame_ids", ""),
     )
     return tuple(
@@ -213,9 +216,10 @@ def _cameras(path: Path, values: Mapping[str, Any]) -> tuple[CameraWiring, ...]:
             image_topic=image.replace("{camera}", name),
             info_topic=info.replace("{camera}", name),
             rectified=rectified,
+            reduction=reduction,
             frame_id=frame_id,
         )
-        for name, image, info, rectified, frame_id in zip(*columns, strict=True)
+        for name, image, info, rectified, reduction, frame_id in zip(*columns, strict=True)
     )
 
 

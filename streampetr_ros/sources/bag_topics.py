@@ -166,13 +166,7 @@ def _camera(
             "--camera NAME=IMAGE_TOPIC,INFO_TOPIC"
         )
     return CameraTopics(
-        wiring=CameraWiring(
-            name=wiring.name,
-            image_topic=base,
-            info_topic=info_topic,
-            rectified=wiring.rectified,
-            frame_id=wiring.frame_id,
-        ),
+        wiring=replace(wiring, image_topic=base, info_topic=info_topic),
         image_topic=image_topic,
         packed=kinds[image_topic] == COMPRESSED,
     )

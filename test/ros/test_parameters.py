@@ -95,6 +95,8 @@ def test_overrides_are_read_and_whole_numbers_are_doubles(make_server: MakeServe
         ("frames.base", "odom", "must be two frame names"),
         ("sync.min_cameras", 7, "only 6 cameras"),
         ("cameras.names", ["a", "a"], "must be different"),
+        ("cameras.reductions", [3], "holds 3 but must be one of 1, 2, 4, 8"),
+        ("cameras.reductions", [1, 2], "one for each of the 6 cameras"),
         ("detection.range_min", [0.0, 0.0, 10.0], "must be below"),
     ],
 )

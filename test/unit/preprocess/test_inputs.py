@@ -160,6 +160,11 @@ def test_rectifier_is_asked_for_distorted_cameras():
     assert torch.isfinite(inputs.model_from_image).all()
 
 
+def reduced_too_far():
+    small = replace(rig()[0], width=88, height=50, reduction=4)
+    return {"calibration": small, "pixels": np.zeros((50, 88, 3), np.uint8)}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -167,6 +172,7 @@ def test_rectifier_is_asked_for_distorted_cameras():
         ({"fixed_from_base": np.full((4, 4), np.nan)}, "not finite"),
         ({"calibration": replace(rig()[0], intrinsic=np.zeros((3, 3)))}, "not calibrated"),
         ({"calibration": replace(rig()[0], name="CAM_BACK")}, "unique"),
+        (reduced_too_far(), "reduced 4 times, have 88x50 pixels, fewer than .* cameras.reductions"),
     ],
 )
 def test_unusable_cameras_are_named(changes, message):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from rigs import frame_set, without
 
+from streampetr_ros.ingest.reduction import shrink
 from streampetr_ros.sources import SourceError, is_bag, open_source
 from streampetr_ros.sources import bag_messages as messages
 from streampetr_ros.sources.bag import BagSource
@@ -152,6 +153,23 @@ def test_the_parameter_file_of_the_node_says_what_to_read(tmp_path):
     file.write_text("nothing: 1")
     with pytest.raises(SourceError, match="no 'ros__parameters'"):
         read_parameters(file)
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+def test_reduced_cameras_are_decoded_smaller(tmp_path, encoding):
+    sets = [frame_set(i, size=(176, 96)) for i in range(2)]
+    path = bag_of(tmp_path / "bag", sets, encoding=encoding)
+    content = {"cameras": {"names": ["CAM_FRONT", "CAM_BACK"], "reductions": [1, 2]}}
+    file = tmp_path / "rig.yaml"
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": content}}))
+    for got, wanted in zip(BagSource(path, read_parameters(file)), sets, strict=True):
+        whole, half = got.cameras
+        given = next(each for each in wanted.cameras if each.calibration.name == "CAM_BACK")
+        assert whole.pixels.shape == (96, 176, 3)
+        np.testing.assert_array_equal(half.pixels, shrink(given.pixels, 2))
+        np.testing.assert_allclose(
+            half.calibration.intrinsic[:2] * 2, given.calibration.intrinsic[:2]
+        )
 
 
 def test_the_shipped_parameter_file_means_the_defaults():
