@@ -7,9 +7,11 @@ else. Node and cameras are processes of their own:
     . scripts/environment.sh --local
     python scripts/soak.py --minutes 10
     python scripts/soak.py --minutes 10 --encoding raw
+    python scripts/soak.py --minutes 10 --reduction 2
     python scripts/soak.py --minutes 2 --model-ms 150
 
-The last line is the overload mode: the network is slower than the cameras.
+The third line decodes pictures at half their size. The last one is the overload mode: the network
+is slower than the cameras.
 """
 
 from __future__ import annotations
@@ -187,6 +189,7 @@ def node_command(options: argparse.Namespace) -> list[str]:
         "model.weights": f"stand_in:{options.model_ms}",
         "model.threads": 1,
         "cameras.transports": f"[{transport}]",
+        "cameras.reductions": f"[{options.reduction}]",
         "diagnostics.period_s": 1.0,
         "tracking.enabled": "false",
     }
@@ -290,6 +293,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--model-ms", type=int, default=5, help="time the stand-in takes")
     parser.add_argument("--hz", type=float, default=12.0, help="rate of the cameras")
     parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), help="width, height")
+    parser.add_argument("--reduction", type=int, default=1, help="as cameras.reductions")
     parser.add_argument("--folder", type=Path, default=Path("soak"), help="for logs and figures")
     parser.add_argument("--cameras", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
