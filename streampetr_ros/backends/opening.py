@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from streampetr_ros.backends.base import Backend, BackendError
-from streampetr_ros.backends.exported import DESCRIPTION
+from streampetr_ros.backends.exported import DESCRIPTION, open_exported
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt_api import RUNTIMES
-from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.backends.torch_backend import KINDS, TorchBackend
 from streampetr_ros.model.checkpoint import CheckpointError, load_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
@@ -21,6 +22,7 @@ from streampetr_ros.model.detector import Detector, build_detector
 AUTO = "auto"
 #: What can be asked for.
 BACKENDS = (AUTO, "torch", "onnxruntime", *RUNTIMES)
+PRECISIONS = (AUTO, *KINDS)
 
 _LOGGER = logging.getLogger(__name__)
 _RANDOM = "random"
@@ -36,12 +38,31 @@ _SHIPPED_IN = (
 _SHIPPED_FILES = {"tiny": "tiny_synthetic.safetensors"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What runs a network, and how.
+
+    Attributes:
+        backend: one of `BACKENDS`; "auto" is torch for weights and onnxruntime for graphs.
+        device: "cpu", "cuda" or "cuda:N".
+        precision: one of `PRECISIONS`; "auto" is fp32 for weights and, for graphs, what they were
+            exported in.
+        threads: CPU threads; 0 leaves the choice to the runtime.
+    """
+
+    backend: str = AUTO
+    device: str = "cpu"
+    precision: str = AUTO
+    threads: int = 0
+
+
+_PLAIN = Choice()
+
+
 def open_backend(
     weights: str,
     model: str = "",
-    device: str = "cpu",
-    threads: int = 0,
-    backend: str = AUTO,
+    choice: Choice = _PLAIN,
     progress: Callable[[str], None] = _LOGGER.info,
 ) -> Backend:
     """Open a detector by the name of its weights.
@@ -50,37 +71,61 @@ def open_backend(
         weights: a ``.safetensors`` file, a folder of exported graphs, ``random:SEED`` for
             untrained weights, or ``stand_in:MILLISECONDS`` for something that only takes its time.
         model: configuration name; empty takes the one stored with the weights.
-        device: "cpu", "cuda" or "cuda:N".
-        threads: CPU threads; 0 leaves the choice to the runtime.
-        backend: one of `BACKENDS`; "auto" is torch for weights and onnxruntime for graphs.
+        choice: what runs it, and how.
         progress: told about engines being built.
 
     Raises:
-        CheckpointError: if the weights cannot be read or are of another model.
-        BackendError: if runtime or device is missing, or does not run what is given.
+        CheckpointError: if the weights cannot be read, are of another model or do not fit the
+            precision.
+        BackendError: if runtime or device is missing, or does not run what is given or not in
+            that precision.
         ExportError: if a folder is no complete exported model.
         ValueError: if there is no model of that name.
     """
-    check_choice(weights, backend)
+    check_choice(weights, choice)
     if is_exported(weights):
-        opened = _open_exported(Path(weights), device, threads, backend, progress)
+        opened = _open_exported(Path(weights), choice, progress)
         check_model(opened.config.name, model, weights)
         return opened
     if is_stand_in(weights):
         if not model:
             raise CheckpointError(f"'{weights}' needs a model name to stand for; name one")
         return StandInBackend(detector_config(model), stand_in_ms(weights))
-    if threads:
-        torch.set_num_threads(threads)
-    return TorchBackend(open_detector(weights, model), device)
+    if choice.threads:
+        torch.set_num_threads(choice.threads)
+    precision = "fp32" if choice.precision == AUTO else choice.precision
+    return TorchBackend(open_detector(weights, model), choice.device, precision)
 
 
-def check_choice(weights: str, backend: str) -> None:
-    """Refuse a backend that does not exist or does not run this kind of weights.
+def check_choice(weights: str, choice: Choice) -> None:
+    """Refuse what does not exist, or does not run this kind of weights.
+
+    Args:
+        weights: see `open_backend`.
+        choice: what is to run them.
 
     Raises:
         BackendError: naming what to choose.
+        ExportError: if a folder is no complete exported model.
     """
+    _check_backend(weights, choice.backend)
+    precision = choice.precision
+    if precision not in PRECISIONS:
+        raise BackendError(f"no precision '{precision}'; choose one of {', '.join(PRECISIONS)}")
+    if precision == AUTO:
+        return
+    if is_exported(weights):
+        found = open_exported(Path(weights)).precision
+        if found != precision:
+            raise BackendError(
+                f"'{weights}' holds {found} graphs, which cannot run in {precision}; export the "
+                f"model again with another --precision, or choose precision {found}"
+            )
+    if is_stand_in(weights):
+        raise BackendError(f"'{weights}' computes nothing, in no precision; choose precision auto")
+
+
+def _check_backend(weights: str, backend: str) -> None:
     if backend not in BACKENDS:
         raise BackendError(f"no backend '{backend}'; choose one of {', '.join(BACKENDS)}")
     exported = is_exported(weights)
@@ -135,17 +180,15 @@ def open_detector(weights: str, model: str = "") -> Detector:
         return build_detector(detector_config(model))
 
 
-def _open_exported(
-    folder: Path, device: str, threads: int, backend: str, progress: Callable[[str], None]
-) -> Backend:
+def _open_exported(folder: Path, choice: Choice, progress: Callable[[str], None]) -> Backend:
     # The runtimes are optional and slow to load.
-    if backend in RUNTIMES:
+    if choice.backend in RUNTIMES:
         from streampetr_ros.backends.tensorrt_backend import open_tensorrt  # noqa: PLC0415
 
-        return open_tensorrt(folder, backend, device, progress)
+        return open_tensorrt(folder, choice.backend, choice.device, progress)
     from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415
 
-    return OnnxBackend(folder, device, threads)
+    return OnnxBackend(folder, choice.device, choice.threads)
 
 
 def check_model(found: str, model: str, weights: str) -> None:

@@ -9,31 +9,40 @@ from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.folding import folded
+from streampetr_ros.model.half import make_half
 from streampetr_ros.model.position import TokenPosition
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
+#: Type of the matrix work by precision; see `streampetr_ros.model.half` for what stays float32.
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: GPUs before the generation called Ampere only imitate bfloat16.
+_BFLOAT16_FROM = (8, 0)
+
 
 class TorchBackend:
-    """Runs a detector with PyTorch in float32.
+    """Runs a detector with PyTorch.
 
     Args:
         detector: with its weights; it is copied and stays as it is.
         device: "cpu", "cuda" or "cuda:N".
+        precision: one of `KINDS`.
 
     Raises:
-        BackendError: if the device is not there.
+        BackendError: if the device is not there or cannot compute in that precision.
+        CheckpointError: if a weight does not fit the precision.
     """
 
-    def __init__(self, detector: Detector, device: str = "cpu") -> None:
-        self._device = _checked_device(device)
-        self._detector = prepared(detector, self._device)
+    def __init__(self, detector: Detector, device: str = "cpu", precision: str = "fp32") -> None:
+        self._device = checked_device(device)
+        self._detector = prepared(detector, self._device, precision)
+        self._precision = precision
         self._projection = KnownProjection()
         self._position: TokenPosition | None = None
 
     @property
     def name(self) -> str:
-        """Runtime and device."""
-        return f"torch {torch.__version__} on {self._device}"
+        """Runtime, precision and device."""
+        return f"torch {torch.__version__} {self._precision} on {self._device}"
 
     @property
     def config(self) -> DetectorConfig:
@@ -74,17 +83,53 @@ class TorchBackend:
         return position
 
 
-def prepared(detector: Detector, device: torch.device) -> Detector:
-    """Return the copy of a detector that the backend runs: folded, laid out, on its device."""
+def prepared(detector: Detector, device: torch.device, precision: str = "fp32") -> Detector:
+    """Return the copy of a detector that the backend runs: folded, laid out, on its device.
+
+    Args:
+        detector: stays as it is.
+        device: that is there.
+        precision: one of `KINDS`.
+
+    Raises:
+        BackendError: if the device cannot compute in that precision.
+        CheckpointError: if a weight does not fit the precision.
+    """
+    _check_precision(precision, device)
     copy = folded(detector).to(device)
-    if device.type == "cpu":
-        # A third faster than channels first with the CPU convolutions of PyTorch 2.13.
+    # A third faster than channels first with the CPU convolutions of PyTorch 2.13; what the
+    # half precision units of GPUs work on.
+    if device.type == "cpu" or precision != "fp32":
         copy.backbone.to(memory_format=torch.channels_last)
         copy.neck.to(memory_format=torch.channels_last)
+    if precision != "fp32":
+        make_half(copy, KINDS[precision])
+    elif device.type == "cuda":
+        # Otherwise convolutions would round to 10 bits; products of matrices do not by default.
+        torch.backends.cudnn.allow_tf32 = False
     return copy
 
 
-def _checked_device(name: str) -> torch.device:
+def _check_precision(precision: str, device: torch.device) -> None:
+    if precision not in KINDS:
+        raise BackendError(
+            f"backend torch has no precision '{precision}'; choose one of {', '.join(KINDS)}"
+        )
+    if precision == "bf16" and device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability < _BFLOAT16_FROM:
+            raise BackendError(
+                f"{device} ({torch.cuda.get_device_name(device)}) has no bfloat16; choose "
+                "precision fp16 or fp32"
+            )
+
+
+def checked_device(name: str) -> torch.device:
+    """Return a device that is there.
+
+    Raises:
+        BackendError: if it is not.
+    """
     try:
         device = torch.device(name)
     except RuntimeError as error:

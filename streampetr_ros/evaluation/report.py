@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from streampetr_ros.backends.opening import Choice
 from streampetr_ros.evaluation.metrics import (
     Evaluated,
     Metrics,
@@ -36,13 +38,14 @@ class Evaluation:
     """What to evaluate.
 
     Attributes:
-        weights: safetensors file.
+        weights: see `open_backend`.
         source: see `scene_names`.
         protocol: how scenes are fed and judged.
         farthest: boxes beyond do not count, metres.
         workers: scenes at a time.
         memory_interval: seconds between memory writes; negative: as trained.
         tracking: whether the detections are tracked, and the tracks judged.
+        choice: what runs the detector; by default as its weights demand, on one thread.
     """
 
     weights: str
@@ -52,6 +55,7 @@ class Evaluation:
     workers: int = 1
     memory_interval: float = -1.0
     tracking: bool = False
+    choice: Choice = field(default_factory=lambda: Choice(threads=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +138,7 @@ def evaluate(evaluation: Evaluation) -> Judged:
     Raises:
         EvaluationError: if nuscenes-devkit is missing or a worker process is killed.
         CheckpointError, SourceError, TrainingError: if weights or frames cannot be read.
+        BackendError, ExportError: if what is to run the detector cannot.
     """
     import_devkit()
     jobs = [
@@ -141,7 +146,7 @@ def evaluate(evaluation: Evaluation) -> Judged:
             scene=name,
             protocol=evaluation.protocol,
             open_scene=open_scene,
-            open_stream=open_stream,
+            open_stream=partial(open_stream, choice=evaluation.choice),
             weights=evaluation.weights,
             memory_interval=evaluation.memory_interval,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from streampetr_ros.backends.opening import open_backend
+from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.evaluation.ablation import thinned
 from streampetr_ros.evaluation.scenes import Step
 from streampetr_ros.memory_policy import MemoryPolicyConfig
@@ -17,6 +17,7 @@ from streampetr_ros.training.nuscenes_data import NuscenesSource
 from streampetr_ros.types import Detections, FrameSet
 
 _NUSCENES = "nuscenes:"
+_PLAIN = Choice()
 
 
 def scene_names(source: str) -> list[str]:
@@ -73,15 +74,17 @@ def _thinned(source: Source, every: int) -> Iterable[FrameSet]:
     return thinned(source, every)
 
 
-def open_stream(weights: str, memory_interval: float = -1.0) -> Step:
+def open_stream(weights: str, memory_interval: float = -1.0, choice: Choice = _PLAIN) -> Step:
     """Return a fresh stream of the detector in a weights file.
 
     Args:
         weights: see `open_backend`.
         memory_interval: see `MemoryPolicyConfig`.
+        choice: what runs the detector.
     """
     policy = MemoryPolicyConfig(memory_interval=memory_interval)
-    pipeline = StreamingPipeline(open_backend(weights), PipelineConfig(policy=policy, workers=1))
+    backend = open_backend(weights, choice=choice)
+    pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy, workers=1))
 
     def step(frame_set: FrameSet) -> Detections:
         return pipeline.step(frame_set).detections_model

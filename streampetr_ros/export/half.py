@@ -1,10 +1,8 @@
 """Rewrites a graph to half precision with the types written into it.
 
-Newer TensorRT takes types from the graph alone, so every conversion is an explicit Cast. Only the
-matrix work of the image encoder and of the transformer, with the layers between, is computed in
-half precision. In float32 stay, for the reasons of specification 13.4: all positions, poses, ages,
-sines and inverse sigmoids, layer norms, softmax and sigmoid, the residual stream of the decoder,
-the prediction branches and the memory; so do all graph inputs and outputs.
+Newer TensorRT takes types from the graph alone, so every conversion is an explicit Cast. What may
+be computed in half precision and what stays float32 is as in `streampetr_ros.model.half`; all graph
+inputs and outputs are float32 too.
 """
 
 from __future__ import annotations
@@ -19,15 +17,15 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from streampetr_ros.backends.exported import ExportError
 from streampetr_ros.export.simplify import replace_field
+from streampetr_ros.model.half import HALF_PARTS_OF_HEAD
 
 #: By graph, the names of nodes that may run in half precision. The position graph has none.
 _SCOPES = {
     "encoder": re.compile(r".*"),
     "position": re.compile(r"(?!)"),
     "head": re.compile(
-        r"/head/(memory_embed|gate|spatial_alignment)/"
-        r"|/head/decoder/layers\.\d+/(self_attention|cross_attention|ffn_in|ffn_out)/"
-        r"|/head/decoder/layers\.\d+/Relu"
+        "|".join(f"/head/{part}/" for part in HALF_PARTS_OF_HEAD)
+        + r"|/head/decoder/layers\.\d+/Relu"
     ),
 }
 #: Operators that do not lose more than rounding; in the scopes above all others stay float32.

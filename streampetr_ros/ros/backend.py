@@ -5,7 +5,7 @@ from __future__ import annotations
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from streampetr_ros.backends.base import Backend, BackendError
-from streampetr_ros.backends.opening import open_backend
+from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.backends.tensorrt_api import RUNTIMES
 from streampetr_ros.ros.params import ModelParameters, ParameterError
 
@@ -44,6 +44,10 @@ def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) 
 def _opened(
     parameters: ModelParameters, device: str, backend: str, logger: RcutilsLogger
 ) -> Backend:
-    return open_backend(
-        parameters.weights, parameters.name, device, parameters.threads, backend, logger.info
+    choice = Choice(
+        backend=backend,
+        device=device,
+        precision=parameters.precision,
+        threads=parameters.threads,
     )
+    return open_backend(parameters.weights, parameters.name, choice, logger.info)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from streampetr_ros.backends.opening import BACKENDS
+from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
 from streampetr_ros.ingest.reduction import REDUCTIONS
 from streampetr_ros.ros.output_params import (
     MarkerParameters,
@@ -49,6 +49,12 @@ class ModelParameters:
         "What runs the network; auto is torch for weights and onnxruntime for exported graphs, "
         "which the tensorrt ones run too, building engines at the first start",
         choices=BACKENDS,
+    )
+    precision: str = parameter(
+        "auto",
+        "Of the matrix work: auto is fp32 for weights and what they were exported in for exported "
+        "graphs, which run in nothing else; positions and memory stay float32 always",
+        choices=PRECISIONS,
     )
     device: str = parameter("cpu", "Device such as cpu, cuda or cuda:1")
     fall_back_to_cpu: bool = parameter(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streampetr_ros.backends.torch_backend import KINDS
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.tools.benchmark_run import METHOD, Measurement, machine, measure
 from streampetr_ros.tools.benchmark_sweep import Sweep, variations
@@ -24,6 +25,7 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     frames: Annotated[int, typer.Option(min=1, help="Frame sets timed.")] = 20,
     warm_up: Annotated[int, typer.Option(min=0, help="Frame sets run before.")] = 3,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")] = "fp32",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
     size: Annotated[str, typer.Option(help="Camera image size, WIDTHxHEIGHT.")] = "1600x900",
     reference: Annotated[
@@ -48,6 +50,7 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
             frames=frames,
             warm_up=warm_up,
             device=device,
+            precision=precision,
             threads=threads,
             image_size=_parse_size(size),
             reference=reference,

@@ -32,7 +32,7 @@ from streampetr_ros.types import FrameSet
 
 METHOD = (
     "Cameras at 2 Hz on a moving vehicle, images JPEG at quality 90 and equal in every set, "
-    "random weights, float32, batch 1. Stages are timed one after the other in one loop; 'step' is "
+    "random weights, batch 1. Stages are timed one after the other in one loop; 'step' is "
     "decode plus the pipeline's whole step in a loop of its own; sets per second are 1000 / p50 of "
     "'step'. 'network' is encoder, position and head, what the FPS of the original code counts. "
     "Cameras fire at once, so projections stay equal: 'position' is timed in every set, 'step' and "
@@ -55,6 +55,7 @@ class Measurement:
         cameras: number of cameras.
         changes: fields of the detector's configuration that are not those of `model`.
         reference: whether the plain network is measured too.
+        precision: of the matrix work, see `TorchBackend`.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Measurement:
     cameras: int = 6
     changes: Mapping[str, Any] = field(default_factory=dict)
     reference: bool = False
+    precision: str = "fp32"
 
 
 def measure(wanted: Measurement) -> dict[str, Any]:
@@ -75,11 +77,12 @@ def measure(wanted: Measurement) -> dict[str, Any]:
     torch.manual_seed(0)
     config = replace(detector_config(wanted.model), **wanted.changes)
     detector = build_detector(config).eval()
-    backend = TorchBackend(detector, wanted.device)
+    backend = TorchBackend(detector, wanted.device, wanted.precision)
     drive = Drive(wanted.image_size, wanted.cameras)
     total = wanted.warm_up + wanted.frames
     device = torch.device(wanted.device)
-    stages = list(_staged(prepared(detector, device), device, drive, total))
+    copy = prepared(detector, device, wanted.precision)
+    stages = list(_staged(copy, device, drive, total))
     steps = list(_stepped(StreamingPipeline(backend), drive, total))
     reference = None
     if wanted.reference:

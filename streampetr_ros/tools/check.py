@@ -112,6 +112,7 @@ def _wanted(named: dict[str, str]) -> Wanted | None:
         model=model,
         backend=named.get("backend", AUTO),
         device=named.get("device", "cpu"),
+        precision=named.get("precision", AUTO),
     )
 
 
@@ -136,6 +137,7 @@ def _write(file: Path, report: BagReport, options: BagOptions, wanted: Wanted | 
             "weights": str(path.resolve()) if path.exists() else wanted.weights,
             "backend": wanted.backend,
             "device": wanted.device,
+            "precision": wanted.precision,
         }
     text = yaml.safe_dump({"/**": {"ros__parameters": content}}, sort_keys=False)
     file.write_text(text, encoding="utf-8")

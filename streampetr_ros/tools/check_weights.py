@@ -11,7 +11,14 @@ from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.cuda_device import CudaDevice
 from streampetr_ros.backends.engine_state import engine_states
 from streampetr_ros.backends.exported import ExportedModel, ExportError, open_exported
-from streampetr_ros.backends.opening import check_choice, check_model, is_exported, is_random
+from streampetr_ros.backends.opening import (
+    AUTO,
+    Choice,
+    check_choice,
+    check_model,
+    is_exported,
+    is_random,
+)
 from streampetr_ros.backends.stand_in import is_stand_in
 from streampetr_ros.backends.tensorrt_api import RUNTIMES, load_tensorrt
 from streampetr_ros.evaluation.shipping import ShippingError, manifest_path, read_manifest
@@ -32,12 +39,14 @@ class Wanted:
         model: configuration name; empty takes the one stored with the weights.
         backend: what runs the network.
         device: that it runs on.
+        precision: that it runs in.
     """
 
     weights: str
     model: str
     backend: str
     device: str
+    precision: str = AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +67,10 @@ def check_weights(wanted: Wanted, period_s: float) -> WeightsReport:
     facts: list[str] = []
     problems: list[str] = []
     try:
-        check_choice(wanted.weights, wanted.backend)
+        check_choice(
+            wanted.weights,
+            Choice(backend=wanted.backend, device=wanted.device, precision=wanted.precision),
+        )
         facts.extend(_lines(wanted, period_s, problems.append))
     except (BackendError, CheckpointError, ExportError, ShippingError, ValueError) as error:
         problems.append(str(error))

@@ -7,11 +7,24 @@ from typing import Annotated
 
 import typer
 
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.exported import ExportError
+from streampetr_ros.backends.opening import AUTO, BACKENDS, PRECISIONS, Choice
 from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.model.checkpoint import CheckpointError
 from streampetr_ros.sources import SourceError
 from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.training.errors import TrainingError
+
+_EXPECTED = (
+    BackendError,
+    CheckpointError,
+    EvaluationError,
+    ExportError,
+    SourceError,
+    TrainingError,
+    ValueError,
+)
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
@@ -32,6 +45,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
         float, typer.Option(help="Seconds between memory writes; negative: as trained.")
     ] = -1.0,
     tracking: Annotated[bool, typer.Option(help="Track the boxes and judge the tracks.")] = False,
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = AUTO,
+    precision: Annotated[
+        str, typer.Option(help=f"One of {', '.join(PRECISIONS)}; auto: fp32, or as exported.")
+    ] = AUTO,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
     """Evaluate detections with the metrics of nuscenes-devkit, one stream per scene.
 
@@ -56,9 +74,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
             workers=workers,
             memory_interval=memory_interval,
             tracking=tracking,
+            choice=Choice(backend=backend, device=device, precision=precision, threads=1),
         )
         judged = report.evaluate(wanted)
-    except (EvaluationError, CheckpointError, SourceError, TrainingError, ValueError) as error:
+    except _EXPECTED as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     # What took long is on the screen before anything can go wrong with files.

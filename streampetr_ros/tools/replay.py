@@ -11,7 +11,14 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from streampetr_ros.backends.opening import AUTO, BACKENDS, default_weights, is_random
+from streampetr_ros.backends.opening import (
+    AUTO,
+    BACKENDS,
+    PRECISIONS,
+    Choice,
+    default_weights,
+    is_random,
+)
 from streampetr_ros.config import load_config
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.model.config import MODEL_NAMES
@@ -47,6 +54,9 @@ _Weights = Annotated[
     ),
 ]
 _Backend = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
+_Precision = Annotated[
+    str, typer.Option(help=f"One of {', '.join(PRECISIONS)}; auto: fp32, or as exported.")
+]
 _Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 _Threads = Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")]
 _Limit = Annotated[int, typer.Option(help="Process only so many sets; 0: all.")]
@@ -84,6 +94,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     out: _Out,
     weights: _Weights = "",
     backend: _Backend = AUTO,
+    precision: _Precision = AUTO,
     device: _Device = "cpu",
     threads: _Threads = 0,
     limit: _Limit = 0,
@@ -116,9 +127,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
             out=out,
             model=model,
             weights=weights,
-            backend=backend,
-            device=device,
-            threads=threads,
+            choice=Choice(backend=backend, device=device, precision=precision, threads=threads),
             limit=limit,
             policy=_policy(memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.backends.opening import AUTO, open_backend
+from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
 from streampetr_ros.sources import Source, is_bag, open_bag, open_source
@@ -53,9 +53,7 @@ class ReplayJob:
         out: folder of the results.
         model: configuration name.
         weights: see `open_backend`.
-        backend: what runs the network; see `open_backend`.
-        device: "cpu", "cuda" or "cuda:N".
-        threads: CPU threads; 0 leaves the choice to PyTorch.
+        choice: what runs the network.
         limit: sets to process at most; 0 for all.
         policy: life of the object memory.
         tracking: settings of the tracker; None follows no objects.
@@ -70,9 +68,7 @@ class ReplayJob:
     out: Path
     model: str
     weights: str
-    backend: str = AUTO
-    device: str = "cpu"
-    threads: int = 0
+    choice: Choice
     limit: int = 0
     policy: MemoryPolicyConfig
     tracking: TrackingConfig | None
@@ -89,10 +85,11 @@ class ReplayJob:
 
     def key(self) -> str:
         """Return a text that changes with anything that the results depend on."""
+        choice = replace(self.choice, threads=0)
         files = [Path(self.source), Path(self.weights)]
         return run_key(
             *(file_facts(file) for file in files if file.exists()),
-            (self.source, self.model, self.weights, self.limit, self.backend, self.device),
+            (self.source, self.model, self.weights, self.limit, choice),
             (self.policy, self.tracking, self.bag, self.drawing, self.pictures, self.video),
         )
 
@@ -152,7 +149,7 @@ class _Detection:
         self._state = load_state(job.out, key)
         self._count = 0 if self._state is None else self._state.count
         self._earlier = {} if self._state is None else self._state.problems
-        backend = open_backend(job.weights, job.model, job.device, job.threads, job.backend, tell)
+        backend = open_backend(job.weights, job.model, job.choice, tell)
         config = PipelineConfig(policy=job.policy, tracking=job.tracking)
         self._pipeline = StreamingPipeline(backend, config)
         if self._state is not None:

@@ -5,7 +5,7 @@ import json
 import pytest
 from folder import DATA, DDAD, NUSCENES, needs_data
 
-from streampetr_ros.backends.opening import open_backend
+from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.pipeline import StreamingPipeline
 from streampetr_ros.sources import open_source
 from streampetr_ros.tools.replay_output import PictureOptions, ReplayWriter
@@ -16,7 +16,7 @@ pytestmark = needs_data
 
 @pytest.mark.parametrize(("name", "sets"), [(NUSCENES[0], 1), (DDAD, 3)])
 def test_replay(name, sets, tmp_path):
-    pipeline = StreamingPipeline(open_backend("random:0", "tiny", threads=1))
+    pipeline = StreamingPipeline(open_backend("random:0", "tiny", Choice(threads=1)))
     with ReplayWriter(tmp_path, PictureOptions(width=900)) as writer:
         summary = replay_source(open_source(DATA / name), pipeline, writer, count=10)
     pipeline.close()

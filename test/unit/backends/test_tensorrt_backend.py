@@ -18,7 +18,7 @@ from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import checksum, open_exported
 from streampetr_ros.backends.memory_slots import MemorySlots
 from streampetr_ros.backends.onnx_backend import OnnxBackend
-from streampetr_ros.backends.opening import open_backend
+from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.backends.tensorrt_backend import TensorRtBackend
 from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
@@ -293,22 +293,22 @@ def test_devices_that_are_not_there(folder, device):
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(BackendError, match=r"GPU|cuda"):
-        open_backend(str(folder), device=device, backend="tensorrt_rtx")
+        open_backend(str(folder), choice=Choice(device=device, backend="tensorrt_rtx"))
 
 
 def test_backend_and_weights_have_to_fit(folder, tmp_path):
     weights = tmp_path / "micro.safetensors"
     save_weights(weights, micro.detector())
     with pytest.raises(BackendError, match="streampetr export"):
-        open_backend(str(weights), backend="tensorrt")
+        open_backend(str(weights), choice=Choice(backend="tensorrt"))
     with pytest.raises(BackendError, match="streampetr export"):
-        open_backend(str(weights), backend="onnxruntime")
+        open_backend(str(weights), choice=Choice(backend="onnxruntime"))
     with pytest.raises(BackendError, match="weights file"):
-        open_backend(str(folder), backend="torch")
+        open_backend(str(folder), choice=Choice(backend="torch"))
     with pytest.raises(BackendError, match=r"no backend 'abacus'.*tensorrt_rtx"):
-        open_backend(str(folder), backend="abacus")
-    assert "onnxruntime" in open_backend(str(folder), backend="onnxruntime").name
-    assert "torch" in open_backend(str(weights), backend="torch").name
+        open_backend(str(folder), choice=Choice(backend="abacus"))
+    assert "onnxruntime" in open_backend(str(folder), choice=Choice(backend="onnxruntime")).name
+    assert "torch" in open_backend(str(weights), choice=Choice(backend="torch")).name
 
 
 @pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt_rtx"])
@@ -318,7 +318,7 @@ def test_real_runtime_follows_torch_over_a_drive(folder, half_folder, runtime):
         pytest.skip("there is no GPU")
     reference = TorchBackend(micro.detector())
     for path, limit in ((folder, 1e-3), (half_folder, 5e-2)):
-        subject = open_backend(str(path), device="cuda", backend=runtime)
+        subject = open_backend(str(path), choice=Choice(device="cuda", backend=runtime))
         expected_memory = memory = None
         for frame in drive():
             expected, expected_memory = reference.run(frame, expected_memory)

@@ -53,6 +53,31 @@ def test_numbers_files_and_plots(given, tmp_path):
     assert (tmp_path / "out" / "plots" / "distance.pdf").is_file()
 
 
+def test_what_runs_the_detector_is_chosen_and_recorded(given, tmp_path):
+    weights, drive = given
+    chosen = ("--precision", "bf16", "--backend", "torch", "--json", tmp_path / "m.json")
+    code, text = run(weights, "--source", drive, "--max-frames", 1, *chosen)
+    assert code == 0, text
+    choice = json.loads((tmp_path / "m.json").read_text())["evaluation"]["choice"]
+    assert (choice["backend"], choice["precision"]) == ("torch", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--backend", "onnxruntime", "runs exported graphs"),
+        ("--precision", "int8", "no precision 'int8'"),
+        ("--device", "abacus", "'abacus' is no device"),
+    ],
+)
+def test_what_cannot_run_is_one_sentence(given, option, value, message):
+    weights, drive = given
+    code, text = run(weights, "--source", drive, option, value)
+    assert code == 2
+    assert text.startswith("error: ")
+    assert message in text
+
+
 def test_full_disk_does_not_cost_the_numbers(given, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "m.json")

@@ -71,6 +71,19 @@ def test_models_without_memory_have_no_memory_to_sweep():
     assert not list(variations(replace(BASE, model="petr_r50"), Sweep.MEMORY))
 
 
+def test_half_precision_is_measured_and_named(tmp_path):
+    path = tmp_path / "numbers.json"
+    options = ["--frames", "1", "--warm-up", "0", "--size", "160x90", "--precision", "bf16"]
+    result = CliRunner().invoke(
+        build_app({"benchmark"}), ["benchmark", *options, "--json", str(path)]
+    )
+    assert result.exit_code == 0, result.output
+    assert " bf16 on cpu" in json.loads(path.read_text())["models"]["tiny"]["backend"]
+    refused = CliRunner().invoke(build_app({"benchmark"}), ["benchmark", "--precision", "int8"])
+    assert refused.exit_code == 1
+    assert "error: backend torch has no precision 'int8'" in refused.output
+
+
 def test_the_command_prints_and_writes_the_same_numbers(tmp_path):
     path = tmp_path / "numbers.json"
     options = ["--frames", "1", "--warm-up", "0", "--size", "160x90", "--threads", "1"]

@@ -65,6 +65,12 @@ def exported(tmp_path: Path) -> ExportedModel:
     return model
 
 
+def test_graphs_of_another_precision(exported):
+    assert not check(exported.folder, precision="fp32").problems
+    (problem,) = check(exported.folder, precision="fp16").problems
+    assert "holds fp32 graphs, which cannot run in fp16" in problem
+
+
 def write_manifest(weights: Path, digest: str) -> None:
     content = {"sha256": digest, "training_intervals_s": [0.1, 0.5]}
     weights.with_suffix(".yaml").write_text(yaml.safe_dump(content))
