@@ -73,6 +73,15 @@ def test_imported_ros_packages_are_declared_for_rosdep() -> None:
     assert wanted <= declared, "declare them in package.xml"
 
 
+def test_front_page_installs_for_the_car_what_has_no_rosdep_key() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = page.partition("## On the car")[2].split("```")[1]
+    order = ("rosdep install", "requirements/run.txt", "colcon build", "ros2 launch")
+    places = [commands.find(command) for command in order]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
 def test_executables_lead_to_modules_with_main() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     entries = re.findall(r"^\s+(\w+)=([\w.]+)\)?$", cmake, flags=re.MULTILINE)
