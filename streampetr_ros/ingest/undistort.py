@@ -53,6 +53,10 @@ class Undistorter:
         """Undistort (H, W, 3) pixels; what the camera did not see is black."""
         return as_pixels(cv2.remap(pixels, *self.tables, interpolation=cv2.INTER_LINEAR))
 
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration of undistorted pictures of a camera mounted as `raw` is now."""
+        return replace(self.calibration, base_from_camera=raw.base_from_camera)
+
 
 class Rectifier:
     """Removes lens distortion from camera frames; keeps tables per camera. Thread-safe.
@@ -71,9 +75,7 @@ class Rectifier:
             return frame
         return replace(
             frame,
-            calibration=replace(
-                undistort.calibration, base_from_camera=frame.calibration.base_from_camera
-            ),
+            calibration=undistort.pinhole(frame.calibration),
             pixels=undistort(frame.pixels),
         )
 

@@ -7,7 +7,6 @@ images are equal bit by bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -35,13 +34,12 @@ class Lens(Protocol):
     """What undistorting the pictures of a camera takes."""
 
     @property
-    def calibration(self) -> CameraCalibration:
-        """Of the undistorted pictures."""
-        ...
-
-    @property
     def tables(self) -> MapTables:
         """Where the pixels of undistorted pictures come from."""
+        ...
+
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration of undistorted pictures of a camera mounted as `raw` is now."""
         ...
 
 
@@ -147,7 +145,7 @@ class DevicePath:
 def _pinhole(frame: CameraFrame | None, lens: Lens | None) -> CameraCalibration | None:
     if frame is None or lens is None:
         return None if frame is None else frame.calibration
-    return replace(lens.calibration, base_from_camera=frame.calibration.base_from_camera)
+    return lens.pinhole(frame.calibration)
 
 
 def _normalised(pixels: Tensor, image: ImageConfig) -> Tensor:
