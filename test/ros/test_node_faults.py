@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from builtin_interfaces.msg import Time
 from drive import PACKED, Drive, Tamper
 from fault_rows import write_row
 from graph import NAMES, NODE, RELIABLE, Graph
@@ -318,7 +319,7 @@ def test_publisher_with_wrong_qos(drive: Drive, fault: Fault) -> None:
 
 
 def test_two_nodes_in_one_graph(drive: Drive, fault: Fault, tmp_path: Path) -> None:
-    fault.expect("both detect every set; one leaves, the other goes on")
+    fault.expect("both detect the same sets; one leaves, the other goes on")
     other_name = "second"
     heard: list[Object3DArray] = []
     graph = drive.graph
@@ -337,16 +338,16 @@ def test_two_nodes_in_one_graph(drive: Drive, fault: Fault, tmp_path: Path) -> N
                 f"both nodes at {publisher.topic_name}",
             )
         graph.wait_for(subscription.get_publisher_count, "the second node's results")
-        # Which side discovers the other first is open: the first sets may pass the second node by.
-        sent = 0
-        while not heard and sent < 200:
-            drive.good()
-            sent += 1
-        stamps = [drive.good().header.stamp for _ in range(3)]
-        graph.wait_for(
-            lambda: all(any(other.header.stamp == stamp for other in heard) for stamp in stamps),
-            "results of the second node for the same sets",
-        )
+        # Images are best effort and discovery takes its time, so single sets may pass the second
+        # node by; what it must do is detect sets that the first one detects too.
+        sent: list[Time] = []
+
+        def both() -> int:
+            return sum(any(other.header.stamp == stamp for other in heard) for stamp in sent)
+
+        while both() < 4 and len(sent) < 200:
+            sent.append(drive.good().header.stamp)
+        assert both() >= 4, f"the second node detected {len(heard)} of {len(sent)} sets"
     finally:
         assert second.stop() == 0
         graph.node.destroy_subscription(subscription)
