@@ -29,6 +29,7 @@ _OVERRIDES: dict[str, tuple[str, type, str]] = {
     "model": ("model.name", str, "model name, for example stream_petr_r50_428q"),
     "weights": ("model.weights", str, "weights file, folder of exported graphs or random:SEED"),
     "backend": ("model.backend", str, "torch, onnxruntime, tensorrt, tensorrt_rtx or auto"),
+    "precision": ("model.precision", str, "auto, fp32, bf16 or fp16; exported graphs keep theirs"),
     "device": ("model.device", str, "device: cpu, cuda, cuda:1"),
     "cameras": ("cameras.names", list, "camera names, separated by commas"),
     "image_topic": ("cameras.image_topics", list, "image topic; {camera} stands for the name"),

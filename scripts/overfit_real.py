@@ -91,7 +91,7 @@ def main() -> int:
     model = replace(detector_config(arguments.model), dropout=0.0)
     torch.manual_seed(0)
     samples = [plain_sample(frame, model) for frame in frames]
-    clips = [[LoadedFrame(sample, False)] for sample in samples]
+    clips = [[LoadedFrame(sample, False, place)] for place, sample in enumerate(samples)]
     arguments.out.mkdir(parents=True, exist_ok=True)
     process = Process(rank=0, world_size=1, device=torch.device("cpu"))
     trainer = Trainer(config, Objective(build_detector(model), config), process, arguments.out)

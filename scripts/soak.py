@@ -190,6 +190,7 @@ def node_command(options: argparse.Namespace) -> list[str]:
         "model.threads": 1,
         "cameras.transports": f"[{transport}]",
         "cameras.reductions": f"[{options.reduction}]",
+        "cameras.resize": options.resize,
         "diagnostics.period_s": 1.0,
         "tracking.enabled": "false",
     }
@@ -294,7 +295,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--hz", type=float, default=12.0, help="rate of the cameras")
     parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), help="width, height")
     parser.add_argument("--reduction", type=int, default=1, help="as cameras.reductions")
-    parser.add_argument("--folder", type=Path, default=Path("soak"), help="for logs and figures")
+    parser.add_argument("--resize", default="exact", help="as cameras.resize")
+    parser.add_argument("--folder", type=Path, default=Path("out/soak"), help="of logs, figures")
     parser.add_argument("--cameras", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs
 from streampetr_ros.types import Boxes, Detections
 
+#: Candidates looked at per detection wanted, where some of them will be suppressed.
+_NMS_CANDIDATES = 3
 
-def decode(outputs: DetectorOutputs, config: DetectorConfig, stamp_ns: int) -> Detections:
+
+def decode(
+    outputs: DetectorOutputs,
+    config: DetectorConfig,
+    stamp_ns: int,
+    query_ids: NDArray[np.int64] | None = None,
+) -> Detections:
     """Take the best (query, class) pairs; one query may appear with several classes.
 
-    There is no score threshold and no suppression here: the published metrics are computed on
-    exactly this list.
+    There is no score threshold here and, with `config.nms_radius` 0, no suppression: published
+    metrics are computed on exactly this list.
 
     Args:
         outputs: of one stream, logits (1, Q, G) and codes (1, Q, 10).
-        config: of the detector.
+        config: of the detector: `max_detections`, `center_range`, `nms_radius`.
         stamp_ns: reference time of the frame set.
+        query_ids: (Q,) identities of the queries, to be kept with what they found.
 
     Returns:
         At most `config.max_detections` detections in the model frame, gravity centres, best first.
@@ -29,7 +40,8 @@ def decode(outputs: DetectorOutputs, config: DetectorConfig, stamp_ns: int) -> D
     if outputs.logits.shape[0] != 1:
         raise ValueError(f"one stream at a time is decoded, got {outputs.logits.shape[0]}")
     scores = outputs.logits[0].float().sigmoid().flatten()
-    best, index = scores.topk(min(config.max_detections, scores.numel()))
+    wanted = config.max_detections * (_NMS_CANDIDATES if config.nms_radius else 1)
+    best, index = scores.topk(min(wanted, scores.numel()))
     code = outputs.codes[0].float()[index // config.num_classes]
     # Bounds count as inside, so they are compared in the precision of the predictions.
     low, high = torch.tensor(config.center_range, device=code.device).chunk(2)
@@ -41,11 +53,42 @@ def decode(outputs: DetectorOutputs, config: DetectorConfig, stamp_ns: int) -> D
         yaws=torch.atan2(code[:, 6], code[:, 7]).numpy(),
         velocities=code[:, 8:10].numpy(),
     )
-    return Detections(
+    queries = (index // config.num_classes).numpy()
+    found = Detections(
         stamp_ns=stamp_ns,
         boxes=boxes,
         scores=best.double().numpy(),
         labels=(index % config.num_classes).numpy(),
         class_names=config.class_names,
         frame="model",
+        query_ids=None if query_ids is None else query_ids[queries],
     )
+    if not config.nms_radius:
+        return found
+    return found.selected(circle_nms(found, config.nms_radius)[: config.max_detections])
+
+
+def circle_nms(detections: Detections, radius: float) -> NDArray[np.int64]:
+    """Find the detections whose centre is not inside a better one of their class.
+
+    A network that carries queries from frame to frame may report an object twice: by the query that
+    knew it before and by one that finds it anew.
+
+    Args:
+        detections: best first.
+        radius: centres nearer, seen from above, than so many widths of the better box are one
+            object.
+
+    Returns:
+        (k,) indices of those that stay, best first.
+    """
+    centers = detections.boxes.centers[:, :2]
+    distances = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
+    reach = radius * detections.boxes.sizes[:, :2].min(axis=1)
+    same = detections.labels[:, None] == detections.labels[None]
+    covered = np.triu(same & (distances < reach[:, None]), 1)
+    stays = np.ones(len(detections), dtype=bool)
+    for index in range(len(detections)):
+        if stays[index]:
+            stays &= ~covered[index]
+    return np.flatnonzero(stays)

@@ -7,18 +7,20 @@ replaced together at the end of a successful step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from streampetr_ros import geometry
 from streampetr_ros.backends.base import Backend
 from streampetr_ros.decode import decode
 from streampetr_ros.filters import FilterConfig, filter_detections, filter_tracks
 from streampetr_ros.ingest.undistort import Rectifier
+from streampetr_ros.lineage import Lineage, continue_lineage, no_lineage
 from streampetr_ros.memory_policy import (
     History,
     MemoryPolicyConfig,
@@ -35,10 +37,11 @@ from streampetr_ros.memory_policy import (
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
-from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PixelPath
+from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhead, PicturesAhead
+from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.timing import StageClock
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
-from streampetr_ros.types import Detections, FrameSet, Tracks
+from streampetr_ros.types import CameraFrame, Detections, FrameSet, Tracks
 
 
 class PipelineError(RuntimeError):
@@ -56,6 +59,7 @@ class PipelineConfig:
         cameras: names in the order cameras are fed; unlisted ones follow in the order of the set.
         masks: image regions blanked out before the network sees them.
         workers: threads that prepare images side by side.
+        resize: how the CPU resizes pictures, a name of `RESIZERS`; a GPU is always exact.
     """
 
     policy: MemoryPolicyConfig = field(default_factory=MemoryPolicyConfig)
@@ -64,8 +68,11 @@ class PipelineConfig:
     cameras: tuple[str, ...] = ()
     masks: tuple[CameraMask, ...] = ()
     workers: int = 2
+    resize: str = "exact"
 
     def __post_init__(self) -> None:
+        if self.resize not in RESIZERS:
+            raise ValueError(f"resize '{self.resize}' is not one of {', '.join(RESIZERS)}")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
 
@@ -105,12 +112,14 @@ class PipelineSnapshot:
         history: sets it belongs to, without their pixels; None before the first step.
         statistics: state of the memory.
         tracker: objects followed.
+        lineage: identities of what the memory holds.
     """
 
     memory: MemoryState | None
     history: History | None
     statistics: MemoryStatistics
     tracker: Tracker | NullTracker
+    lineage: Lineage
 
 
 class StreamingPipeline:
@@ -140,9 +149,10 @@ class StreamingPipeline:
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
         self._pixel_path = make_pixel_path(
-            backend.image_device, rectifier or Rectifier(), self._pool.map
+            backend.image_device, rectifier or Rectifier(), self._pool.map, self._config.resize
         )
         self._memory: MemoryState | None = None
+        self._lineage = no_lineage(backend.config)
         self._history: History | None = None
         self._statistics = MemoryStatistics()
         self._requests: list[ResetReason] = []
@@ -189,11 +199,18 @@ class StreamingPipeline:
                 return True
         return is_due(self._history, stamp_ns, self._policy)
 
-    def step(self, frame_set: FrameSet) -> StepResult:
+    def prepare_ahead(self, frame: CameraFrame) -> Future[PictureAhead]:
+        """Begin with a picture of a set to come, its pose unused, while others may be in work."""
+        inputs = self._inputs
+        masks = inputs.masks_of(frame.calibration.name)
+        return self._pool.submit(self._pixel_path.prepare_ahead, frame, inputs.image, masks)
+
+    def step(self, frame_set: FrameSet, ahead: PicturesAhead | None = None) -> StepResult:
         """Detect objects in one frame set.
 
         Args:
             frame_set: images and geometry of one exposure cycle.
+            ahead: what `prepare_ahead` gave for its pictures; changes no result.
 
         Returns:
             Boxes at the set's reference time.
@@ -208,18 +225,19 @@ class StreamingPipeline:
         with clock.stage("plan"):
             plan = self._plan(frame_set, requests)
         with clock.stage("preprocess"):
-            inputs = self._prepare(frame_set, plan)
+            inputs = self._prepare(frame_set, plan, ahead)
         with clock.stage("network"):
             outputs, memory = self._run(inputs, plan)
         with clock.stage("decode"):
-            detections_model = decode(outputs, self._backend.config, frame_set.stamp_ns)
+            query_ids, lineage = self._name_queries(outputs, memory, plan)
+            detections_model = decode(outputs, self._backend.config, frame_set.stamp_ns, query_ids)
             detections_base = detections_model.transformed(frame_set.base_from_model, "base")
         with clock.stage("track"):
             detections_base, tracks = self._follow(detections_base, frame_set, plan)
         with clock.stage("filter"):
             detections = filter_detections(detections_base, self._filters)
             tracks = filter_tracks(tracks, self._filters)
-        self._commit(frame_set, plan, memory, len(requests))
+        self._commit(frame_set, plan, memory, lineage, len(requests))
         return StepResult(
             detections=detections,
             tracks=tracks,
@@ -246,6 +264,7 @@ class StreamingPipeline:
             history=None if self._history is None else without_pixels(self._history),
             statistics=self._statistics,
             tracker=self._tracker,
+            lineage=self._lineage,
         )
 
     def restore(self, snapshot: PipelineSnapshot) -> None:
@@ -254,6 +273,7 @@ class StreamingPipeline:
         self._history = snapshot.history
         self._statistics = snapshot.statistics
         self._tracker = snapshot.tracker
+        self._lineage = snapshot.lineage
 
     def warm_up(self, num_cameras: int = 6) -> None:
         """Run the network on blank images, so that the first real step is not the slowest."""
@@ -277,13 +297,14 @@ class StreamingPipeline:
             requests[-1] if requests else None,
         )
 
-    def _prepare(self, frame_set: FrameSet, plan: Plan) -> ModelInputs:
+    def _prepare(self, frame_set: FrameSet, plan: Plan, ahead: PicturesAhead | None) -> ModelInputs:
+        path = self._pixel_path.with_ahead(ahead) if ahead else self._pixel_path
         return prepare_inputs(
             frame_set,
             plan.previous,
             self._inputs,
             rig=ordered_rig(plan.rig, self._config.cameras),
-            pixel_path=self._pixel_path,
+            pixel_path=path,
         )
 
     def _run(self, inputs: ModelInputs, plan: Plan) -> tuple[DetectorOutputs, MemoryState | None]:
@@ -295,6 +316,16 @@ class StreamingPipeline:
                 "it happens again, check the weights file and the calibration"
             )
         return outputs, next_memory
+
+    def _name_queries(
+        self, outputs: DetectorOutputs, memory: MemoryState | None, plan: Plan
+    ) -> tuple[NDArray[np.int64] | None, Lineage]:
+        config, before = self._backend.config, self._lineage
+        if memory is None:
+            return None, before
+        if plan.previous is None:
+            before = no_lineage(config, before.next_id)
+        return continue_lineage(before, outputs, config)
 
     def _follow(
         self, detections_base: Detections, frame_set: FrameSet, plan: Plan
@@ -316,22 +347,34 @@ class StreamingPipeline:
         return replace(detections_base, track_ids=track_ids), tracks
 
     def _commit(
-        self, frame_set: FrameSet, plan: Plan, memory: MemoryState | None, served: int
+        self,
+        frame_set: FrameSet,
+        plan: Plan,
+        memory: MemoryState | None,
+        lineage: Lineage,
+        served: int,
     ) -> None:
         """Replace memory and history together, now that nothing can fail any more."""
         if plan.writes_memory:
-            self._memory = memory
+            self._memory, self._lineage = memory, lineage
+        else:
+            self._lineage = replace(self._lineage, next_id=lineage.next_id)
         self._history = advance(self._history, frame_set, plan)
         self._statistics = updated_statistics(self._statistics, self._history, plan.reset_reason)
         with self._lock:
             del self._requests[:served]
 
 
-def make_pixel_path(device: torch.device, rectifier: Rectifier, camera_map: CameraMap) -> PixelPath:
-    """Choose where images are prepared: on the GPU that takes them, else on the CPU."""
+def make_pixel_path(
+    device: torch.device, rectifier: Rectifier, camera_map: CameraMap, resize: str = "exact"
+) -> DevicePath | HostPath:
+    """Choose where images are prepared: on the GPU that takes them, else on the CPU.
+
+    `resize` names one of `RESIZERS`, for the CPU.
+    """
     if device.type == "cuda":
         return DevicePath(device, rectifier.undistorter, camera_map)
-    return HostPath(rectifier, camera_map)
+    return HostPath(rectifier, camera_map, RESIZERS[resize])
 
 
 def _make_tracker(

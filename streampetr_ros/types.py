@@ -46,6 +46,15 @@ class CameraCalibration:
     distortion: Array = field(default_factory=_no_distortion)
     reduction: int = 1
 
+    def has_lens_of(self, other: CameraCalibration) -> bool:
+        """Tell whether both show the world alike, however they are mounted."""
+        return (
+            (self.width, self.height, self.distortion_model)
+            == (other.width, other.height, other.distortion_model)
+            and np.array_equal(self.intrinsic, other.intrinsic)
+            and np.array_equal(self.distortion, other.distortion)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CameraFrame:
@@ -163,6 +172,8 @@ class Detections:
         frame: "model", "base" or "fixed".
         track_ids: (n,) int64 identity of the track each belongs to, 0 without one; None when
             objects are not followed.
+        query_ids: (n,) int64 identity of the query that found each, kept as long as the memory
+            hands the query on; None when unknown.
     """
 
     stamp_ns: int
@@ -172,6 +183,7 @@ class Detections:
     class_names: tuple[str, ...]
     frame: str
     track_ids: NDArray[np.int64] | None = None
+    query_ids: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -188,6 +200,7 @@ class Detections:
             scores=self.scores[index],
             labels=self.labels[index],
             track_ids=None if self.track_ids is None else self.track_ids[index],
+            query_ids=None if self.query_ids is None else self.query_ids[index],
         )
 
 

@@ -12,6 +12,10 @@ from torch import Tensor
 
 from streampetr_ros.backends.base import BackendError
 
+#: What becomes of work as CUDA graphs: recorded, or done with a warning where that fails; recorded,
+#: or an error; never recorded.
+CUDA_GRAPHS = ("auto", "always", "never")
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -38,6 +42,11 @@ class Device(Protocol):
         """Handle of the stream that work is put on."""
         ...
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether work is recorded; False once it could not be."""
+        ...
+
     def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Allocate memory."""
         ...
@@ -61,13 +70,15 @@ class CudaDevice:
 
     Args:
         name: "cuda" or "cuda:N".
+        graphs: one of `CUDA_GRAPHS`.
 
     Raises:
         BackendError: if there is no such GPU.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, graphs: str = "auto") -> None:
         self._device = _checked(name)
+        self._graphs = graphs
         self._stream = torch.cuda.Stream(self._device)
 
     @property
@@ -91,27 +102,48 @@ class CudaDevice:
         """Handle of the stream."""
         return int(self._stream.cuda_stream)
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether work is recorded; False once it could not be."""
+        return self._graphs != "never"
+
     def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Allocate memory."""
         return torch.zeros(shape, dtype=dtype, device=self._device)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Run work once and capture it as a CUDA graph; plain work if it cannot be captured."""
+        """Run work once and capture it as a CUDA graph.
+
+        Returns:
+            What repeats the graph, or the work itself if it is not to be or cannot be captured.
+
+        Raises:
+            BackendError: if the work fails, or cannot be captured though it always has to be.
+        """
         with self.working():
             # Kernels that are compiled or chosen at the first run must not be part of the graph.
             work()
             self.finish()
-            graph = torch.cuda.CUDAGraph()
-            try:
-                # Other threads may use the GPU meanwhile.
-                with torch.cuda.graph(
-                    graph, stream=self._stream, capture_error_mode="thread_local"
-                ):
-                    work()
-            except (RuntimeError, BackendError) as error:
-                _LOGGER.warning("running without CUDA graphs, which costs some speed: %s", error)
-                self.finish()
-                return work
+            return self._captured(work) if self.is_recording else work
+
+    def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Other threads may use the GPU meanwhile.
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        except (RuntimeError, BackendError) as error:
+            self.finish()
+            reason = str(error).split("\n", maxsplit=1)[0]
+            if self._graphs == "always":
+                raise BackendError(
+                    f"{self.title} cannot record CUDA graphs ({reason}); choose cuda_graphs 'auto' "
+                    "or 'never' to run without"
+                ) from error
+            _LOGGER.warning("running without CUDA graphs, which costs some speed: %s", reason)
+            # The rest would fail likewise.
+            self._graphs = "never"
+            return work
         return graph.replay
 
     @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from streampetr_ros.backends.base import Backend, BackendError
+from streampetr_ros.backends.cuda_device import CUDA_GRAPHS
 from streampetr_ros.backends.exported import DESCRIPTION, open_exported
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt_api import RUNTIMES
@@ -48,12 +49,14 @@ class Choice:
         precision: one of `PRECISIONS`; "auto" is fp32 for weights and, for graphs, what they were
             exported in.
         threads: CPU threads; 0 leaves the choice to the runtime.
+        cuda_graphs: one of `CUDA_GRAPHS`; for torch and TensorRT on a GPU.
     """
 
     backend: str = AUTO
     device: str = "cpu"
     precision: str = AUTO
     threads: int = 0
+    cuda_graphs: str = AUTO
 
 
 _PLAIN = Choice()
@@ -94,7 +97,8 @@ def open_backend(
     if choice.threads:
         torch.set_num_threads(choice.threads)
     precision = "fp32" if choice.precision == AUTO else choice.precision
-    return TorchBackend(open_detector(weights, model), choice.device, precision)
+    detector = open_detector(weights, model)
+    return TorchBackend(detector, choice.device, precision, choice.cuda_graphs)
 
 
 def check_choice(weights: str, choice: Choice) -> None:
@@ -109,6 +113,10 @@ def check_choice(weights: str, choice: Choice) -> None:
         ExportError: if a folder is no complete exported model.
     """
     _check_backend(weights, choice.backend)
+    if choice.cuda_graphs not in CUDA_GRAPHS:
+        raise BackendError(
+            f"cuda_graphs cannot be '{choice.cuda_graphs}'; choose one of {', '.join(CUDA_GRAPHS)}"
+        )
     precision = choice.precision
     if precision not in PRECISIONS:
         raise BackendError(f"no precision '{precision}'; choose one of {', '.join(PRECISIONS)}")
@@ -185,7 +193,7 @@ def _open_exported(folder: Path, choice: Choice, progress: Callable[[str], None]
     if choice.backend in RUNTIMES:
         from streampetr_ros.backends.tensorrt_backend import open_tensorrt  # noqa: PLC0415
 
-        return open_tensorrt(folder, choice.backend, choice.device, progress)
+        return open_tensorrt(folder, choice.backend, choice.device, progress, choice.cuda_graphs)
     from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415
 
     return OnnxBackend(folder, choice.device, choice.threads)

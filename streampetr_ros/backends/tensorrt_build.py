@@ -25,6 +25,8 @@ Progress = Callable[[str], None]
 
 _LOGGER = logging.getLogger(__name__)
 _OPSETS = range(17, 25)
+#: How the check of `onnx` begins to say that a file cannot be read at all.
+_UNREADABLE = "Unable to parse proto"
 
 
 def build_engines(
@@ -177,10 +179,17 @@ def check_graph_file(path: Path) -> None:
         onnx.checker.check_model(str(path))
     except (OSError, onnx.checker.ValidationError) as error:
         reason = str(error).split("\n", maxsplit=1)[0]
+        # Operators of a strange version fail the check with a puzzling reason.
+        if isinstance(error, onnx.checker.ValidationError) and _UNREADABLE not in reason:
+            _check_opsets(path, onnx.load(path, load_external_data=False))
         raise BackendError(
-            f"'{path}' is no ONNX graph ({reason}); export the model again"
+            f"'{path}' is no valid ONNX graph ({reason}); export the model again"
         ) from error
-    for opset in onnx.load(path, load_external_data=False).opset_import:
+    _check_opsets(path, onnx.load(path, load_external_data=False))
+
+
+def _check_opsets(path: Path, model: Any) -> None:
+    for opset in model.opset_import:
         if opset.domain not in ("", "ai.onnx") or opset.version not in _OPSETS:
             raise BackendError(
                 f"'{path}' uses opset {opset.version} of '{opset.domain or 'ai.onnx'}', but "

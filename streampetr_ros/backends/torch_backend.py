@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 
 from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.cuda_device import CudaDevice
 from streampetr_ros.backends.known_projection import KnownProjection
+from streampetr_ros.backends.recorded_detector import RecordedDetector
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.folding import folded
@@ -26,23 +28,35 @@ class TorchBackend:
         detector: with its weights; it is copied and stays as it is.
         device: "cpu", "cuda" or "cuda:N".
         precision: one of `KINDS`.
+        cuda_graphs: one of `CUDA_GRAPHS`; means nothing on the CPU.
 
     Raises:
         BackendError: if the device is not there or cannot compute in that precision.
         CheckpointError: if a weight does not fit the precision.
     """
 
-    def __init__(self, detector: Detector, device: str = "cpu", precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        device: str = "cpu",
+        precision: str = "fp32",
+        cuda_graphs: str = "auto",
+    ) -> None:
         self._device = checked_device(device)
         self._detector = prepared(detector, self._device, precision)
         self._precision = precision
         self._projection = KnownProjection()
         self._position: TokenPosition | None = None
+        self._recorded: RecordedDetector | None = None
+        if self._device.type == "cuda" and cuda_graphs != "never":
+            self._recorded = RecordedDetector(self._detector, CudaDevice(device, cuda_graphs))
 
     @property
     def name(self) -> str:
         """Runtime, precision and device."""
-        return f"torch {torch.__version__} {self._precision} on {self._device}"
+        recorded = self._recorded is not None and self._recorded.is_recording
+        how = " with CUDA graphs" if recorded else ""
+        return f"torch {torch.__version__} {self._precision} on {self._device}{how}"
 
     @property
     def config(self) -> DetectorConfig:
@@ -54,11 +68,19 @@ class TorchBackend:
         """Where the network runs."""
         return self._device
 
-    @torch.inference_mode()
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; see `Backend.run`."""
+        # Graphs are recorded for one stream.
+        if self._recorded is not None and len(inputs.images) == 1:
+            return self._recorded.run(inputs, memory)
+        return self._run_plainly(inputs, memory)
+
+    @torch.inference_mode()
+    def _run_plainly(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
         moved = ModelInputs(
             *(value if value is None else value.to(self._device) for value in inputs)
         )

@@ -95,8 +95,7 @@ def _eval_boxes(
             distance = math.hypot(offset[0], offset[1])
             limit = min(limits[item["detection_name"]], scope.farthest)
             if scope.nearest <= distance < limit and item.get("num_pts", -1) != 0:
-                fields = {"num_pts": -1} | item | {"ego_translation": tuple(offset)}
-                kept.append(DetectionBox(**fields))
+                kept.append(DetectionBox.deserialize(item | {"ego_translation": offset}))
         boxes.add_boxes(token, kept)
     return boxes
 

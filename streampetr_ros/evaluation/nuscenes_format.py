@@ -93,7 +93,8 @@ def detection_records(detections: Detections, frame_set: FrameSet) -> list[Recor
         frame_set: gives poses and the sample token.
 
     Returns:
-        Records in the fixed frame, which is the global frame of a data set.
+        Records in the fixed frame, which is the global frame of a data set. Beyond the official
+        fields they have a `query_id` where the detections have one.
     """
     if detections.frame == "model":
         detections = detections.transformed(frame_set.base_from_model, "base")
@@ -101,12 +102,16 @@ def detection_records(detections: Detections, frame_set: FrameSet) -> list[Recor
     distance = np.hypot(detections.boxes.centers[:, 0], detections.boxes.centers[:, 1])
     limit = np.array([CLASS_RANGES.get(name, 50.0) for name in names]).reshape(-1)
     kept = np.flatnonzero(distance <= limit)
-    return _box_records(
+    records = _box_records(
         detections.boxes.selected(kept),
         [names[index] for index in kept],
         frame_set,
         detections.scores[kept].tolist(),
     )
+    if detections.query_ids is not None:
+        for record, query_id in zip(records, detections.query_ids[kept].tolist(), strict=True):
+            record["query_id"] = query_id
+    return records
 
 
 def truth_records(frame_set: FrameSet, min_visibility: float = 0.0) -> list[Record]:

@@ -152,6 +152,6 @@ def _without_local(recipe: dict[str, Any]) -> dict[str, Any]:
     # The folder of a run has the name of its recipe, the folders above are those of a machine.
     starts = {
         key: "/".join(Path(recipe[key]).parts[-2:])
-        for key in ("initial_weights", "backbone_weights")
+        for key in ("initial_weights", "initial_heads", "backbone_weights")
     }
     return recipe | starts | {"data": data}

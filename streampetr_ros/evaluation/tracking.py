@@ -117,6 +117,7 @@ def detections_from_records(records: Sequence[Record], stamp_ns: int) -> Detecti
         labels=np.array(labels, dtype=np.int64),
         class_names=NUSCENES_CLASSES,
         frame="fixed",
+        query_ids=np.array([r.get("query_id", 0) for r in ordered], dtype=np.int64),
     )
 
 

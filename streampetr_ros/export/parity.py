@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,25 +44,38 @@ def compare(
         ExportError: if a difference exceeds `LIMITS`.
     """
     limits = LIMITS[precision]
-    worst = dict.fromkeys(limits, 0.0)
-    memory = None
-    for inputs in random_drive(reference.config, cameras):
-        outputs, stored = subject.run(inputs, memory)
-        expected, memory = reference.run(inputs, memory)
-        codes = (outputs.codes - expected.codes).abs()
-        seen = {
-            "logits": (outputs.logits - expected.logits).abs().max(),
-            "centres_m": codes[..., :3].max(),
-            "other_codes": codes[..., 3:].max(),
-            "memory": _memory_difference(reference.config, outputs, stored, memory),
-        }
-        worst = {key: max(worst[key], float(value)) for key, value in seen.items()}
+    worst = largest_differences(reference, subject, random_drive(reference.config, cameras))
     exceeded = {key: value for key, value in worst.items() if not value <= limits[key]}
     if exceeded:
         raise ExportError(
             f"the exported model differs from PyTorch by {exceeded}, allowed are {limits}; "
             "do not use it, and report the model and the versions of torch and the runtime"
         )
+    return worst
+
+
+def largest_differences(
+    reference: Backend, subject: Backend, drive: Iterable[ModelInputs]
+) -> dict[str, float]:
+    """Run both over the same drive, each step from the memory of the reference.
+
+    Returns:
+        Largest absolute difference of logits, centres (m), other code entries and memory.
+    """
+    worst = {"logits": 0.0, "centres_m": 0.0, "other_codes": 0.0, "memory": 0.0}
+    memory = None
+    for inputs in drive:
+        outputs, stored = subject.run(inputs, memory)
+        expected, memory = reference.run(inputs, memory)
+        codes = (outputs.codes - expected.codes).abs()
+        seen = {
+            "logits": float((outputs.logits - expected.logits).abs().max()),
+            "centres_m": float(codes[..., :3].max()),
+            "other_codes": float(codes[..., 3:].max()),
+            "memory": float(_memory_difference(reference.config, outputs, stored, memory)),
+        }
+        # Not the built-in max, which loses numbers that are none.
+        worst = {key: float(np.maximum(worst[key], seen[key])) for key in worst}
     return worst
 
 

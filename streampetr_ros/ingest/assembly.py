@@ -84,6 +84,85 @@ def look_up_poses(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFrames:
+    """Names by which an image says where its camera is.
+
+    Attributes:
+        camera: name.
+        place: the image in words, for sentences.
+        image: frame in the header of the image.
+        info: frame in the header of its CameraInfo; may be empty.
+        given: frame by parameter, which counts more; empty if none is.
+    """
+
+    camera: str
+    place: str
+    image: str
+    info: str
+    given: str
+
+
+class FrameNameError(ValueError):
+    """Frames that do not tell where a camera is, in a sentence.
+
+    Attributes:
+        camera: whose image it is.
+        swapped: whether image and CameraInfo contradict each other.
+    """
+
+    def __init__(self, camera: str, sentence: str, *, swapped: bool = False) -> None:
+        super().__init__(sentence)
+        self.camera = camera
+        self.swapped = swapped
+
+
+def optical_frames(images: Sequence[ImageFrames]) -> dict[str, str]:
+    """Name the cameras' optical frames, which are different ones.
+
+    Raises:
+        FrameNameError: for the first image whose frame is missing or contradicts another.
+    """
+    optical: dict[str, str] = {}
+    for image in images:
+        frame = optical_frame(image)
+        twin = next((camera for camera, known in optical.items() if known == frame), None)
+        if twin is not None:
+            raise FrameNameError(
+                image.camera,
+                f"{image.place} has frame '{frame}' like camera '{twin}'; one camera is "
+                "published on two topics, or two carry one frame_id: correct cameras."
+                "image_topics or the driver, or give frames by parameter cameras.frame_ids",
+            )
+        optical[image.camera] = frame
+    return optical
+
+
+def optical_frame(image: ImageFrames) -> str:
+    """Name the optical frame of an image.
+
+    Raises:
+        FrameNameError: if there is none, or CameraInfo names another.
+    """
+    named = (image.given or image.image).lstrip("/")
+    calibrated = image.info.lstrip("/")
+    if named and not image.given and calibrated and calibrated != named:
+        raise FrameNameError(
+            image.camera,
+            f"{image.place} has frame '{named}' but its CameraInfo is for frame "
+            f"'{calibrated}'; cameras or calibrations are swapped: correct cameras."
+            "image_topics and cameras.info_topics, or give the frame by cameras.frame_ids",
+            swapped=True,
+        )
+    if not named:
+        raise FrameNameError(
+            image.camera,
+            f"{image.place} has no frame_id; set it in the driver or give it by "
+            "parameter cameras.frame_ids",
+        )
+    return named
+
+
 class _Built(NamedTuple):
     content: rig.CameraInfo
     base_from_frame: Array
@@ -95,6 +174,11 @@ class KnownCalibrations:
 
     def __init__(self) -> None:
         self._built: dict[str, _Built] = {}
+
+    def last_built(self, camera: str) -> CameraCalibration | None:
+        """Return what `calibration` gave last, None before that; may be asked by any thread."""
+        built = self._built.get(camera)
+        return None if built is None else built.calibration
 
     def calibration(
         self,

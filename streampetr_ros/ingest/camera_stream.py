@@ -37,6 +37,8 @@ class CameraStream(Generic[T]):
         last_seen_ns: when the last image arrived, believed or not.
         held: images whose stamps are not believed yet.
         unbelieved_ns: by how much the last unbelieved stamp was off, 0 when all is well.
+        repeats: how often in a row the present picture came again.
+        repeated: images so far that showed the picture of the one before.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,6 +52,7 @@ class CameraStream(Generic[T]):
         self.zero_stamps = 0
         self._fingerprint: Hashable | None = None
         self.repeats = 0
+        self.repeated = 0
         self.forget()
 
     def forget(self) -> None:
@@ -90,6 +93,7 @@ class CameraStream(Generic[T]):
         """Count how often in a row the same picture came; 0 for a new or unknown one."""
         same = fingerprint is not None and fingerprint == self._fingerprint
         self.repeats = self.repeats + 1 if same else 0
+        self.repeated += same
         self._fingerprint = fingerprint
         return self.repeats
 

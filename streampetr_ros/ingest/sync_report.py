@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
+from types import MappingProxyType
 from typing import TypeVar
 
 from streampetr_ros.ingest.camera_stream import CameraStream
@@ -21,6 +22,23 @@ LAG_FLOOR_NS = 20_000_000
 
 #: A camera's measured place in the cycle may differ from the given one by this part of the period.
 DEVIATION_SHARE = 0.1
+
+#: What helps against each reason for which images are dropped.
+DROP_REMEDIES = MappingProxyType(
+    {
+        DropReason.ZERO_STAMP: "the driver must fill in header.stamp",
+        DropReason.DUPLICATE: "check for a second publisher of the topic or a driver that repeats",
+        DropReason.FROZEN: "the camera repeats one picture; restart it, or set sync.frozen_after",
+        DropReason.IMPLAUSIBLE_STAMP: "synchronise the clock of the camera with the others",
+        DropReason.LATE: "the transport delivered them after their set had left; raise sync.wait_s",
+        DropReason.SURPLUS: "the camera is faster than the others; check its rate or sync.period_s",
+        DropReason.INCOMPLETE: (
+            "other cameras of the cycle did not deliver; see their diagnostics, or allow fewer by "
+            "sync.min_cameras"
+        ),
+        DropReason.RESTART: "they belong to the time before a jump of stamps or clock",
+    }
+)
 
 
 def total_dropped(streams: Sequence[CameraStream[T]]) -> Mapping[DropReason, int]:
@@ -47,6 +65,7 @@ def camera_statistics(
             used=stream.used,
             dropped=dict(stream.dropped),
             reordered=stream.reordered,
+            repeated=stream.repeated,
             pending=cycles.pending(i) + len(stream.held),
             last_stamp_ns=stream.newest_ns,
             silent_ns=None if stream.last_arrival_ns is None else now_ns - stream.last_arrival_ns,
@@ -67,7 +86,8 @@ def _stoppages(stream: CameraStream[T], alive: bool, now_ns: int) -> list[str]:
     if stream.last_seen_ns is None:
         return ["no image yet: check the topic name, the publisher and its QoS"]
     if not alive:
-        return [f"silent for {(now_ns - stream.last_seen_ns) / 1e9:.1f} s"]
+        seconds = (now_ns - stream.last_seen_ns) / 1e9
+        return [f"silent for {seconds:.1f} s: its driver stopped, or the network loses its images"]
     found = []
     if stream.zero_stamps:
         found.append("stamps are zero: its driver must fill in the header stamp")
@@ -97,7 +117,8 @@ def _time_troubles(lag_ns: float, deviation_ns: int, timing: CycleTiming) -> lis
         found.append(
             f"clock skew or transport: arrives {abs(lag_ns) / 1e6:.0f} ms "
             f"{'later' if late else 'sooner'} after its stamps than the other cameras, so its "
-            f"clock is {'behind or its transport slow' if late else 'ahead or theirs is slow'}"
+            f"clock is {'behind or its transport slow' if late else 'ahead or theirs is slow'}; "
+            "synchronise the clocks of the cameras (PTP)"
         )
     if abs(deviation_ns) > DEVIATION_SHARE * timing.period_ns:
         found.append(

@@ -149,6 +149,7 @@ class CameraStatistics:
             between cameras only, unless arrival times and stamps come from one clock.
         rate_hz: of the last images by their stamps, 0 when unknown.
         problems: sentences about what is wrong now, empty when healthy.
+        repeated: images that showed the picture of the one before; 0 without fingerprints.
     """
 
     name: str
@@ -163,6 +164,7 @@ class CameraStatistics:
     lag_ns: int | None
     rate_hz: float
     problems: tuple[str, ...]
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,15 +89,6 @@ class Rectifier:
             return None
         with self._lock:
             known = self._undistorters.get(calibration.name)
-            if known is None or not _same_lens(known.source, calibration):
+            if known is None or not known.source.has_lens_of(calibration):
                 known = self._undistorters[calibration.name] = Undistorter(calibration)
             return known
-
-
-def _same_lens(one: CameraCalibration, other: CameraCalibration) -> bool:
-    return (
-        (one.width, one.height, one.distortion_model)
-        == (other.width, other.height, other.distortion_model)
-        and np.array_equal(one.intrinsic, other.intrinsic)
-        and np.array_equal(one.distortion, other.distortion)
-    )

@@ -67,14 +67,30 @@ def save_weights(path: Path, detector: Detector, metadata: Mapping[str, str] | N
     Raises:
         CheckpointError: if the file cannot be written.
     """
-    tensors = {key: value.contiguous().cpu() for key, value in detector.state_dict().items()}
     header = dict(metadata or {}) | {_CONFIG_FIELD: config_to_json(detector.config)}
+    save_tensors(path, detector.state_dict(), header)
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors; the file appears whole or not at all.
+
+    Args:
+        path: target; an existing file is replaced.
+        tensors: by name, on any device.
+        metadata: text entries for the header.
+
+    Raises:
+        CheckpointError: if the file cannot be written.
+    """
+    plain = {key: value.contiguous().cpu() for key, value in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.touch()
             permissions = partial.stat().st_mode
-            save_file(tensors, partial, metadata=header)
+            save_file(plain, partial, metadata=dict(metadata or {}))
             # safetensors makes files that only their owner can read.
             partial.chmod(permissions)
     except (OSError, SafetensorError) as error:

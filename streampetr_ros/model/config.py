@@ -73,6 +73,8 @@ class DetectorConfig:
         position_range: likewise for the camera frustum.
         center_range: boxes whose centre lies outside are dropped on decoding.
         max_detections: (query, class) pairs kept on decoding.
+        nms_radius: a box is dropped on decoding when its centre is nearer to a better one of its
+            class than this many widths of that one, seen from above; 0 drops none, as published.
         class_names: order of the logits.
         temporal: False for the single-frame relatives (PETR, Focal-PETR).
         tiled_focal_lengths: True replicates the published pairing of token t with the focal length
@@ -98,6 +100,7 @@ class DetectorConfig:
     position_range: tuple[float, ...] = (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0)
     center_range: tuple[float, ...] = (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0)
     max_detections: int = 300
+    nms_radius: float = 0.0
     class_names: tuple[str, ...] = NUSCENES_CLASSES
     temporal: bool = True
     tiled_focal_lengths: bool = True
@@ -111,6 +114,8 @@ class DetectorConfig:
             raise ValueError("num_propagated exceeds memory_length")
         if self.temporal and self.num_proposals > self.memory_length:
             raise ValueError("num_proposals exceeds memory_length")
+        if not 0 <= self.nms_radius < float("inf"):
+            raise ValueError(f"nms_radius must be finite and not negative, got {self.nms_radius}")
         if self.embed_dims % (4 * self.num_heads):
             raise ValueError("embed_dims must be a multiple of 4 * num_heads")
 
@@ -189,6 +194,7 @@ def _tiny() -> DetectorConfig:
         memory_length=256,
         depth_bins=32,
         max_detections=100,
+        nms_radius=0.8,
         tiled_focal_lengths=False,
     )
 

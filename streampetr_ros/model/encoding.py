@@ -44,7 +44,9 @@ def position_code(points: Tensor, size: int) -> Tensor:
     Returns:
         (..., 3 * size).
     """
-    return sine_code(points[..., [1, 0, 2]], size).flatten(-2)
+    # A list as index would be uploaded at every call, which CUDA graphs do not allow.
+    ordered = torch.cat([points[..., 1:2], points[..., :1], points[..., 2:]], dim=-1)
+    return sine_code(ordered, size).flatten(-2)
 
 
 def motion_code(motion: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """Pictures to network images on the device of the network: uploaded once, as bytes.
 
 Every step computes what the CPU path does in the same integers and float32 operations, so that the
-images are equal bit by bit.
+images are equal bit by bit. A GPU works on a stream of its own for this, see `picture_stream`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -24,7 +26,15 @@ from streampetr_ros.preprocess.image import (
     plane_order,
     region_mask,
 )
-from streampetr_ros.preprocess.pixel_path import CameraMap, NetworkImages
+from streampetr_ros.preprocess.picture_stream import PictureStream, picture_stream
+from streampetr_ros.preprocess.pixel_path import (
+    CameraMap,
+    NetworkImages,
+    PictureAhead,
+    PicturesAhead,
+    check_size,
+    taken,
+)
 from streampetr_ros.preprocess.remapping import MapTables, Remapper
 from streampetr_ros.preprocess.resampling import Resampler, axis_taps
 from streampetr_ros.types import CameraCalibration, CameraFrame
@@ -68,13 +78,45 @@ class DevicePath:
         device: that the images shall be on.
         lens_of: finds the lens of a camera.
         camera_map: ``Executor.map`` copies the pictures for the upload side by side.
+        stream: that the device works on; None takes the one of the device.
     """
 
-    def __init__(self, device: torch.device, lens_of: LensOf, camera_map: CameraMap = map) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        lens_of: LensOf,
+        camera_map: CameraMap = map,
+        stream: PictureStream | None = None,
+    ) -> None:
         self._device = device
         self._lens_of = lens_of
         self._camera_map = camera_map
+        self._stream = stream or picture_stream(device)
+        self._ahead: PicturesAhead = {}
         self._remappers: dict[str, tuple[Lens, ResizeCrop, Remapper]] = {}
+
+    def with_ahead(self, ahead: PicturesAhead) -> DevicePath:
+        """Return the path for a set of which pictures were prepared ahead."""
+        path = copy(self)
+        path._ahead = ahead
+        return path
+
+    def prepare_ahead(
+        self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
+    ) -> PictureAhead:
+        """Begin to prepare a picture of a set that is not complete yet; see `HostPath`.
+
+        The network may run meanwhile: the image is ready when the stream has come so far, which
+        only the work of the set on the same stream relies on.
+        """
+        check_size(frame)
+        lens = self._lens_of(frame.calibration)
+        with _one_sentence(self._device):
+            source = self._staged(frame, lens, config)
+            with self._stream.working():
+                image = self._images([source], config, [masks])[0]
+        pinhole = frame.calibration if lens is None else lens.pinhole(frame.calibration)
+        return PictureAhead(source=frame, config=config, masks=masks, image=image, pinhole=pinhole)
 
     def __call__(
         self,
@@ -84,31 +126,38 @@ class DevicePath:
     ) -> NetworkImages:
         """Prepare the images of one set; see `PixelPath`."""
         lenses = [None if frame is None else self._lens_of(frame.calibration) for frame in frames]
+        made = [
+            None if frame is None else taken(self._ahead, frame, image, polygons)
+            for frame, polygons in zip(frames, masks, strict=True)
+        ]
 
-        def stage(index: int) -> _Source | None:
-            frame = frames[index]
-            return None if frame is None else self._staged(frame, lenses[index], image)
+        # Not even asked for where nothing is left: its threads may be at the next set by now.
+        left = [i for i, frame in enumerate(frames) if frame is not None and made[i] is None]
 
-        try:
-            sources = list(self._camera_map(stage, range(len(frames))))
-            images = self._images(sources, image)
-            for picture, source, polygons in zip(images, sources, masks, strict=True):
-                if source is not None and polygons:
-                    picture.masked_fill_(_mask(polygons, source.plan, self._device), 0.0)
-        except torch.cuda.OutOfMemoryError as error:
-            raise PreprocessError(
-                f"{self._device} has too little free memory to prepare images; close other "
-                "programs on it or choose a smaller model"
-            ) from error
+        def stage(index: int) -> _Source:
+            return self._staged(frames[index], lenses[index], image)
+
+        with _one_sentence(self._device):
+            staged = dict(zip(left, self._camera_map(stage, left) if left else (), strict=True))
+            sources = [staged.get(index) for index in range(len(frames))]
+            with self._stream.working():
+                images = self._images(sources, image, masks)
+                for picture, ahead in zip(images, made, strict=True):
+                    if ahead is not None:
+                        picture.copy_(ahead.image)
+            self._stream.hand_over(images)
         return NetworkImages(images, list(map(_pinhole, frames, lenses)))
 
     def _staged(self, frame: CameraFrame, lens: Lens | None, image: ImageConfig) -> _Source:
         """Copy the rows that are needed to where they can be uploaded from."""
         check_pixels(frame.pixels)
         plan = plan_resize_crop(frame.pixels.shape[1], frame.pixels.shape[0], image)
-        remap = None if lens is None else self._remapper(frame.calibration.name, lens, plan)
-        first, end = (remap or _resampler(plan, self._device)).rows_read
-        # Page-locked memory is copied by the GPU itself, without making the CPU wait.
+        # Tables are uploaded when they are made.
+        with self._stream.working():
+            remap = None if lens is None else self._remapper(frame.calibration.name, lens, plan)
+            first, end = (remap or _resampler(plan, self._device)).rows_read
+        # Page-locked memory is copied by the GPU itself, without making the CPU wait; PyTorch gives
+        # it to nobody else before that has happened.
         rows = torch.empty(
             (end - first, plan.source_width, 3),
             dtype=torch.uint8,
@@ -125,7 +174,12 @@ class DevicePath:
         self._remappers[camera] = (lens, plan, made)
         return made
 
-    def _images(self, sources: Sequence[_Source | None], image: ImageConfig) -> Tensor:
+    def _images(
+        self,
+        sources: Sequence[_Source | None],
+        image: ImageConfig,
+        masks: Sequence[tuple[Polygon, ...]],
+    ) -> Tensor:
         """Upload and prepare, cameras of equal size together."""
         shape = (len(sources), 3, image.height, image.width)
         images = torch.zeros(shape, dtype=torch.float32, device=self._device)
@@ -135,11 +189,26 @@ class DevicePath:
             planes = _normalised(_resampler(plan, self._device)(straight), image)
             for member, picture in zip(members, planes, strict=True):
                 images[member] = picture
+        for picture, source, polygons in zip(images, sources, masks, strict=True):
+            if source is not None and polygons:
+                picture.masked_fill_(_mask(polygons, source.plan, self._device), 0.0)
         return images
 
     def _straight(self, source: _Source) -> Tensor:
         rows = source.rows.to(self._device, non_blocking=True)
         return rows if source.remap is None else source.remap(rows)
+
+
+@contextmanager
+def _one_sentence(device: torch.device) -> Iterator[None]:
+    """Say in one sentence that memory is short."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise PreprocessError(
+            f"{device} has too little free memory to prepare images; close other programs on it "
+            "or choose a smaller model"
+        ) from error
 
 
 def _pinhole(frame: CameraFrame | None, lens: Lens | None) -> CameraCalibration | None:

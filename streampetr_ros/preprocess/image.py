@@ -7,6 +7,7 @@ multiplication from the left.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, gcd
@@ -103,8 +104,8 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
     g = geometry
     if (g.resized_width, g.resized_height) == (g.source_width, g.source_height):
         return pixels[g.top : g.top + g.height, g.left : g.left + g.width]
-    skip_x, start_x = _common_grid(g.left, g.resized_width, g.source_width)
-    skip_y, start_y = _common_grid(g.top, g.resized_height, g.source_height)
+    skip_x, start_x = common_grid(g.left, g.resized_width, g.source_width)
+    skip_y, start_y = common_grid(g.top, g.resized_height, g.source_height)
     # The filter reaches two pixels of the coarser grid beyond the first row that is wanted.
     first = max(0, start_y - ceil(2.0 * max(1.0, g.source_height / g.resized_height)) - 1)
     rows = g.source_height - first
@@ -125,10 +126,15 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
     return np.asarray(resized)[top : top + g.height, left : left + g.width]
 
 
-def _common_grid(wanted: int, resized: int, source: int) -> tuple[int, int]:
+def common_grid(wanted: int, resized: int, source: int) -> tuple[int, int]:
     """Find the last resized pixel at or before `wanted` that starts on a whole source pixel.
 
     Starting the resize there moves no sampling position, so no pixel changes.
+
+    Args:
+        wanted: resized pixel.
+        resized: pixels after resizing.
+        source: pixels before.
 
     Returns:
         The resized pixel and the source pixel it starts on.
@@ -198,6 +204,7 @@ def prepare_image(
     config: ImageConfig,
     out: NDArray[np.float32],
     masked: tuple[Polygon, ...] = (),
+    resize: Callable[[NDArray[np.uint8], ResizeCrop], NDArray[np.uint8]] = resize_and_crop,
 ) -> Array:
     """Turn a camera image into the network image.
 
@@ -206,6 +213,7 @@ def prepare_image(
         config: size, channel order and statistics of the network image.
         out: (3, height, width) float32, overwritten.
         masked: regions to blank out with the mean colour, such as the own vehicle's body.
+        resize: resizes and crops, see `resizers`.
 
     Returns:
         (3, 3) float64 ``network_from_image``, to be applied to the intrinsics.
@@ -215,7 +223,7 @@ def prepare_image(
     """
     check_pixels(pixels)
     geometry = plan_resize_crop(pixels.shape[1], pixels.shape[0], config)
-    normalise_into(resize_and_crop(pixels, geometry), config, out)
+    normalise_into(resize(pixels, geometry), config, out)
     if masked:
         out[:, region_mask(masked, geometry)] = 0.0
     return geometry.network_from_image

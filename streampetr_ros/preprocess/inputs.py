@@ -18,7 +18,7 @@ from streampetr_ros import geometry
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.preprocess.image import Polygon, PreprocessError, plan_resize_crop
-from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath
+from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath, check_size
 from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
 Array = NDArray[np.float64]
@@ -152,7 +152,7 @@ def _in_order(
             f"got {[frame.calibration.name for frame in frame_set.cameras]}"
         )
     for frame in frame_set.cameras:
-        _check_size(frame)
+        check_size(frame)
     return [frames.get(camera.name) for camera in cameras]
 
 
@@ -164,17 +164,6 @@ def _geometry(frame: CameraFrame, frame_set: FrameSet, image: ImageConfig) -> Ca
         intrinsic=plan.network_from_image @ calibration.intrinsic,
         model_from_camera=model_from_camera(frame, frame_set),
     )
-
-
-def _check_size(frame: CameraFrame) -> None:
-    """Refuse a picture of another size, before a rectifier would quietly read beside it."""
-    calibration = frame.calibration
-    if frame.pixels.shape[1::-1] != (calibration.width, calibration.height):
-        raise PreprocessError(
-            f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
-            f"{frame.pixels.shape[0]} pixels but is calibrated for {calibration.width}x"
-            f"{calibration.height}; publish the calibration of the streamed resolution"
-        )
 
 
 def _check_reduction(calibration: CameraCalibration, image: ImageConfig) -> None:

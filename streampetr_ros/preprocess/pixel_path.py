@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.image import Polygon, PreprocessError, prepare_image
+from streampetr_ros.preprocess.image import (
+    Polygon,
+    PreprocessError,
+    prepare_image,
+    resize_and_crop,
+)
+from streampetr_ros.preprocess.resizers import Resizer
 from streampetr_ros.types import CameraCalibration, CameraFrame
 
 Result = TypeVar("Result")
@@ -40,6 +49,65 @@ class NetworkImages(NamedTuple):
 
     images: Tensor
     pinholes: list[CameraCalibration | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PictureAhead:
+    """The network image of a picture, made before its frame set was complete.
+
+    Attributes:
+        source: picture and the calibration known then; its pose is not used.
+        config: of the network image.
+        masks: regions that were blanked out.
+        image: (3, H, W) float32, normalised; on a GPU only what follows on its picture stream may
+            read it.
+        pinhole: calibration of the picture without distortion.
+    """
+
+    source: CameraFrame
+    config: ImageConfig
+    masks: tuple[Polygon, ...]
+    image: Tensor
+    pinhole: CameraCalibration
+
+    def fits(self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]) -> bool:
+        """Tell whether this is what would be made of a frame now."""
+        return (
+            self.source.pixels is frame.pixels
+            and self.source.calibration.has_lens_of(frame.calibration)
+            and self.config == config
+            and self.masks == masks
+        )
+
+
+#: By camera; what failed is simply made again, and fails where it is reported.
+PicturesAhead = Mapping[str, "Future[PictureAhead]"]
+
+
+def taken(
+    ahead: PicturesAhead, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
+) -> PictureAhead | None:
+    """Return what was prepared ahead of a frame, if it is still right."""
+    future = ahead.get(frame.calibration.name)
+    if future is None or future.exception() is not None:
+        return None
+    made = future.result()
+    return made if made.fits(frame, config, masks) else None
+
+
+def check_size(frame: CameraFrame) -> None:
+    """Refuse a picture of another size, before a rectifier would quietly read beside it.
+
+    Raises:
+        PreprocessError: naming the camera.
+    """
+    calibration = frame.calibration
+    if frame.pixels.shape[1::-1] != (calibration.width, calibration.height):
+        raise PreprocessError(
+            f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
+            f"{frame.pixels.shape[0]} pixels but is calibrated for {calibration.width}x"
+            f"{calibration.height}; publish the calibration of the streamed resolution"
+        )
 
 
 class PixelPath(Protocol):
@@ -81,16 +149,48 @@ def require_rectified(frame: CameraFrame) -> CameraFrame:
 
 
 class HostPath:
-    """Prepares pictures on the CPU, with Pillow.
+    """Prepares pictures on the CPU.
 
     Args:
         rectify: undistorts a camera frame; the default refuses distorted ones.
         camera_map: ``Executor.map`` prepares the cameras side by side.
+        resize: one of `RESIZERS`.
+        ahead: pictures of the set that are prepared already, or soon.
     """
 
-    def __init__(self, rectify: Rectify = require_rectified, camera_map: CameraMap = map) -> None:
+    def __init__(
+        self,
+        rectify: Rectify = require_rectified,
+        camera_map: CameraMap = map,
+        resize: Resizer = resize_and_crop,
+        ahead: PicturesAhead | None = None,
+    ) -> None:
         self._rectify = rectify
         self._camera_map = camera_map
+        self._resize = resize
+        self._ahead = ahead or {}
+
+    def with_ahead(self, ahead: PicturesAhead) -> HostPath:
+        """Return the path for a set of which pictures were prepared ahead."""
+        return HostPath(self._rectify, self._camera_map, self._resize, ahead)
+
+    def prepare_ahead(
+        self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
+    ) -> PictureAhead:
+        """Prepare a picture of a set that is not complete yet.
+
+        Args:
+            frame: of which the pose is not used.
+            config: of the network image.
+            masks: regions to blank out.
+
+        Raises:
+            PreprocessError: if the picture cannot be used.
+        """
+        check_size(frame)
+        image = torch.empty((3, config.height, config.width), dtype=torch.float32)
+        pinhole = self._prepare(frame, config, masks, image.numpy())
+        return PictureAhead(source=frame, config=config, masks=masks, image=image, pinhole=pinhole)
 
     def __call__(
         self,
@@ -106,9 +206,22 @@ class HostPath:
             if frame is None:
                 images[index] = 0.0
                 return None
-            straight = self._rectify(frame)
-            prepare_image(straight.pixels, image, images[index], masks[index])
-            return straight.calibration
+            made = taken(self._ahead, frame, image, masks[index])
+            if made is None:
+                return self._prepare(frame, image, masks[index], images[index])
+            images[index] = made.image.numpy()
+            return replace(made.pinhole, base_from_camera=frame.calibration.base_from_camera)
 
         pinholes = list(self._camera_map(prepare, range(len(frames))))
         return NetworkImages(torch.from_numpy(images), pinholes)
+
+    def _prepare(
+        self,
+        frame: CameraFrame,
+        config: ImageConfig,
+        masks: tuple[Polygon, ...],
+        out: NDArray[np.float32],
+    ) -> CameraCalibration:
+        straight = self._rectify(frame)
+        prepare_image(straight.pixels, config, out, masks, self._resize)
+        return straight.calibration

@@ -7,19 +7,28 @@ decoded the whole set is skipped, and the memory of the network stays as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
 from sensor_msgs.msg import CompressedImage
 
-from streampetr_ros.ingest.assembly import SetPoses, VehicleFrames, join, look_up_poses
+from streampetr_ros.ingest.assembly import (
+    FrameNameError,
+    ImageFrames,
+    SetPoses,
+    VehicleFrames,
+    join,
+    look_up_poses,
+    optical_frames,
+)
 from streampetr_ros.ingest.images import ImageError, Pixels
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.poses import TransformUnavailable
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
+from streampetr_ros.preprocess.pixel_path import PicturesAhead
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage
-from streampetr_ros.ros.decoding import decode_message
 from streampetr_ros.ros.params import FrameParameters
+from streampetr_ros.ros.picture_work import PictureWork, PrepareAhead
 from streampetr_ros.ros.problems import Problem, SkippedSetError
 from streampetr_ros.ros.settings import CameraSettings, base_from_model
 from streampetr_ros.ros.transforms import TransformInput
@@ -38,6 +47,7 @@ class FrameSetAssembler:
         calibrations: newest CameraInfo of each camera.
         transforms: where transforms come from.
         decode_threads: images decoded side by side.
+        prepare: begins to prepare a decoded picture; None prepares nothing ahead.
 
     Attributes:
         timeout_s: longest wait for transforms; may change at any time.
@@ -50,6 +60,7 @@ class FrameSetAssembler:
         calibrations: CalibrationStore,
         transforms: TransformInput,
         decode_threads: int,
+        prepare: PrepareAhead | None = None,
     ) -> None:
         self.timeout_s = 0.1
         self._cameras = cameras
@@ -61,7 +72,11 @@ class FrameSetAssembler:
         )
         self._calibrations = calibrations
         self._transforms = transforms
-        self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        self._work = PictureWork(calibrations, decode_threads, prepare)
+
+    def begin_early(self, image: Received) -> None:
+        """Begin to decode an image whose set is not complete yet; never waits."""
+        self._work.begin_early(image.camera, image.payload)
 
     def assemble(self, found: SyncedSet[ReceivedImage], clock: StageClock) -> FrameSet:
         """Make a frame set.
@@ -78,7 +93,8 @@ class FrameSetAssembler:
         with clock.stage("transforms"):
             poses = self._poses(found)
         with clock.stage("images"):
-            pixels = list(self._pool.map(self._decode, found.images))
+            begun = [self._work.pixels(image.camera, image.payload) for image in found.images]
+            pixels = list(map(_decoded, found.images, begun))
         calibrations = [
             self._calibration(image, decoded, poses)
             for image, decoded in zip(found.images, pixels, strict=True)
@@ -87,7 +103,7 @@ class FrameSetAssembler:
 
     def close(self) -> None:
         """Stop the threads."""
-        self._pool.shutdown()
+        self._work.close()
 
     def _calibration(self, image: Received, pixels: Pixels, poses: SetPoses) -> CameraCalibration:
         """Return the calibration of an image, which is of the same size."""
@@ -103,14 +119,6 @@ class FrameSetAssembler:
                 "streamed resolution",
             )
         return calibration
-
-    def _decode(self, image: Received) -> Pixels:
-        try:
-            return decode_message(image.payload.message, self._calibrations.reduction(image.camera))
-        except ImageError as error:
-            raise SkippedSetError(
-                Problem.BAD_IMAGE, image.payload.topic, f"{_place(image)}: {error}"
-            ) from error
 
     def _poses(self, found: SyncedSet[ReceivedImage]) -> SetPoses:
         optical = self._optical_frames(found)
@@ -128,43 +136,42 @@ class FrameSetAssembler:
             ) from error
 
     def _optical_frames(self, found: SyncedSet[ReceivedImage]) -> Mapping[str, str]:
-        """Name the cameras' optical frames, which are different ones."""
-        optical: dict[str, str] = {}
-        for image in found.images:
-            frame = self._optical_frame(image)
-            twin = next((camera for camera, known in optical.items() if known == frame), None)
-            if twin is not None:
-                raise SkippedSetError(
-                    Problem.NO_TRANSFORM,
-                    image.payload.topic,
-                    f"{_place(image)} has frame '{frame}' like camera '{twin}'; one camera is "
-                    "published on two topics, or two carry one frame_id: correct cameras."
-                    "image_topics or the driver, or give frames by parameter cameras.frame_ids",
-                )
-            optical[image.camera] = frame
-        return optical
+        try:
+            return optical_frames([self._frames_of(image) for image in found.images])
+        except FrameNameError as error:
+            topics = {image.camera: image.payload.topic for image in found.images}
+            kind = Problem.BAD_CALIBRATION if error.swapped else Problem.NO_TRANSFORM
+            raise SkippedSetError(kind, topics[error.camera], str(error)) from error
 
-    def _optical_frame(self, image: Received) -> str:
-        """Name the camera's optical frame."""
-        given = self._cameras[image.camera].frame_id
-        named = given or image.payload.message.header.frame_id
-        calibrated = self._calibrations.require(image.camera, image.stamp_ns).header.frame_id
-        if named and not given and calibrated and calibrated != named:
-            raise SkippedSetError(
-                Problem.BAD_CALIBRATION,
-                image.payload.topic,
-                f"{_place(image)} has frame '{named}' but its CameraInfo is for frame "
-                f"'{calibrated}'; cameras or calibrations are swapped: correct cameras."
-                "image_topics and cameras.info_topics, or give the frame by cameras.frame_ids",
-            )
-        if not named:
-            raise SkippedSetError(
-                Problem.NO_TRANSFORM,
-                image.payload.topic,
-                f"{_place(image)} has no frame_id; set it in the driver or give it by "
-                "parameter cameras.frame_ids",
-            )
-        return named.lstrip("/")
+    def _frames_of(self, image: Received) -> ImageFrames:
+        info = self._calibrations.require(image.camera, image.stamp_ns)
+        return ImageFrames(
+            camera=image.camera,
+            place=_place(image),
+            image=image.payload.message.header.frame_id,
+            info=info.header.frame_id,
+            given=self._cameras[image.camera].frame_id,
+        )
+
+
+def prepared_ahead(found: SyncedSet[ReceivedImage]) -> PicturesAhead:
+    """Return what is made, or in the making, of an assembled set's pictures, by camera."""
+    ahead = {image.camera: image.payload.progress.prepared for image in found.images}
+    return {camera: future for camera, future in ahead.items() if future is not None}
+
+
+def _decoded(image: Received, begun: Future[Pixels]) -> Pixels:
+    """Wait for a picture.
+
+    Raises:
+        SkippedSetError: if it cannot be decoded.
+    """
+    try:
+        return begun.result()
+    except ImageError as error:
+        raise SkippedSetError(
+            Problem.BAD_IMAGE, image.payload.topic, f"{_place(image)}: {error}"
+        ) from error
 
 
 def _place(image: Received) -> str:

@@ -49,5 +49,6 @@ def _opened(
         device=device,
         precision=parameters.precision,
         threads=parameters.threads,
+        cuda_graphs=parameters.cuda_graphs,
     )
     return open_backend(parameters.weights, parameters.name, choice, logger.info)

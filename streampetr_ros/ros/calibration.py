@@ -31,7 +31,7 @@ class InfoSource(Protocol):
 
 
 class CalibrationStore:
-    """Calibrations of all cameras; belongs to one thread.
+    """Calibrations of all cameras; belongs to one thread but for what says otherwise.
 
     Args:
         sources: topics by camera.
@@ -42,8 +42,12 @@ class CalibrationStore:
         self._known = KnownCalibrations()
 
     def reduction(self, camera: str) -> int:
-        """Return how many times narrower and lower a camera's images are decoded."""
+        """Return how many times narrower and lower a camera's images are decoded; any thread."""
         return self._sources[camera].settings.reduction
+
+    def last_built(self, camera: str) -> CameraCalibration | None:
+        """Return the calibration of a camera's last image, None before the first; any thread."""
+        return self._known.last_built(camera)
 
     def require(self, camera: str, stamp_ns: int) -> CameraInfo:
         """Return the newest CameraInfo of a camera, refusing images that have none.

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from functools import partial
 
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from streampetr_ros.ingest.images import Pixels
+from streampetr_ros.preprocess.pixel_path import PictureAhead
 from streampetr_ros.ros import qos
+from streampetr_ros.ros.executor import serve
 from streampetr_ros.ros.params import CameraParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog
 from streampetr_ros.ros.settings import CameraSettings
 
 _SUFFIX = "/compressed"
+
+
+@dataclass(slots=True, eq=False)
+class Progress:
+    """What has been made of an image so far.
+
+    Attributes:
+        decoded: the picture; None before that has begun.
+        prepared: the network image, there before `decoded` is done if it is made ahead at all.
+    """
+
+    decoded: Future[Pixels] | None = None
+    prepared: Future[PictureAhead] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,11 +44,13 @@ class ReceivedImage:
         message: as received, undecoded.
         topic: where it came from.
         arrival: `time.perf_counter` at its arrival.
+        progress: what has been made of it.
     """
 
     message: Image | CompressedImage
     topic: str
     arrival: float
+    progress: Progress = field(default_factory=Progress)
 
 
 #: Takes camera name and image; must return quickly.
@@ -111,6 +130,9 @@ class CameraInput:
         self.info_count += 1
 
     def _on_image(self, topic: str, message: Image | CompressedImage) -> None:
+        # What was sent before the image may have come after the executor looked for it.
+        while serve(self._info):
+            continue
         if len(self._images) > 1:
             self._settle_on(topic)
         self._deliver(self.settings.name, ReceivedImage(message, topic, time.perf_counter()))

@@ -96,7 +96,8 @@ def run_demo(options: DemoOptions, console: Console) -> None:
     node = subprocess.Popen(_node_command(options, cameras))  # noqa: S603
     try:
         _wait_for_node(node, recorder)
-        _play(options, node, recorder)
+        count = min(options.frames or len(source), len(source))
+        _play(options, node, recorder, count)
     finally:
         _stop(node)
         recorder.close()
@@ -134,8 +135,10 @@ def _wait_for_node(node: subprocess.Popen[bytes], recorder: DemoRecorder) -> Non
         recorder.spin(0.1)
 
 
-def _play(options: DemoOptions, node: subprocess.Popen[bytes], recorder: DemoRecorder) -> None:
-    """Run the publisher to its end, then wait until the node has nothing left to say."""
+def _play(
+    options: DemoOptions, node: subprocess.Popen[bytes], recorder: DemoRecorder, count: int
+) -> None:
+    """Run the publisher of `count` sets to its end; wait until the node has nothing left to say."""
     command = [sys.executable, "-m", "streampetr_ros.ros.replay_publisher", options.source]
     command += ["--encoding", options.encoding, "--speed", str(options.speed)]
     command += ["--frames", str(options.frames)]
@@ -144,7 +147,9 @@ def _play(options: DemoOptions, node: subprocess.Popen[bytes], recorder: DemoRec
         while publisher.poll() is None and node.poll() is None:
             recorder.spin(0.1)
         ended = time.monotonic()
-        while time.monotonic() < max(ended, recorder.last_result) + _QUIET_S:
+        while len(recorder.results) < count and node.poll() is None:
+            if time.monotonic() > max(ended, recorder.last_result) + _QUIET_S:
+                break
             recorder.spin(0.1)
     finally:
         _stop(publisher)

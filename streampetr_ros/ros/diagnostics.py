@@ -55,6 +55,21 @@ class TransformSnapshot:
     restarts: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuMemory:
+    """Memory of the GPU that the network runs on, in MB.
+
+    Attributes:
+        held: by the tensors of this process; what an engine allocates by itself is not in it.
+        used: by all processes.
+        total: that there is.
+    """
+
+    held: float
+    used: float
+    total: float
+
+
 def status(
     name: str, level: bytes, message: str, values: Mapping[str, object] | None = None
 ) -> DiagnosticStatus:
@@ -170,7 +185,7 @@ def memory_status(memory: MemoryStatistics) -> DiagnosticStatus:
 
 
 def latency_status(
-    processing: ProcessingStatistics, limits: DiagnosticsParameters, gpu_memory_mb: float | None
+    processing: ProcessingStatistics, limits: DiagnosticsParameters, gpu_memory: GpuMemory | None
 ) -> DiagnosticStatus:
     """Judge how long frame sets take."""
     level, message = _latency_state(processing.age_s, limits)
@@ -186,7 +201,9 @@ def latency_status(
             "published sets": processing.processed,
             "age at publication ms": None if processing.age_s is None else processing.age_s * 1e3,
             **stages,
-            "GPU memory MB": gpu_memory_mb,
+            "GPU memory held MB": gpu_memory and gpu_memory.held,
+            "GPU memory used MB": gpu_memory and gpu_memory.used,
+            "GPU memory total MB": gpu_memory and gpu_memory.total,
         },
     )
 

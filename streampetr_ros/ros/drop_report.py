@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from streampetr_ros.ingest.messages import stamp_text
+from streampetr_ros.ingest.sync_report import DROP_REMEDIES
 from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
 from streampetr_ros.ros.problems import Problem, ProblemLog
-
-_REMEDIES = {
-    DropReason.ZERO_STAMP: "the driver must fill in header.stamp",
-    DropReason.DUPLICATE: "check for a second publisher of the topic or a driver that repeats",
-    DropReason.FROZEN: "the camera repeats one picture; restart it, or set sync.frozen_after",
-    DropReason.IMPLAUSIBLE_STAMP: "synchronise the clock of the camera with the others",
-    DropReason.LATE: "the transport delivered them after their set had left; raise sync.wait_s",
-    DropReason.SURPLUS: "the camera is faster than the others; check its rate or sync.period_s",
-    DropReason.INCOMPLETE: (
-        "other cameras of the cycle did not deliver; see their diagnostics, or allow fewer by "
-        "sync.min_cameras"
-    ),
-    DropReason.RESTART: "they belong to the time before a jump of stamps or clock",
-}
 
 
 class DropReport:
@@ -55,6 +42,6 @@ class DropReport:
             Problem.DROPPED_IMAGE,
             f"{camera.name} {reason.value}",
             f"{count} image(s) of camera '{camera.name}' on '{topic}' dropped: {reason.value}"
-            f"{stamp}; {_REMEDIES[reason]}",
+            f"{stamp}; {DROP_REMEDIES[reason]}",
             count,
         )

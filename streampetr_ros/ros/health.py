@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from streampetr_ros.ros import diagnostics, qos
 from streampetr_ros.ros.camera_input import CameraInput
-from streampetr_ros.ros.diagnostics import CameraSnapshot, TransformSnapshot
+from streampetr_ros.ros.diagnostics import CameraSnapshot, GpuMemory, TransformSnapshot
 from streampetr_ros.ros.session import DetectionSession
 
 
@@ -99,9 +99,8 @@ def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[Di
         )
     )
     statuses.append(diagnostics.memory_status(session.pipeline.statistics))
-    statuses.append(
-        diagnostics.latency_status(session.processor.statistics(), limits, _gpu_memory_mb())
-    )
+    memory = gpu_memory(session.pipeline.backend.image_device)
+    statuses.append(diagnostics.latency_status(session.processor.statistics(), limits, memory))
     return statuses
 
 
@@ -116,5 +115,13 @@ def _snapshot(camera: CameraInput, statistics: diagnostics.CameraStatistics) -> 
     )
 
 
-def _gpu_memory_mb() -> float | None:
-    return torch.cuda.memory_allocated() / 1e6 if torch.cuda.is_initialized() else None
+def gpu_memory(device: torch.device) -> GpuMemory | None:
+    """Measure the memory of a device; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return GpuMemory(
+        held=torch.cuda.memory_allocated(device) / 1e6,
+        used=(total - free) / 1e6,
+        total=total / 1e6,
+    )

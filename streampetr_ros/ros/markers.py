@@ -6,24 +6,24 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Vector3
-from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker
 
-from streampetr_ros.geometry import BOX_EDGES, Array
+from streampetr_ros.geometry import Array
 from streampetr_ros.types import Boxes, Detections, Tracks
 from streampetr_ros.viz.layer import class_colour, track_colour
+from streampetr_ros.viz.marker_shapes import (
+    ARROW,
+    EDGE_WIDTH,
+    TEXT_HEIGHT,
+    MarkerShapes,
+    label_text,
+    marker_shapes,
+)
 
-_EDGE_WIDTH = 0.06
 _TRAIL_WIDTH = 0.1
-_ARROW = Vector3(x=0.08, y=0.25, z=0.3)
-_TEXT_HEIGHT = 0.6
-_TEXT_GAP = 0.4
-#: Slower objects get no velocity arrow; the estimate's direction is noise.
-_SLOWEST = 0.5
 #: Objects that are only believed to be there.
 _PALE = 0.35
 _WHITE = ColorRGBA(r=1.0, g=1.0, b=1.0, a=0.9)
@@ -59,7 +59,7 @@ def detection_figures(detections: Detections) -> Figures:
         boxes=detections.boxes,
         names=names,
         numbers=tuple(names[:row].count(name) for row, name in enumerate(names)),
-        texts=tuple(f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)),
+        texts=tuple(map(label_text, names, scores)),
         colors=tuple(map(_color, map(class_colour, names, labels))),
     )
 
@@ -78,7 +78,8 @@ def track_figures(tracks: Tracks, color_by: str = "class") -> Figures:
         names=tuple(tracks.class_names[label] for _, label, _ in rows),
         numbers=tuple(identity % _LARGEST_ID for identity, _, _ in rows),
         texts=tuple(
-            f"{tracks.class_names[label]} {identity} {score:.2f}" for identity, label, score in rows
+            label_text(tracks.class_names[label], score, identity)
+            for identity, label, score in rows
         ),
         colors=track_colors(tracks, color_by),
     )
@@ -98,10 +99,11 @@ def track_colors(tracks: Tracks, color_by: str) -> tuple[ColorRGBA, ...]:
 def draw(figures: Figures) -> list[Marker]:
     """Draw outlines, headings, velocities and labels, each in a namespace of its class."""
     markers: list[Marker] = []
+    shapes = marker_shapes(figures.boxes)
     for name in sorted(set(figures.names)):
         rows = [row for row, other in enumerate(figures.names) if other == name]
-        markers.append(_outlines(name, figures, rows))
-        markers += _arrows_and_texts(name, figures, rows)
+        markers.append(_outlines(name, figures, shapes, rows))
+        markers += _arrows_and_texts(name, figures, shapes, rows)
     return markers
 
 
@@ -135,32 +137,25 @@ def duration(seconds: float) -> Duration:
     return Duration(sec=whole, nanosec=rest)
 
 
-def _outlines(name: str, figures: Figures, rows: Sequence[int]) -> Marker:
+def _outlines(name: str, figures: Figures, shapes: MarkerShapes, rows: Sequence[int]) -> Marker:
     """Draw the edges of all boxes of a class as one marker."""
     outlines = _marker(f"{name}/boxes", 0, Marker.LINE_LIST, _WHITE)
-    outlines.scale.x = _EDGE_WIDTH
-    corners = figures.boxes.selected(np.array(rows)).corners()
-    outlines.points = _edges(corners)
-    outlines.colors = [figures.colors[row] for row in rows for _ in range(2 * len(BOX_EDGES))]
+    outlines.scale.x = EDGE_WIDTH
+    outlines.points = [_point(end) for row in rows for end in shapes.edges[row]]
+    outlines.colors = [figures.colors[row] for row in rows for _ in shapes.edges[row]]
     return outlines
 
 
-def _arrows_and_texts(name: str, figures: Figures, rows: Sequence[int]) -> Iterator[Marker]:
-    boxes = figures.boxes
-    noses = boxes.centers.copy()
-    noses[:, 0] += 0.5 * boxes.sizes[:, 0] * np.cos(boxes.yaws)
-    noses[:, 1] += 0.5 * boxes.sizes[:, 0] * np.sin(boxes.yaws)
-    tops = boxes.centers + np.array([0.0, 0.0, _TEXT_GAP])
-    tops[:, 2] += 0.5 * boxes.sizes[:, 2]
-    speeds = np.linalg.norm(boxes.velocities, axis=1)
+def _arrows_and_texts(
+    name: str, figures: Figures, shapes: MarkerShapes, rows: Sequence[int]
+) -> Iterator[Marker]:
     for row in rows:
-        number = figures.numbers[row]
-        ends = (boxes.centers[row], noses[row])
+        number, nose = figures.numbers[row], shapes.noses[row]
+        ends = (figures.boxes.centers[row], nose)
         yield _arrow(f"{name}/heading", number, ends, figures.colors[row])
-        yield _text(f"{name}/label", number, tops[row], figures.texts[row])
-        if speeds[row] >= _SLOWEST:
-            tip = noses[row] + [*boxes.velocities[row], 0.0]
-            yield _arrow(f"{name}/velocity", number, (noses[row], tip), _WHITE)
+        yield _text(f"{name}/label", number, shapes.texts[row], figures.texts[row])
+        if shapes.moving[row]:
+            yield _arrow(f"{name}/velocity", number, (nose, shapes.tips[row]), _WHITE)
 
 
 def _marker(namespace: str, number: int, kind: int, color: ColorRGBA) -> Marker:
@@ -171,7 +166,8 @@ def _marker(namespace: str, number: int, kind: int, color: ColorRGBA) -> Marker:
 
 def _arrow(namespace: str, number: int, ends: tuple[Array, Array], color: ColorRGBA) -> Marker:
     arrow = _marker(namespace, number, Marker.ARROW, color)
-    arrow.scale = _ARROW
+    shaft, head, length = ARROW
+    arrow.scale = Vector3(x=shaft, y=head, z=length)
     arrow.points = [_point(end) for end in ends]
     return arrow
 
@@ -179,15 +175,9 @@ def _arrow(namespace: str, number: int, ends: tuple[Array, Array], color: ColorR
 def _text(namespace: str, number: int, place: Array, words: str) -> Marker:
     text = _marker(namespace, number, Marker.TEXT_VIEW_FACING, _WHITE)
     text.pose.position = _point(place)
-    text.scale.z = _TEXT_HEIGHT
+    text.scale.z = TEXT_HEIGHT
     text.text = words
     return text
-
-
-def _edges(corners: NDArray[np.float64]) -> list[Point]:
-    """Return the ends of the twelve edges of (n, 8, 3) corners, two points per edge."""
-    ends = corners[:, np.array(BOX_EDGES).ravel()].reshape(-1, 3)
-    return [_point(end) for end in ends]
 
 
 def _point(place: Array) -> Point:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 
-import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from streampetr_ros.ingest.compressed import jpeg_decoder
 from streampetr_ros.memory_policy import ResetReason
+from streampetr_ros.ros.executor import StreamExecutor
 from streampetr_ros.ros.health import HealthPublisher
 from streampetr_ros.ros.parameter_server import ParameterServer
 from streampetr_ros.ros.params import NodeParameters
 from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.session import DetectionSession
+from streampetr_ros.ros.signals import ros_until_signal
 from streampetr_ros.ros.transitions import refuse_impossible_transitions
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -143,22 +142,13 @@ class StreamPetrNode(LifecycleNode):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly."""
-    rclpy.init(args=arguments)
-    try:
+    with ros_until_signal(arguments):
         _spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except rclpy_implementation.RCLError:
-        # A signal ends the context at any moment, also between two steps of the executor.
-        if rclpy.ok():
-            raise
-    finally:
-        rclpy.try_shutdown()
 
 
 def _spin() -> None:
     node = StreamPetrNode()
-    executor = SingleThreadedExecutor()
+    executor = StreamExecutor()
     executor.add_node(node)
     try:
         executor.spin()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from streampetr_ros.backends.cuda_device import CUDA_GRAPHS
 from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
 from streampetr_ros.ingest.reduction import REDUCTIONS
+from streampetr_ros.ingest.wiring import PER_CAMERA
+from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.ros.output_params import (
     MarkerParameters,
     OutputParameters,
@@ -22,14 +25,6 @@ _NUSCENES_CAMERAS = (
     "CAM_BACK",
     "CAM_BACK_LEFT",
     "CAM_BACK_RIGHT",
-)
-_PER_CAMERA = (
-    "image_topics",
-    "info_topics",
-    "transports",
-    "rectified",
-    "reductions",
-    "frame_ids",
 )
 _FAR = 1000.0
 
@@ -57,6 +52,12 @@ class ModelParameters:
         choices=PRECISIONS,
     )
     device: str = parameter("cpu", "Device such as cpu, cuda or cuda:1")
+    cuda_graphs: str = parameter(
+        "auto",
+        "On a GPU torch and TensorRT repeat recorded work: auto warns and does without recording "
+        "where that fails, always fails, never does not record",
+        choices=CUDA_GRAPHS,
+    )
     fall_back_to_cpu: bool = parameter(
         False,
         "Where backend or device cannot be used, warn and run on the CPU (exported graphs with "
@@ -96,6 +97,13 @@ class CameraParameters:
         "Decode pictures 1, 2, 4 or 8 times narrower and lower: less CPU time, pixels close to the "
         "exact ones (1); they must stay as large as the network's",
         between=(1, 8),
+    )
+    resize: str = parameter(
+        "exact",
+        "How the CPU resizes pictures: exact gives the pixels of Pillow, as the weights saw them; "
+        "fast takes a fifth of the time and changes a few pixels of a thousand by one level; a GPU "
+        "is always exact",
+        choices=tuple(RESIZERS),
     )
     frame_ids: tuple[str, ...] = parameter(
         ("",), "Optical frame of the camera; empty takes frame_id of the image's header"
@@ -341,7 +349,7 @@ class NodeParameters:
             raise ParameterError(
                 f"cameras.names {list(self.cameras.names)} must be different, non-empty names"
             )
-        for name in _PER_CAMERA:
+        for name in PER_CAMERA:
             _require_one_or_each(f"cameras.{name}", getattr(self.cameras, name), count)
         for name in ("image_topics", "info_topics"):
             _require_different_topics(f"cameras.{name}", getattr(self.cameras, name), count)

@@ -15,7 +15,7 @@ from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync_types import SyncedSet
 from streampetr_ros.pipeline import PipelineError, StepResult, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
-from streampetr_ros.ros.assembly import FrameSetAssembler
+from streampetr_ros.ros.assembly import FrameSetAssembler, prepared_ahead
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.convert import SetReport, detections_message, write_latencies
 from streampetr_ros.ros.latency_topics import END_TO_END, TOTAL
@@ -120,6 +120,10 @@ class SetProcessor:
         except Exception as error:  # noqa: BLE001 - a dead worker would silence the node
             self._report_failure(found, f"unexpected {type(error).__name__}: {error}")
 
+    def wants(self, stamp_ns: int) -> bool:
+        """Tell whether a set of this stamp would be processed now."""
+        return self._pipeline.is_due(stamp_ns) and not self._is_idle()
+
     def statistics(self) -> ProcessingStatistics:
         """Take a snapshot."""
         with self._lock:
@@ -142,7 +146,7 @@ class SetProcessor:
         arrival = max(image.payload.arrival for image in found.images)
         clock.timings_ms["queue"] = (time.perf_counter() - arrival) * 1e3
         frame_set = self._assembler.assemble(found, clock)
-        result = self._pipeline.step(frame_set)
+        result = self._pipeline.step(frame_set, prepared_ahead(found))
         clock.timings_ms.update(result.timings_ms)
         report = self._report(found, result)
         with clock.stage("message"):
@@ -174,8 +178,12 @@ class SetProcessor:
     def _refuse_unneeded(self, found: SyncedSet[ReceivedImage]) -> None:
         if not self._pipeline.is_due(found.stamp_ns):
             raise SkippedSetError(Problem.NOT_DUE)
-        if self.detection.only_when_subscribed and not self._outputs.has_listeners:
+        if self._is_idle():
             raise SkippedSetError(Problem.NO_LISTENER)
+
+    def _is_idle(self) -> bool:
+        """Whether nobody listens, where work is to be saved then."""
+        return self.detection.only_when_subscribed and not self._outputs.has_listeners
 
     def _report(self, found: SyncedSet[ReceivedImage], result: StepResult) -> SetReport:
         if result.reset_reason is not None:

@@ -17,6 +17,8 @@ _JUDGED = 3
 _MARGIN = 2.0
 #: Images kept ready from a slower source, bytes.
 _MOST_BYTES = 256 << 20
+#: Longest wait for the set in the making at the end, seconds.
+_MOST_ENDING_S = 10.0
 #: Playback begins after so long even if it will have to wait, seconds.
 _MOST_PREPARING_S = 120.0
 
@@ -74,10 +76,12 @@ class ReadAhead:
             return taken
 
     def close(self) -> None:
-        """Make no more sets."""
+        """Make no more sets; waits for the one in the making."""
         with self._news:
             self._closed = True
             self._news.notify_all()
+        # Python must not end under a thread that computes.
+        self._thread.join(_MOST_ENDING_S)
 
     def _run(self) -> None:
         try:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
@@ -29,6 +27,7 @@ from streampetr_ros.ros.convert import time_message
 from streampetr_ros.ros.pace import TICK_S, Pace
 from streampetr_ros.ros.read_ahead import ReadAhead
 from streampetr_ros.ros.replay_messages import CameraMessages, SetMessages, set_messages
+from streampetr_ros.ros.signals import ros_until_signal
 from streampetr_ros.sources import Source, SourceError, open_source
 from streampetr_ros.sources.published import ENCODINGS, FrameNames
 
@@ -301,19 +300,11 @@ def _play(options: argparse.Namespace) -> None:
 def main() -> None:
     """Command line entry."""
     options = _parsed(remove_ros_args(sys.argv)[1:])
-    rclpy.init()
-    try:
-        _play(options)
-    except (SourceError, NoSubscriberError, ValueError) as error:
-        raise SystemExit(f"replay_publisher: {error}") from None
-    except rclpy_implementation.RCLError:
-        # Publishing fails once a signal has shut the context down.
-        if rclpy.ok():
-            raise
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+    with ros_until_signal():
+        try:
+            _play(options)
+        except (SourceError, NoSubscriberError, ValueError) as error:
+            raise SystemExit(f"replay_publisher: {error}") from None
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ class DetectionSession:
             CalibrationStore(self.cameras),
             self.transforms,
             parameters.cameras.decode_threads,
+            self.pipeline.prepare_ahead,
         )
         self.processor = self._make_processor()
         self._drops = DropReport(problems)
@@ -189,8 +190,15 @@ class DetectionSession:
             payload=received,
             fingerprint=fingerprint(received.message) if self._sync_config.frozen_after else None,
         )
+        self._begin_early(image)
         self._offer(self._synchroniser.add(image, self._now_ns()))
         self._poll_if_needed()
+
+    def _begin_early(self, image: StampedImage[ReceivedImage]) -> None:
+        """Begin with an image unless its set would probably be overtaken or skipped."""
+        is_behind = self._worker is None or self._worker.is_behind
+        if not is_behind and self.processor.wants(image.stamp_ns):
+            self._assembler.begin_early(image)
 
     def _poll(self) -> None:
         deadline_ns = self._synchroniser.next_deadline_ns

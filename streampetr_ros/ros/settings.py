@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,6 +14,13 @@ from streampetr_ros.config import load_config
 from streampetr_ros.filters import FilterConfig
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest.sync_types import SyncConfig
+from streampetr_ros.ingest.wiring import (
+    PER_CAMERA,
+    CameraSettings,
+    SyncSeconds,
+    WiringError,
+    spread_cameras,
+)
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig
 from streampetr_ros.preprocess.inputs import CameraMask
@@ -26,64 +32,21 @@ from streampetr_ros.track import TrackingConfig
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSettings:
-    """Wiring of one camera.
-
-    Attributes:
-        name: of the camera.
-        image_topic: base topic of its images.
-        info_topic: topic of its CameraInfo.
-        transport: "raw", "compressed" or "auto".
-        rectified: whether images follow P of CameraInfo.
-        reduction: how many times narrower and lower images are decoded.
-        frame_id: optical frame; empty takes the one in the image's header.
-    """
-
-    name: str
-    image_topic: str
-    info_topic: str
-    transport: str
-    rectified: bool
-    reduction: int
-    frame_id: str
-
-
 def camera_settings(parameters: NodeParameters) -> tuple[CameraSettings, ...]:
     """Spread the lists of the parameters over the cameras."""
-    p = parameters.cameras
-    count = len(p.names)
-    return tuple(
-        CameraSettings(
-            name=name,
-            image_topic=_filled(_each(p.image_topics, count)[i], name),
-            info_topic=_filled(_each(p.info_topics, count)[i], name),
-            transport=_each(p.transports, count)[i],
-            rectified=_each(p.rectified, count)[i],
-            reduction=_each(p.reductions, count)[i],
-            frame_id=_each(p.frame_ids, count)[i],
-        )
-        for i, name in enumerate(p.names)
-    )
+    cameras = parameters.cameras
+    lists = {name: getattr(cameras, name) for name in PER_CAMERA}
+    try:
+        return spread_cameras(cameras.names, lists)
+    except WiringError as error:
+        raise ParameterError(str(error)) from error
 
 
 def sync_config(parameters: NodeParameters) -> SyncConfig:
     """Return the configuration of the synchroniser."""
     p, names = parameters.sync, parameters.cameras.names
-    learned = p.offsets_s == (-1.0,)
-    return _checked(
-        SyncConfig,
-        "sync",
-        cameras=names,
-        min_cameras=p.min_cameras or None,
-        offsets_ns=None
-        if learned
-        else {name: nanoseconds(s) for name, s in zip(names, p.offsets_s, strict=True)},
-        period_ns=nanoseconds(p.period_s) or None,
-        window_ns=nanoseconds(p.window_s) or None,
-        wait_ns=None if p.wait_s < 0 else nanoseconds(p.wait_s),
-        frozen_after=p.frozen_after,
-    )
+    seconds = SyncSeconds(**{field.name: getattr(p, field.name) for field in fields(SyncSeconds)})
+    return _checked(SyncConfig, "sync", cameras=names, **seconds.fields(names))
 
 
 def filter_config(parameters: DetectionParameters) -> FilterConfig:
@@ -124,6 +87,7 @@ def pipeline_config(parameters: NodeParameters) -> PipelineConfig:
         cameras=cameras.names,
         masks=read_masks(Path(cameras.masks_file), cameras.names) if cameras.masks_file else (),
         workers=cameras.decode_threads,
+        resize=cameras.resize,
     )
 
 
@@ -179,30 +143,6 @@ def _masks(content: Mapping[str, Any], path: Path) -> Iterator[CameraMask]:
                 f"cameras.masks_file '{path}': polygons of '{camera}' must be lists of at least "
                 f"three [x, y] in fractions of the image ({error})"
             ) from error
-
-
-def nanoseconds(seconds: float) -> int:
-    """Seconds to whole nanoseconds."""
-    return round(seconds * 1e9)
-
-
-def _each(values: tuple[T, ...], count: int) -> tuple[T, ...]:
-    return values * count if len(values) == 1 else values
-
-
-def _filled(topic: str, camera: str) -> str:
-    """Put the camera's name into a topic."""
-    fields = [field for _, field, _, _ in _parsed(topic) if field is not None]
-    if any(field != "camera" for field in fields):
-        raise ParameterError(f"topic '{topic}' may contain {{camera}} but no other braces")
-    return topic.replace("{camera}", camera)
-
-
-def _parsed(topic: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    try:
-        return list(string.Formatter().parse(topic))
-    except ValueError as error:
-        raise ParameterError(f"topic '{topic}' has unmatched braces") from error
 
 
 def _checked(kind: type[T], group: str, **values: object) -> T:

@@ -27,12 +27,12 @@ from streampetr_ros.ingest.poses import (
     TransformTree,
     TransformUnavailable,
 )
+from streampetr_ros.ingest.wiring import nanoseconds
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.convert import matrix_from, transform_message
 from streampetr_ros.ros.parameter_tree import ParameterError
 from streampetr_ros.ros.params import PoseParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog
-from streampetr_ros.ros.settings import nanoseconds
 
 T = TypeVar("T")
 

@@ -46,6 +46,11 @@ class NewestWorker(Generic[T]):
             self._slot = item
             self._news.notify_all()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether an item waits."""
+        return self._slot is not None
+
     def discard(self) -> None:
         """Drop the item that waits."""
         with self._news:

@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest.assembly import (
+    FrameNameError,
+    ImageFrames,
     KnownCalibrations,
     SetPoses,
     VehicleFrames,
     join,
     look_up_poses,
+    optical_frames,
 )
 from streampetr_ros.ingest.compressed import decode_compressed
 from streampetr_ros.ingest.images import ImageError, Pixels, decode_raw
@@ -88,13 +91,20 @@ class BagAssembler:
         self._pool.shutdown()
 
     def poses(self, found: SyncedSet[RecordedImage]) -> SetPoses:
-        """Look up all transforms of a set.
+        """Look up all transforms of a set whose CameraInfo has come.
 
         Raises:
             TransformUnavailable: if one is not known; waiting may help.
-            SkippedSetError: if an image names no frame.
+            SkippedSetError: if images do not say where their cameras are.
         """
-        optical = {image.camera: _optical_frame(image) for image in found.images}
+        try:
+            optical = optical_frames(
+                [image_frames(image, self.infos[image.camera]) for image in found.images]
+            )
+        except FrameNameError as error:
+            topics = {image.camera: image.payload.topics for image in found.images}
+            topic = topics[error.camera].image_topic
+            raise SkippedSetError(frame_reason(topic), str(error)) from error
         return look_up_poses(found, optical, self._frames, self._tree.lookup)
 
     def require_infos(self, found: SyncedSet[RecordedImage]) -> None:
@@ -123,33 +133,67 @@ class BagAssembler:
         calibrations = [
             self._calibration(image, poses.base_from_camera[image.camera]) for image in found.images
         ]
-        pixels = list(self._pool.map(_decode, found.images))
+        pixels = list(self._pool.map(decode, found.images))
         for image, calibration, decoded in zip(found.images, calibrations, pixels, strict=True):
-            _require_size(image, calibration, decoded)
+            require_size(image, calibration, decoded)
         token = self._tokens.get(found.stamp_ns, "")
         joined = join(found, calibrations, pixels, poses)
         return replace(joined, sequence=self._sequence, token=token)
 
     def _calibration(self, image: Recorded, base_from_frame: Array) -> CameraCalibration:
-        topics = image.payload.topics
-        content = camera_info_from(self.infos[image.camera])
-        try:
-            return self._calibrations.calibration(
-                image.camera,
-                content,
-                base_from_frame,
-                rectified=topics.wiring.rectified,
-                reduction=topics.wiring.reduction,
-            )
-        except CalibrationError as error:
-            raise SkippedSetError(
-                f"unusable CameraInfo on '{topics.info_topic}'",
-                f"CameraInfo on '{topics.info_topic}' cannot be used for the image at "
-                f"{stamp_text(image.stamp_ns)}: {error}",
-            ) from error
+        info = self.infos[image.camera]
+        return calibrated(image, info, base_from_frame, self._calibrations)
 
 
-def _require_size(image: Recorded, calibration: CameraCalibration, pixels: Pixels) -> None:
+def frame_reason(topic: str) -> str:
+    """Name the kind of problem that frames of a topic's images have."""
+    return f"unusable frame_id on '{topic}'"
+
+
+def image_frames(image: Recorded, info: Any) -> ImageFrames:
+    """Return the frames that an image and its CameraInfo name."""
+    topics = image.payload.topics
+    return ImageFrames(
+        camera=image.camera,
+        place=f"image on '{topics.image_topic}' at {stamp_text(image.stamp_ns)}",
+        image=image.payload.message.header.frame_id,
+        info=info.header.frame_id,
+        given=topics.wiring.frame_id,
+    )
+
+
+def calibrated(
+    image: Recorded, info: Any, base_from_frame: Array, known: KnownCalibrations
+) -> CameraCalibration:
+    """Return the calibration of an image.
+
+    Raises:
+        SkippedSetError: if its CameraInfo cannot be used.
+    """
+    topics = image.payload.topics
+    content = camera_info_from(info)
+    try:
+        return known.calibration(
+            image.camera,
+            content,
+            base_from_frame,
+            rectified=topics.wiring.rectified,
+            reduction=topics.wiring.reduction,
+        )
+    except CalibrationError as error:
+        raise SkippedSetError(
+            f"unusable CameraInfo on '{topics.info_topic}'",
+            f"CameraInfo on '{topics.info_topic}' cannot be used for the image at "
+            f"{stamp_text(image.stamp_ns)}: {error}",
+        ) from error
+
+
+def require_size(image: Recorded, calibration: CameraCalibration, pixels: Pixels) -> None:
+    """Refuse an image of another size than its calibration is for.
+
+    Raises:
+        SkippedSetError: naming both.
+    """
     if pixels.shape[:2] != (calibration.height, calibration.width):
         topics = image.payload.topics
         raise SkippedSetError(
@@ -161,7 +205,12 @@ def _require_size(image: Recorded, calibration: CameraCalibration, pixels: Pixel
         )
 
 
-def _decode(image: Recorded) -> Pixels:
+def decode(image: Recorded) -> Pixels:
+    """Return the pixels of an image.
+
+    Raises:
+        SkippedSetError: if it cannot be decoded.
+    """
     message, topics = image.payload
     try:
         if topics.packed:
@@ -172,16 +221,3 @@ def _decode(image: Recorded) -> Pixels:
             f"unusable image on '{topics.image_topic}'",
             f"image on '{topics.image_topic}' at {stamp_text(image.stamp_ns)}: {error}",
         ) from error
-
-
-def _optical_frame(image: Recorded) -> str:
-    """Name the camera's optical frame."""
-    topics = image.payload.topics
-    named = topics.wiring.frame_id or image.payload.message.header.frame_id
-    if not named:
-        raise SkippedSetError(
-            f"no frame_id on '{topics.image_topic}'",
-            f"image on '{topics.image_topic}' has no frame_id; set it in the driver or give it by "
-            "cameras.frame_ids of a parameter file",
-        )
-    return str(named).removeprefix("/")

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.ingest.sync_types import CameraStatistics, SyncStatistics
-from streampetr_ros.sources.bag import BagSource
 from streampetr_ros.sources.bag_options import BagOptions
+from streampetr_ros.sources.bag_pass import BagPass
 from streampetr_ros.sources.bag_topics import BagTopics, camera_name, find_topics, shows_colours
 from streampetr_ros.sources.base import SourceError
-from streampetr_ros.sources.chain_check import missing_links
+from streampetr_ros.sources.camera_check import CameraReport, check_cameras
 from streampetr_ros.sources.qos_check import doubled_publishers, qos_facts, qos_problems
 from streampetr_ros.sources.recorded import HeardRecording, Recording
-from streampetr_ros.types import CameraCalibration, FrameSet
+from streampetr_ros.sources.stamp_check import check_stamps
+from streampetr_ros.types import CameraCalibration
 
 #: Rates of cameras may differ by this factor before it is worth a word.
 _RATE_RATIO = 1.25
-#: Optical axes of vehicle cameras do not rise or fall steeper than this (sine of the angle).
-_STEEPEST = 0.85
 #: Stamps farther from a clock than this are not of it, seconds.
 _CLOCK_TOLERANCE_S = 5.0
 _MISSING_TRANSFORM = "missing transform"
@@ -47,23 +46,19 @@ class BagReport:
     simulated_time: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trial:
-    facts: list[str]
-    problems: list[str]
-    period_s: float = 0.0
-
-
-def check_recording(recording: Recording, options: BagOptions, sets: int) -> BagReport:
-    """Look at topics first, and if they are there at the first frame sets.
+def check_recording(
+    recording: Recording, options: BagOptions, sets: int, seconds: float = math.inf
+) -> BagReport:
+    """Look at topics, at each camera on its own, at all stamps, and try the first frame sets.
 
     Args:
         recording: a bag, or what was heard of a running vehicle.
         options: how it is read.
         sets: frame sets to try.
+        seconds: of the recording whose stamps are looked at.
 
     Raises:
-        SourceError: if a bag is damaged.
+        SourceError: if the synchroniser's settings do not fit the cameras.
     """
     topics = find_topics(recording.topics, options, recording.place)
     heard = f"{recording.seconds:.1f} s, {len(recording.topics)} topics"
@@ -76,14 +71,25 @@ def check_recording(recording: Recording, options: BagOptions, sets: int) -> Bag
         *_rates(recording, topics),
     ]
     clock = _clock(recording, topics) if isinstance(recording, HeardRecording) else _Clock()
-    trial = _Trial(facts=[], problems=[])
-    if not topics.problems:
-        trial = _trial(recording, options, sets)
+    facts += clock.facts
+    problems += clock.problems
+    period_s = 0.0
+    if topics.cameras:
+        stamps = check_stamps(recording, topics, options, seconds)
+        cameras = check_cameras(recording, topics, options)
+        tried, found = _trial(recording, topics, options, sets)
+        facts += [*tried, *_lenses(cameras.calibrations), *stamps.facts]
+        problems += _joined(cameras, found)
+        problems += [*cameras.mountings, *stamps.problems]
+        period_s = stamps.period_s
+        if not tried and not problems:
+            problems.append("no frame set can be made of it; a longer recording is needed")
     return BagReport(
-        facts=(*facts, *clock.facts, *trial.facts),
-        problems=(*problems, *clock.problems, *trial.problems),
+        facts=tuple(facts),
+        # A damaged bag is noticed by everyone who reads it.
+        problems=tuple(dict.fromkeys(problems)),
         topics=topics,
-        period_s=trial.period_s,
+        period_s=period_s,
         simulated_time=clock.simulated,
     )
 
@@ -155,85 +161,41 @@ def _newest(recording: Recording, topics: set[str]) -> Any:
     return newest
 
 
-def _trial(recording: Recording, options: BagOptions, sets: int) -> _Trial:
-    """Make the first frame sets; every kind of problem is heard once."""
-    heard: list[str] = []
-    source = BagSource(recording, options, heard.append)
-    failure = ""
-    found: list[FrameSet] = []
+def _trial(
+    recording: Recording, topics: BagTopics, options: BagOptions, sets: int
+) -> tuple[list[str], dict[str, str]]:
+    """Make the first frame sets of the cameras that have CameraInfo.
+
+    Returns:
+        A sentence if there are any, and what was wrong: kind to a sentence about its first time.
+    """
+    ready = replace(topics, cameras=tuple(each for each in topics.cameras if each.info_topic))
+    problems: dict[str, str] = {}
+    if not ready.cameras or not (topics.moving or topics.odometry):
+        return [], problems
+    drive = BagPass(recording, ready, options, recording.name, problems.setdefault)
+    count = 0
     try:
-        found = list(islice(iter(source), sets))
+        count = sum(1 for _ in islice(drive.frame_sets(0), sets))
     except SourceError as error:
-        failure = str(error)
-    problems = _problems(source, heard, recording, options) or ([failure] if failure else [])
-    statistics = source.statistics
-    facts = _facts(found) if found else []
-    problems += _mountings(found)
-    if not found or statistics is None:
-        return _Trial(facts=facts, problems=problems)
-    if not statistics.period_ns:
-        unknown = "rates and period are not known yet: a longer time is needed"
-        return _Trial(facts=[*facts, unknown], problems=problems)
-    problems += [problem for each in statistics.cameras for problem in _named(each)]
-    return _Trial(
-        facts=[*facts, *_timing(statistics)],
-        problems=problems,
-        period_s=statistics.period_ns * 1e-9,
-    )
+        problems["damage"] = str(error)
+    facts = [f"{count} frame sets tried are complete: images, CameraInfo and transforms fit"]
+    return facts if count else [], problems
 
 
-def _problems(
-    source: BagSource, heard: Sequence[str], recording: Recording, options: BagOptions
-) -> list[str]:
+def _joined(cameras: CameraReport, found: dict[str, str]) -> list[str]:
     """Return what was heard; of transforms all that are missing instead of the first one."""
-    by_reason = dict(zip(source.problems, heard, strict=True))
-    missing = [reason for reason in by_reason if reason.startswith(_MISSING_TRANSFORM)]
-    links = missing_links(recording, source.topics, options) if missing else []
-    if links:
-        by_reason = {k: v for k, v in by_reason.items() if k not in missing}
-    return [*by_reason.values(), *links]
+    reasons = found | cameras.problems
+    if cameras.links:
+        reasons = {k: v for k, v in reasons.items() if not k.startswith(_MISSING_TRANSFORM)}
+    return [*reasons.values(), *cameras.links]
 
 
-def _named(camera: CameraStatistics) -> list[str]:
-    return [f"{camera.name}: {problem}" for problem in camera.problems]
-
-
-def _timing(statistics: SyncStatistics) -> list[str]:
-    """Say period, rates, places in the cycle and order of the stamps."""
-    mixed = [each for each in statistics.cameras if each.reordered]
-    order = ", ".join(f"{each.name}: {each.reordered} out of order" for each in mixed)
+def _lenses(cameras: Mapping[str, CameraCalibration]) -> list[str]:
     return [
-        f"a frame set every {statistics.period_ns * 1e-9:.3f} s",
-        *(
-            f"{each.name}: {each.rate_hz:.1f} Hz, fires {each.offset_ns * 1e-6:.0f} ms into a cycle"
-            for each in statistics.cameras
-        ),
-        f"stamps of each camera {f'do not all increase: {order}' if order else 'increase'}",
-    ]
-
-
-def _mountings(found: Sequence[FrameSet]) -> list[str]:
-    """Name cameras that look where cameras of vehicles do not."""
-    return [
-        f"camera {name} looks straight {'up' if camera.base_from_camera[2, 2] > 0 else 'down'}; "
-        "its frame must be optical (z into the scene, x right, y down), not that of its body"
-        for name, camera in _calibrations(found).items()
-        if abs(camera.base_from_camera[2, 2]) > _STEEPEST
-    ]
-
-
-def _calibrations(found: Sequence[FrameSet]) -> dict[str, CameraCalibration]:
-    return {frame.calibration.name: frame.calibration for each in found for frame in each.cameras}
-
-
-def _facts(found: Sequence[FrameSet]) -> list[str]:
-    return [
-        f"{len(found)} frame sets tried are complete: images, CameraInfo and transforms fit",
-        *(
-            f"{name}: {each.width} x {each.height}, focal length {each.intrinsic[0, 0]:.0f} px, "
-            f"lens {each.distortion_model}, {each.base_from_camera[2, 3]:.2f} m above the base"
-            for name, each in _calibrations(found).items()
-        ),
+        f"{name}: {each.width} x {each.height}, focal length {each.intrinsic[0, 0]:.0f} px, "
+        f"lens {each.distortion_model}, {each.base_from_camera[2, 3]:.2f} m above the base"
+        for name, each in cameras.items()
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +13,22 @@ import yaml
 from streampetr_ros import geometry
 from streampetr_ros.geometry import Array
 from streampetr_ros.ingest.sync_types import SyncConfig
+from streampetr_ros.ingest.wiring import (
+    PER_CAMERA,
+    CameraSettings,
+    SyncSeconds,
+    WiringError,
+    spread_cameras,
+)
 from streampetr_ros.sources.base import SourceError
 from streampetr_ros.sources.frame_json import BASE_FROM_NUSCENES_LIDAR
+
+#: Of the node, where a parameter file names cameras but not these.
+_TOPICS = {"image_topics": ["{camera}/image_raw"], "info_topics": ["{camera}/camera_info"]}
 
 
 def _roof_lidar() -> Array:
     return BASE_FROM_NUSCENES_LIDAR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraWiring:
-    """Where a camera's messages are.
-
-    Attributes:
-        name: of the camera.
-        image_topic: topic of its images, or the one that "/compressed" is appended to.
-        info_topic: topic of its CameraInfo; empty looks for it beside the images.
-        rectified: whether images follow P of CameraInfo.
-        reduction: how many times narrower and lower images are decoded.
-        frame_id: optical frame; empty takes the one in the image's header.
-    """
-
-    name: str
-    image_topic: str
-    info_topic: str = ""
-    rectified: bool = False
-    reduction: int = 1
-    frame_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +48,7 @@ class BagOptions:
         reliability: QoS of the node's image and CameraInfo subscriptions.
     """
 
-    cameras: tuple[CameraWiring, ...] = ()
+    cameras: tuple[CameraSettings, ...] = ()
     fixed_frame: str = "odom"
     base_frame: str = "base_link"
     model_frame: str = ""
@@ -77,7 +66,7 @@ class BagOptions:
             SourceError: if the settings do not fit the cameras.
         """
         try:
-            return SyncConfig(**{"cameras": cameras, "frozen_after": 5, **self.sync})
+            return SyncConfig(cameras=cameras, **{**SyncSeconds().fields(cameras), **self.sync})
         except ValueError as error:
             raise SourceError(f"settings of the synchroniser: {error}") from error
 
@@ -106,7 +95,7 @@ def read_parameters(path: Path) -> BagOptions:
         odometry_topic=chosen("pose.odometry_topic", "odometry")
         if chosen("pose.source", "tf") == "odometry"
         else "",
-        sync=_sync(values),
+        sync=_sync(path, values),
         history_s=chosen("pose.history_s", plain.history_s),
         reliability=chosen("cameras.reliability", plain.reliability),
     )
@@ -122,7 +111,7 @@ def read_model(path: Path | None) -> dict[str, str]:
         SourceError: if the file cannot be read or is no parameter file.
     """
     values = {} if path is None else _parameters(path)
-    names = ("name", "weights", "backend", "device")
+    names = ("name", "weights", "backend", "device", "precision")
     return {name: str(values[f"model.{name}"]) for name in names if values.get(f"model.{name}")}
 
 
@@ -147,14 +136,14 @@ def bag_options(
     return replace(options, **changes)
 
 
-def _wiring(text: str) -> CameraWiring:
+def _wiring(text: str) -> CameraSettings:
     name, _, topics = text.partition("=")
     image_topic, _, info_topic = topics.partition(",")
     if not name or not image_topic:
         raise SourceError(
             f"--camera '{text}' must be NAME=IMAGE_TOPIC or NAME=IMAGE_TOPIC,INFO_TOPIC"
         )
-    return CameraWiring(name=name, image_topic=image_topic, info_topic=info_topic)
+    return CameraSettings(name=name, image_topic=image_topic, info_topic=info_topic)
 
 
 def _parameters(path: Path) -> dict[str, Any]:
@@ -188,54 +177,22 @@ def _flat(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def _cameras(path: Path, values: Mapping[str, Any]) -> tuple[CameraWiring, ...]:
+def _cameras(path: Path, values: Mapping[str, Any]) -> tuple[CameraSettings, ...]:
     names = values.get("cameras.names", [])
-
-    def each(name: str, default: Any) -> list[Any]:
-        found = values.get(f"cameras.{name}", [default])
-        if len(found) not in (1, len(names)):
-            raise SourceError(
-                f"parameter file '{path}': cameras.{name} holds {len(found)} values for "
-                f"{len(names)} cameras; give one, or one for each"
-            )
-        return list(found) * len(names) if len(found) == 1 else list(found)
-
-    if not names:
-        return ()
-    columns = (
-        names,
-        each("image_topics", "{camera}/image_raw"),
-        each("info_topics", "{camera}/camera_info"),
-        each("rectified", False),
-        each("reductions", 1),
-        each("frame_ids", ""),
-    )
-    return tuple(
-        CameraWiring(
-            name=name,
-            image_topic=image.replace("{camera}", name),
-            info_topic=info.replace("{camera}", name),
-            rectified=rectified,
-            reduction=reduction,
-            frame_id=frame_id,
-        )
-        for name, image, info, rectified, reduction, frame_id in zip(*columns, strict=True)
-    )
+    given = {name: values[f"cameras.{name}"] for name in PER_CAMERA if f"cameras.{name}" in values}
+    try:
+        return spread_cameras(names, {**_TOPICS, **given}) if names else ()
+    except WiringError as error:
+        raise SourceError(f"parameter file '{path}': {error}") from error
 
 
-def _sync(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn seconds of parameters, with their own words for "learn it", into nanoseconds."""
-    found: dict[str, Any] = {}
-    for name in ("period", "window", "wait"):
-        seconds = values.get(f"sync.{name}_s", -1.0)
-        if seconds > 0 or (name == "wait" and seconds == 0):
-            found[f"{name}_ns"] = round(seconds * 1e9)
-    offsets = values.get("sync.offsets_s", [-1.0])
-    if list(offsets) != [-1.0]:
-        names = values.get("cameras.names", [])
-        found["offsets_ns"] = {n: round(s * 1e9) for n, s in zip(names, offsets, strict=False)}
-    if values.get("sync.min_cameras"):
-        found["min_cameras"] = values["sync.min_cameras"]
-    if "sync.frozen_after" in values:
-        found["frozen_after"] = values["sync.frozen_after"]
-    return found
+def _sync(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    given = {
+        field.name: values[f"sync.{field.name}"]
+        for field in fields(SyncSeconds)
+        if f"sync.{field.name}" in values
+    }
+    try:
+        return SyncSeconds(**given).fields(values.get("cameras.names", []))
+    except WiringError as error:
+        raise SourceError(f"parameter file '{path}': {error}") from error

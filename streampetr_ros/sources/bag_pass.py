@@ -156,8 +156,8 @@ class BagPass:
                 self.position += 1
                 continue
             try:
-                poses = self._assembler.poses(found)
                 self._assembler.require_infos(found)
+                poses = self._assembler.poses(found)
             except (TransformUnavailable, SkippedSetError) as error:
                 if error.may_come and self._now_ns < deadline_ns:
                     return

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from streampetr_ros.ingest.wiring import CameraSettings
 from streampetr_ros.sources.bag_messages import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
-from streampetr_ros.sources.bag_options import BagOptions, CameraWiring
+from streampetr_ros.sources.bag_options import BagOptions
 from streampetr_ros.sources.recorded import BAG, Place, TopicFacts
 
 _PACKED = "/compressed"
@@ -36,7 +37,7 @@ class CameraTopics:
         packed: whether they are compressed.
     """
 
-    wiring: CameraWiring
+    wiring: CameraSettings
     image_topic: str
     packed: bool
 
@@ -123,7 +124,7 @@ def shows_colours(topic: TopicFacts) -> bool:
     return topic.kind in (IMAGE, COMPRESSED) and not topic.name.endswith("/compressedDepth")
 
 
-def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraWiring, ...]:
+def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraSettings, ...]:
     """Take every image topic for a camera; of raw and compressed ones of a camera, the raw."""
     images = sorted(
         (topic for topic in used if shows_colours(topic)),
@@ -133,7 +134,7 @@ def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraWiring, ...]:
     for topic in images:
         first.setdefault(camera_name(topic.name), topic.name)
     wirings = [
-        CameraWiring(name=name, image_topic=topic, rectified="image_rect" in topic)
+        CameraSettings(name=name, image_topic=topic, rectified="image_rect" in topic)
         for name, topic in first.items()
     ]
     return tuple(sorted(wirings, key=lambda wiring: _place(wiring.name)))
@@ -145,15 +146,17 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _camera(
-    wiring: CameraWiring, used: Sequence[TopicFacts], place: Place, problems: list[str]
+    wiring: CameraSettings, used: Sequence[TopicFacts], place: Place, problems: list[str]
 ) -> CameraTopics | None:
     kinds = {topic.name: topic.kind for topic in used if topic.kind in (IMAGE, COMPRESSED)}
     base = _absolute(wiring.image_topic)
-    image_topic = next((name for name in (base, base + _PACKED) if name in kinds), "")
+    candidates = _candidates(base, wiring.transport)
+    image_topic = next((name for name in candidates if name in kinds), "")
     if not image_topic:
         problems.append(
-            f"camera '{wiring.name}': {place.noun} has no images on '{base}' or "
-            f"'{base}{_PACKED}'; {place.verb} one of them or name the topic with "
+            f"camera '{wiring.name}': {place.noun} has no images on "
+            f"{' or '.join(repr(name) for name in candidates)}; {place.verb} them or name the "
+            "topic with "
             f"--camera {wiring.name}=TOPIC ({_listed('images are on', kinds)})"
         )
         return None
@@ -172,7 +175,13 @@ def _camera(
     )
 
 
-def _info_topic(wiring: CameraWiring, image_topic: str, used: Sequence[TopicFacts]) -> str:
+def _candidates(base: str, transport: str) -> tuple[str, ...]:
+    """Return the topics that images may be on, as the node has it."""
+    packed = base if base.endswith(_PACKED) else base + _PACKED
+    return {"raw": (base,), "compressed": (packed,)}.get(transport, (base, packed))
+
+
+def _info_topic(wiring: CameraSettings, image_topic: str, used: Sequence[TopicFacts]) -> str:
     """Return the given CameraInfo topic, or the one in the nearest folder of the images'."""
     known = [topic.name for topic in used if topic.kind == CAMERA_INFO]
     if wiring.info_topic:

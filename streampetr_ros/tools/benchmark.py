@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from streampetr_ros.backends.torch_backend import KINDS
+from streampetr_ros.ingest.reduction import REDUCTIONS
 from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.tools.benchmark_run import METHOD, Measurement, machine, measure
 from streampetr_ros.tools.benchmark_sweep import Sweep, variations
 from streampetr_ros.tools.reporting import known_model, user_errors
@@ -28,6 +30,12 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     precision: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")] = "fp32",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
     size: Annotated[str, typer.Option(help="Camera image size, WIDTHxHEIGHT.")] = "1600x900",
+    reduction: Annotated[
+        int, typer.Option(help="Decode images 1, 2, 4 or 8 times narrower and lower.")
+    ] = 1,
+    resize: Annotated[
+        str, typer.Option(help=f"How the CPU resizes images: {' or '.join(RESIZERS)}.")
+    ] = "exact",
     reference: Annotated[
         bool, typer.Option(help="Compare with the plain eager network, in turns.")
     ] = False,
@@ -41,6 +49,9 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     Weights are random, which does not change the time. Each model runs in a process of its own, so
     that peak memory is its own.
     """
+    image_size = _parse_size(size)
+    _check_reduction(reduction, image_size)
+    _check_resize(resize)
     results: dict[str, Any] = {"method": METHOD, "machine": machine(device), "models": {}}
     for line in (METHOD, _machine_line(results["machine"])):
         typer.echo(line)
@@ -52,7 +63,9 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
             device=device,
             precision=precision,
             threads=threads,
-            image_size=_parse_size(size),
+            image_size=image_size,
+            reduction=reduction,
+            resize=resize,
             reference=reference,
         )
         with user_errors():
@@ -90,7 +103,13 @@ def _comparison(found: dict[str, Any] | None) -> list[str]:
         f"{ours:.1f} ms, in turns on the same frames)",
         f"largest difference from it: logits {difference['logits']:.1e}, centres "
         f"{1e3 * difference['centers_m']:.2f} mm",
+        f"{'stage':<12}{'plain ms':>10}{'ours ms':>10}{'faster':>10}",
+        *(_stage_line(stage, **times) for stage, times in found["stages"].items()),
     ]
+
+
+def _stage_line(stage: str, plain: float, ours: float) -> str:
+    return f"{stage:<12}{plain:>10.1f}{ours:>10.1f}{plain / ours:>10.2f}"
 
 
 def _in_own_process(wanted: Measurement) -> dict[str, Any]:
@@ -105,6 +124,21 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def _check_resize(name: str) -> None:
+    if name not in RESIZERS:
+        raise typer.BadParameter(f"--resize '{name}' is not one of {', '.join(RESIZERS)}")
+
+
+def _check_reduction(reduction: int, size: tuple[int, int]) -> None:
+    if reduction not in REDUCTIONS:
+        raise typer.BadParameter(f"--reduction {reduction} is not one of 1, 2, 4 and 8")
+    if any(side % reduction for side in size):
+        raise typer.BadParameter(
+            f"images of {size[0]}x{size[1]} cannot be reduced {reduction} times without a "
+            "remainder; give a smaller --reduction or another --size"
+        )
+
+
 def _machine_line(found: dict[str, Any]) -> str:
     return (
         f"{found['processor']}, {found['cores']} cores"
@@ -114,9 +148,11 @@ def _machine_line(found: dict[str, Any]) -> str:
 
 
 def _table(name: str, result: dict[str, Any]) -> list[str]:
+    reduced = f" decoded at 1/{result['reduction']}" if result["reduction"] > 1 else ""
+    reduced += f" resized {result['resize']}" if result["resize"] != "exact" else ""
     lines = [
-        f"\n{name}: {result['frames']} frame sets of {result['cameras']} x {result['image_size']}, "
-        f"{result['backend']}, {result['threads']} threads",
+        f"\n{name}: {result['frames']} frame sets of {result['cameras']} x {result['image_size']}"
+        f"{reduced}, {result['backend']}, {result['threads']} threads",
         f"{'stage':<12}{'p50 ms':>10}{'p90 ms':>10}{'p99 ms':>10}",
     ]
     lines += [

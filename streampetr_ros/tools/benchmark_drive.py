@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import cv2
 import numpy as np
 
 from streampetr_ros import geometry
 from streampetr_ros.ingest.compressed import decode_compressed
+from streampetr_ros.ingest.reduction import reduced_calibration
 from streampetr_ros.sources.frame_json import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
@@ -21,19 +23,22 @@ class Drive:
     Args:
         size: width and height of camera images.
         cameras: number; six look as those of nuScenes, others evenly all round.
+        reduction: how many times narrower and lower images are decoded, one of `REDUCTIONS`.
     """
 
-    def __init__(self, size: tuple[int, int], cameras: int = 6) -> None:
+    def __init__(self, size: tuple[int, int], cameras: int = 6, reduction: int = 1) -> None:
         rng = np.random.default_rng(0)
         yaws = _NUSCENES_YAWS_DEGREES if cameras == 6 else np.arange(cameras) * 360.0 / cameras
-        self._cameras = [_calibration(f"camera_{i}", yaw, size) for i, yaw in enumerate(yaws)]
+        full = [_calibration(f"camera_{i}", yaw, size) for i, yaw in enumerate(yaws)]
+        self._cameras = [reduced_calibration(camera, reduction) for camera in full]
+        self._decode = partial(decode_compressed, reduction=reduction)
         self._jpegs = [_jpeg(size, rng) for _ in self._cameras]
 
     def frame_set(self, index: int, pool: ThreadPoolExecutor) -> FrameSet:
         """Decode the images of one set and place them."""
         stamp_ns = 1_000_000_000 + index * 500_000_000
         pose = geometry.transform_from_parts([5.0 * index, 0.0, 0.0], np.eye(3))
-        images = pool.map(decode_compressed, self._jpegs)
+        images = pool.map(self._decode, self._jpegs)
         frames = tuple(
             CameraFrame(calibration=camera, stamp_ns=stamp_ns, pixels=pixels, fixed_from_base=pose)
             for camera, pixels in zip(self._cameras, images, strict=True)

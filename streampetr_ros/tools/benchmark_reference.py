@@ -34,15 +34,81 @@ class PlainNetwork:
         # So the head predicts for all layers; what it is made of stays in evaluation mode.
         self._detector.head.training = True
 
-    @torch.inference_mode()
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; see `Backend.run`."""
-        moved = ModelInputs(*(v if v is None else v.to(self._device) for v in inputs))
+        return self.run_stages(on_device(inputs, self._device), memory, StageClock())
+
+    def run_stages(
+        self, inputs: ModelInputs, memory: MemoryState | None, clock: StageClock
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        """Process one frame that is on the device; see `run_stages`."""
         with sdpa_kernel(SDPBackend.MATH):
-            outputs: tuple[DetectorOutputs, MemoryState | None] = self._detector(moved, memory)
-        return outputs
+            return run_stages(self._detector, inputs, memory, clock)
+
+
+@torch.inference_mode()
+def run_stages(
+    detector: Detector, inputs: ModelInputs, memory: MemoryState | None, clock: StageClock
+) -> tuple[DetectorOutputs, MemoryState | None]:
+    """Process one frame; its encoder, position and head are timed one after the other.
+
+    Args:
+        detector: on its device.
+        inputs: there too.
+        memory: after the previous frame; None starts afresh.
+        clock: takes the times.
+    """
+    with clock.stage("encoder"):
+        features = detector.encode_images(inputs.images)
+    with clock.stage("position"):
+        position = detector.token_position(inputs)
+    with clock.stage("head"):
+        outputs, memory = detector.predict(features, position, inputs, memory)
+    return outputs[-1], memory
+
+
+def on_device(inputs: ModelInputs, device: torch.device) -> ModelInputs:
+    """Return inputs whose tensors are all on a device."""
+    return ModelInputs(*(value if value is None else value.to(device) for value in inputs))
+
+
+def compare_stages(
+    plain: PlainNetwork,
+    prepared: Detector,
+    device: torch.device,
+    drive: Sequence[ModelInputs],
+    warm_up: int,
+) -> dict[str, dict[str, float]]:
+    """Time the stages of both networks in turns, positions in every frame.
+
+    Args:
+        plain: reference, on the device.
+        prepared: what a backend runs, on the device.
+        device: of both.
+        drive: inputs of consecutive frames.
+        warm_up: frames at the start that are not timed.
+
+    Returns:
+        By stage the medians of both, ``plain`` and ``ours``, milliseconds; slowest plain one first.
+    """
+    rows: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
+    memory: MemoryState | None = None
+    for frame in drive:
+        inputs = on_device(frame, device)
+        clocks = StageClock(), StageClock()
+        _, next_memory = plain.run_stages(inputs, memory, clocks[0])
+        run_stages(prepared, inputs, memory, clocks[1])
+        memory = next_memory
+        for taken, clock in zip(rows, clocks, strict=True):
+            taken.append(clock.timings_ms)
+    medians = [stage_percentiles(taken[warm_up:]) for taken in rows]
+    stages = {
+        name: {"plain": medians[0][name]["p50"], "ours": medians[1][name]["p50"]}
+        for name in rows[0][0]
+    }
+    return dict(sorted(stages.items(), key=lambda stage: -stage[1]["plain"]))
 
 
 def compare(

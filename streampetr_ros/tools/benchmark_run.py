@@ -22,11 +22,17 @@ from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.model.state import MemoryState, ModelInputs
-from streampetr_ros.pipeline import StreamingPipeline, make_pixel_path
+from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline, make_pixel_path
 from streampetr_ros.preprocess.inputs import InputConfig, PreviousFrame, prepare_inputs
 from streampetr_ros.timing import StageClock
 from streampetr_ros.tools.benchmark_drive import Drive
-from streampetr_ros.tools.benchmark_reference import PlainNetwork, compare
+from streampetr_ros.tools.benchmark_reference import (
+    PlainNetwork,
+    compare,
+    compare_stages,
+    on_device,
+    run_stages,
+)
 from streampetr_ros.tools.replay_run import stage_percentiles
 from streampetr_ros.types import FrameSet
 
@@ -56,6 +62,8 @@ class Measurement:
         changes: fields of the detector's configuration that are not those of `model`.
         reference: whether the plain network is measured too.
         precision: of the matrix work, see `TorchBackend`.
+        reduction: how many times narrower and lower images are decoded.
+        resize: how the CPU resizes images, a name of `RESIZERS`.
     """
 
     model: str
@@ -68,6 +76,8 @@ class Measurement:
     changes: Mapping[str, Any] = field(default_factory=dict)
     reference: bool = False
     precision: str = "fp32"
+    reduction: int = 1
+    resize: str = "exact"
 
 
 def measure(wanted: Measurement) -> dict[str, Any]:
@@ -78,16 +88,19 @@ def measure(wanted: Measurement) -> dict[str, Any]:
     config = replace(detector_config(wanted.model), **wanted.changes)
     detector = build_detector(config).eval()
     backend = TorchBackend(detector, wanted.device, wanted.precision)
-    drive = Drive(wanted.image_size, wanted.cameras)
+    drive = Drive(wanted.image_size, wanted.cameras, wanted.reduction)
     total = wanted.warm_up + wanted.frames
     device = torch.device(wanted.device)
     copy = prepared(detector, device, wanted.precision)
-    stages = list(_staged(copy, device, drive, total))
-    steps = list(_stepped(StreamingPipeline(backend), drive, total))
+    stages = list(_staged(copy, device, drive, total, wanted.resize))
+    pipeline = StreamingPipeline(backend, PipelineConfig(resize=wanted.resize))
+    steps = list(_stepped(pipeline, drive, total))
     reference = None
     if wanted.reference:
         plain = PlainNetwork(detector, device)
-        reference = compare(plain, backend, _inputs(config, drive, total), wanted.warm_up)
+        frames = _inputs(config, drive, total)
+        reference = compare(plain, backend, frames, wanted.warm_up)
+        reference["stages"] = compare_stages(plain, copy, device, frames, wanted.warm_up)
     milliseconds = stage_percentiles(stages[wanted.warm_up :])
     milliseconds["network"] = stage_percentiles(map(_network, stages[wanted.warm_up :]))["total"]
     milliseconds["step"] = stage_percentiles(steps[wanted.warm_up :])["total"]
@@ -97,6 +110,8 @@ def measure(wanted: Measurement) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in detector.parameters()),
         "cameras": wanted.cameras,
         "image_size": f"{wanted.image_size[0]}x{wanted.image_size[1]}",
+        "reduction": wanted.reduction,
+        "resize": wanted.resize,
         "frames": wanted.frames,
         "milliseconds": milliseconds,
         "sets_per_second": 1000.0 / milliseconds["step"]["p50"],
@@ -128,14 +143,14 @@ def machine(device: str) -> dict[str, Any]:
 
 @torch.inference_mode()
 def _staged(
-    detector: Detector, device: torch.device, drive: Drive, count: int
+    detector: Detector, device: torch.device, drive: Drive, count: int, resize: str
 ) -> Iterator[dict[str, float]]:
     """Run every stage on its own and yield the times of each set, milliseconds."""
     memory: MemoryState | None = None
     previous: PreviousFrame | None = None
     config = InputConfig(image=detector.config.image)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        pixel_path = make_pixel_path(device, Rectifier(), pool.map)
+        pixel_path = make_pixel_path(device, Rectifier(), pool.map, resize)
         for index in range(count):
             clock = StageClock()
             with clock.stage("decode"):
@@ -143,15 +158,10 @@ def _staged(
             with clock.stage("preprocess"):
                 inputs = prepare_inputs(frame_set, previous, config, pixel_path=pixel_path)
             with clock.stage("upload"):
-                inputs = ModelInputs(*(v if v is None else v.to(device) for v in inputs))
-            with clock.stage("encoder"):
-                features = detector.encode_images(inputs.images)
-            with clock.stage("position"):
-                position = detector.token_position(inputs)
-            with clock.stage("head"):
-                outputs, memory = detector.predict(features, position, inputs, memory)
+                inputs = on_device(inputs, device)
+            outputs, memory = run_stages(detector, inputs, memory, clock)
             with clock.stage("decoding"):
-                decode(outputs[-1], detector.config, frame_set.stamp_ns)
+                decode(outputs, detector.config, frame_set.stamp_ns)
             previous = _previous(frame_set)
             yield clock.timings_ms
 

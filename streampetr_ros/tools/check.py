@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from streampetr_ros.tools.check_weights import Wanted
 
 
+#: How long the ROS graph is listened to unless told otherwise.
+_LISTENING_S = 5.0
+
+
 def _known_or_none(name: str) -> str:
     return known_model(name) if name else ""
 
@@ -30,7 +35,10 @@ def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
         Path | None, typer.Argument(help="rosbag2 folder, .mcap or .db3 file; not with --live.")
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Listen to the ROS graph instead.")] = False,
-    seconds: Annotated[float, typer.Option(min=0.5, help="With --live: time to listen.")] = 5.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Time to listen (5), or to look at of a bag (all of it)."),
+    ] = None,
     params: Annotated[
         Path | None,
         typer.Option(help="Parameter file of the node that names topics, model and weights."),
@@ -68,7 +76,8 @@ def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
         options = bag_options(params, camera or [], (fixed_frame, base_frame, odometry))
         given = {"name": model, "weights": weights, "backend": backend, "device": device}
         wanted = _wanted(read_model(params) | {k: v for k, v in given.items() if v})
-        report = check_recording(_recording(source, options, seconds), options, sets)
+        recording = _recording(source, options, seconds or _LISTENING_S)
+        report = check_recording(recording, options, sets, seconds or math.inf)
         facts, problems = _weights(wanted, report)
         if write_params is not None and not report.topics.problems:
             _write(write_params, report, options, wanted)

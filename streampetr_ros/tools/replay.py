@@ -11,14 +11,7 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from streampetr_ros.backends.opening import (
-    AUTO,
-    BACKENDS,
-    PRECISIONS,
-    Choice,
-    default_weights,
-    is_random,
-)
+from streampetr_ros.backends.opening import AUTO, Choice, default_weights, is_random
 from streampetr_ros.config import load_config
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.model.config import MODEL_NAMES
@@ -28,6 +21,13 @@ from streampetr_ros.tools.replay_fleet import run_in_processes, run_on_ray
 from streampetr_ros.tools.replay_job import ReplayJob, run_job
 from streampetr_ros.tools.replay_output import PictureOptions
 from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.tools.run_options import (
+    BackendOption,
+    CudaGraphsOption,
+    DeviceOption,
+    MemoryIntervalOption,
+    PrecisionOption,
+)
 from streampetr_ros.track import TrackingConfig
 
 _RANDOM_NOTICE = (
@@ -53,19 +53,11 @@ _Weights = Annotated[
         "with the package, or random:0."
     ),
 ]
-_Backend = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
-_Precision = Annotated[
-    str, typer.Option(help=f"One of {', '.join(PRECISIONS)}; auto: fp32, or as exported.")
-]
-_Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 _Threads = Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")]
 _Limit = Annotated[int, typer.Option(help="Process only so many sets; 0: all.")]
 _DrawAbove = Annotated[float, typer.Option(help="Lowest score drawn in pictures.")]
 _Pictures = Annotated[bool, typer.Option(help="Write pictures.")]
 _Truth = Annotated[bool, typer.Option(help="Draw annotations, dashed.")]
-_MemoryInterval = Annotated[
-    float, typer.Option(help="Seconds between memory writes; negative: as trained.")
-]
 _Tracking = Annotated[bool, typer.Option(help="Follow objects over time.")]
 _TrackingConfig = Annotated[Path | None, typer.Option(help="YAML file of tracker settings.")]
 _Video = Annotated[bool, typer.Option(help="Write video.mp4: cameras and top view.")]
@@ -93,15 +85,16 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     model: _Model,
     out: _Out,
     weights: _Weights = "",
-    backend: _Backend = AUTO,
-    precision: _Precision = AUTO,
-    device: _Device = "cpu",
+    backend: BackendOption = AUTO,
+    precision: PrecisionOption = AUTO,
+    device: DeviceOption = "cpu",
+    cuda_graphs: CudaGraphsOption = AUTO,
     threads: _Threads = 0,
     limit: _Limit = 0,
     draw_above: _DrawAbove = 0.3,
     pictures: _Pictures = True,
     truth: _Truth = True,
-    memory_interval: _MemoryInterval = -1.0,
+    memory_interval: MemoryIntervalOption = -1.0,
     tracking: _Tracking = True,
     tracking_config: _TrackingConfig = None,
     video: _Video = False,
@@ -121,22 +114,20 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     the pictures. Several sources get a folder each. The same command goes on where a run was ended.
     """
     weights = weights or default_weights(model)
+    runs = {"backend": backend, "device": device, "precision": precision}
+    choice = Choice(**runs, threads=threads, cuda_graphs=cuda_graphs)
     with user_errors():
         plain = ReplayJob(
             source=source[0],
             out=out,
             model=model,
             weights=weights,
-            choice=Choice(backend=backend, device=device, precision=precision, threads=threads),
+            choice=choice,
             limit=limit,
             policy=_policy(memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,
             bag=bag_options(params, camera or [], (fixed_frame, base_frame, odometry)),
-            drawing=PictureOptions(
-                draw_above=draw_above,
-                truth=truth,
-                caption=f"{model}, random weights" if is_random(weights) else model,
-            ),
+            drawing=_drawing(draw_above, truth, model, weights),
             pictures=pictures,
             video=video,
             bag_out=mcap,
@@ -190,6 +181,11 @@ def _one_each(plain: ReplayJob, sources: Sequence[str]) -> list[ReplayJob]:
         replace(plain, source=each, out=plain.out / name)
         for each, name in zip(sources, names, strict=True)
     ]
+
+
+def _drawing(draw_above: float, truth: bool, model: str, weights: str) -> PictureOptions:
+    caption = f"{model}, random weights" if is_random(weights) else model
+    return PictureOptions(draw_above=draw_above, truth=truth, caption=caption)
 
 
 def _policy(memory_interval: float) -> MemoryPolicyConfig:

@@ -21,7 +21,8 @@ from streampetr_ros.types import FrameSet
 _CLOCKS_NS = 60_000_000_000
 
 RESULT_BAG = "results"
-MARKER_TOPIC = "/streampetr/markers"
+#: Topics of the node, so that the layouts of viewers show what is in the bag.
+DETECTION_TOPIC, TRACK_TOPIC = "/streampetr/markers", "/streampetr/track_markers"
 
 Record = Mapping[str, Any]
 
@@ -56,8 +57,7 @@ def _copy(bag: BagWriter, source: BagSource, records: list[Record], min_score: f
     waiting = deque(sorted(records, key=lambda record: record["stamp_ns"]))
 
     def draw(record: Record) -> None:
-        markers = marker_array(record, base, min_score)
-        bag.write(MARKER_TOPIC, markers, record["stamp_ns"] + shift_ns)
+        _draw(bag, record, base, min_score, record["stamp_ns"] + shift_ns)
 
     for message in source.file.raw_messages(source.topics.names()):
         while waiting and waiting[0]["stamp_ns"] + shift_ns < message.recorded_ns:
@@ -80,4 +80,11 @@ def _write(
     base = FrameNames().base
     for index, (frame_set, record) in enumerate(zip(source, records, strict=False)):
         write_frame_set(bag, frame_set, "jpeg", first=index == 0)
-        bag.write(MARKER_TOPIC, marker_array(record, base, min_score), frame_set.stamp_ns)
+        _draw(bag, record, base, min_score, frame_set.stamp_ns)
+
+
+def _draw(bag: BagWriter, record: Record, base: str, min_score: float, recorded_ns: int) -> None:
+    """Write the markers of detections of a score, and of tracks."""
+    detections = [each for each in record["detections"] if each["score"] >= min_score]
+    for topic, objects in ((DETECTION_TOPIC, detections), (TRACK_TOPIC, record["tracks"])):
+        bag.write(topic, marker_array(objects, record["stamp_ns"], base), recorded_ns)

@@ -66,8 +66,10 @@ def run_on_ray(jobs: Sequence[ReplayJob], address: str) -> Iterator[Outcome]:
         raise SourceError("--ray-address needs the package ray; pip install ray") from error
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise SourceError(f"no Ray cluster answers at '{address}': {error}") from error
+    # Ray has no class of its own for what goes wrong at a start.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"no Ray cluster answers at '{address}': {reason}") from error
     # A task whose machine is lost goes on from the state that its folder holds.
     task = ray.remote(num_cpus=1, max_retries=2)(attempt)
     waiting = {task.remote(job): job for job in jobs}

@@ -7,84 +7,75 @@ from typing import Any
 
 import numpy as np
 
-from streampetr_ros.geometry import BOX_EDGES, Array, box_corners
+from streampetr_ros.geometry import Array
 from streampetr_ros.sources import bag_messages as messages
+from streampetr_ros.tools.replay_output import recorded_boxes
 from streampetr_ros.viz.layer import class_colour, track_colour
+from streampetr_ros.viz.marker_shapes import (
+    ARROW,
+    EDGE_WIDTH,
+    TEXT_HEIGHT,
+    MarkerShapes,
+    label_text,
+    marker_shapes,
+)
 
 _ARROW, _LINES, _TEXT = 0, 5, 9
 _ADD, _DELETE_ALL = 0, 3
-_LINE_WIDTH = 0.06
-#: Slower objects get no velocity arrow; the estimate's direction is noise.
-_SLOWEST = 0.5
 
 Record = Mapping[str, Any]
 
 
-def marker_array(record: Record, frame_id: str, min_score: float) -> Any:
-    """Draw the tracks of a frame set, or its detections where nothing is followed.
+def marker_array(objects: Sequence[Record], stamp_ns: int, frame_id: str) -> Any:
+    """Draw the detections or tracks of a frame set.
 
     Args:
-        record: line of detections.jsonl.
+        objects: of a line of detections.jsonl.
+        stamp_ns: of the frame set.
         frame_id: TF name of the base frame.
-        min_score: lowest score of detections drawn.
     """
-    top = messages.header(record["stamp_ns"], frame_id)
-    objects = record["tracks"] or [
-        each for each in record["detections"] if each["score"] >= min_score
-    ]
+    top = messages.header(stamp_ns, frame_id)
+    shapes = marker_shapes(recorded_boxes(objects))
     # One message replaces all of the one before, whatever a viewer has missed.
     markers = [_marker(top, ("", 0, _ARROW), action=_DELETE_ALL)]
     if objects:
-        markers.append(_outlines(top, objects))
-    for index, each in enumerate(objects):
-        markers.append(_label(top, index, each))
-        if each["velocity"] and np.hypot(*each["velocity"]) >= _SLOWEST:
-            markers.append(_velocity(top, index, each))
+        markers.append(_outlines(top, objects, shapes))
+    for row, each in enumerate(objects):
+        markers.append(_label(top, row, each, shapes))
+        if shapes.moving[row]:
+            markers.append(_velocity(top, row, shapes))
     return messages.make(messages.MARKERS, markers=markers)
 
 
-def _outlines(top: Any, objects: Sequence[Record]) -> Any:
+def _outlines(top: Any, objects: Sequence[Record], shapes: MarkerShapes) -> Any:
     """Draw all boxes as one marker of many segments, with a stroke from centre to nose."""
     points, colors = [], []
-    for each in objects:
-        corners = box_corners(
-            np.array([each["center"]]), np.array([each["size_lwh"]]), np.array([each["yaw"]])
-        )[0]
-        ends = [corners[index] for edge in BOX_EDGES for index in edge]
-        ends += [np.array(each["center"]), _nose(each)]
+    for row, each in enumerate(objects):
+        ends = [*shapes.edges[row], np.array(each["center"]), shapes.noses[row]]
         points += [messages.vector("Point", end) for end in ends]
         colors += [_color(each)] * len(ends)
-    scale = np.array([_LINE_WIDTH, 0.0, 0.0])
+    scale = np.array([EDGE_WIDTH, 0.0, 0.0])
     return _marker(top, ("boxes", 0, _LINES), scale=scale, points=points, colors=colors)
 
 
-def _label(top: Any, index: int, each: Record) -> Any:
-    x, y, z = each["center"]
-    place = np.array([x, y, z + 0.5 * each["size_lwh"][2] + 0.4])
-    identity = f" {each['track_id']}" if each.get("track_id") else ""
+def _label(top: Any, row: int, each: Record, shapes: MarkerShapes) -> Any:
     return _marker(
         top,
-        ("labels", index, _TEXT),
-        scale=np.array([0.0, 0.0, 0.6]),
-        place=place,
-        text=f"{each['class']}{identity} {each['score']:.2f}",
+        ("labels", row, _TEXT),
+        scale=np.array([0.0, 0.0, TEXT_HEIGHT]),
+        place=shapes.texts[row],
+        text=label_text(each["class"], each["score"], each.get("track_id", 0)),
     )
 
 
-def _velocity(top: Any, index: int, each: Record) -> Any:
-    start = _nose(each)
-    ends = [start, start + np.array([*each["velocity"], 0.0])]
+def _velocity(top: Any, row: int, shapes: MarkerShapes) -> Any:
+    ends = (shapes.noses[row], shapes.tips[row])
     return _marker(
         top,
-        ("velocities", index, _ARROW),
-        scale=np.array([0.08, 0.25, 0.3]),
+        ("velocities", row, _ARROW),
+        scale=np.array(ARROW),
         points=[messages.vector("Point", end) for end in ends],
     )
-
-
-def _nose(each: Record) -> Array:
-    forward = np.array([np.cos(each["yaw"]), np.sin(each["yaw"]), 0.0])
-    return np.array(each["center"]) + 0.5 * each["size_lwh"][0] * forward
 
 
 def _color(each: Record) -> Any:

@@ -10,11 +10,10 @@ import numpy as np
 
 from streampetr_ros import geometry
 from streampetr_ros.evaluation.nuscenes_format import detection_records, write_results
-from streampetr_ros.types import Boxes, Detections, FrameSet
+from streampetr_ros.tools.replay_output import recorded_boxes
+from streampetr_ros.types import Detections, FrameSet
 
 NUSCENES = "results_nusc.json"
-
-_UNKNOWN = (float("nan"), float("nan"))
 
 
 def write_nuscenes(records: Sequence[Mapping[str, Any]], folder: Path) -> Path:
@@ -49,12 +48,7 @@ def _detections(record: Mapping[str, Any]) -> Detections:
     names = tuple(dict.fromkeys(each["class"] for each in found))
     return Detections(
         stamp_ns=record["stamp_ns"],
-        boxes=Boxes(
-            centers=np.array([each["center"] for each in found]).reshape(-1, 3),
-            sizes=np.array([each["size_lwh"] for each in found]).reshape(-1, 3),
-            yaws=np.array([each["yaw"] for each in found]).reshape(-1),
-            velocities=np.array([each["velocity"] or _UNKNOWN for each in found]).reshape(-1, 2),
-        ),
+        boxes=recorded_boxes(found),
         scores=np.array([each["score"] for each in found]).reshape(-1),
         labels=np.array([names.index(each["class"]) for each in found], dtype=np.int64),
         class_names=names,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from streampetr_ros import geometry
 from streampetr_ros.files import replacing
 from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.pipeline import StepResult
-from streampetr_ros.types import Detections, FrameSet, Tracks
+from streampetr_ros.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer
 from streampetr_ros.viz.overlay import render_cameras
@@ -124,6 +124,17 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     """Read the results in a folder, one record per frame set."""
     text = (folder / RESULTS).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+def recorded_boxes(objects: Sequence[Mapping[str, Any]]) -> Boxes:
+    """Return the boxes of detections or tracks of a record, in its frame."""
+    unknown = (float("nan"), float("nan"))
+    return Boxes(
+        centers=np.array([each["center"] for each in objects]).reshape(-1, 3),
+        sizes=np.array([each["size_lwh"] for each in objects]).reshape(-1, 3),
+        yaws=np.array([each["yaw"] for each in objects]).reshape(-1),
+        velocities=np.array([each["velocity"] or unknown for each in objects]).reshape(-1, 2),
+    )
 
 
 def _keep_lines(file: Path, count: int) -> None:

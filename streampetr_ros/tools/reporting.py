@@ -25,6 +25,7 @@ _EXPECTED = (
     PreprocessError,
     SourceError,
 )
+_NO_CPU_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 
 
 @contextmanager
@@ -32,8 +33,11 @@ def user_errors() -> Iterator[None]:
     """Turn expected failures into one line and exit code 1; anything else is a defect and shows."""
     try:
         yield
-    except (*_EXPECTED, OSError) as error:
-        typer.echo(f"error: {expected_sentence(error)}", err=True)
+    except (*_EXPECTED, OSError, MemoryError, RuntimeError) as error:
+        sentence = expected_sentence(error)
+        if sentence is None:
+            raise
+        typer.echo(f"error: {sentence}", err=True)
         raise typer.Exit(1) from error
 
 
@@ -44,6 +48,12 @@ def expected_sentence(error: Exception) -> str | None:
     if isinstance(error, OSError):
         where = f" '{error.filename}'" if error.filename else ""
         return f"cannot access{where}: {error.strerror or error}"
+    # PyTorch has no exception of its own for the memory of the CPU.
+    if isinstance(error, MemoryError) or _NO_CPU_MEMORY in str(error):
+        return (
+            "there is too little free memory; close other programs, or choose a smaller model or "
+            "fewer jobs"
+        )
     return None
 
 

@@ -28,6 +28,7 @@ class Side:
         kinds: (n,) only equal kinds pair.
         labels: (n,) classes.
         penalties: (n,) reluctance to pair, in units of log-likelihood.
+        queries: (n,) identity of the query that found them (last); 0 when unknown.
     """
 
     means: Array
@@ -35,6 +36,7 @@ class Side:
     kinds: Indices
     labels: Indices
     penalties: Array
+    queries: Indices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,14 @@ class Gates:
         chi2: largest squared Mahalanobis distance.
         new_density: density of first detections.
         class_change_cost: cost of unequal labels.
+        query_evidence: worth of being found by the same query.
     """
 
     distances: Array
     chi2: float
     new_density: float
     class_change_cost: float
+    query_evidence: float
 
 
 def pair(tracks: Side, detections: Side, gates: Gates) -> tuple[Indices, Indices]:
@@ -106,6 +110,8 @@ def _costs(tracks: Side, detections: Side, gates: Gates, pairs: tuple[Indices, I
     costs = 0.5 * (distances + volumes) + np.log(gates.new_density)
     costs += tracks.penalties[rows] + detections.penalties[columns]
     costs += gates.class_change_cost * (tracks.labels[rows] != detections.labels[columns])
+    queries = tracks.queries[rows]
+    costs -= gates.query_evidence * ((queries > 0) & (queries == detections.queries[columns]))
     return np.where(distances <= gates.chi2, costs, np.inf)
 
 

@@ -134,6 +134,8 @@ class TrackingConfig:
         new_density: expected density of objects seen for the first time, per m^2 and (m/s)^2;
             the larger, the sooner a detection far from every track starts its own.
         class_change_cost: reluctance to continue a track with another class of its kind.
+        query_evidence: log-likelihood that speaks for continuing a track with a detection of the
+            query that found the track last; 0 makes no use of the queries of the network.
         turn_memory: time after which a turn rate is forgotten.
         error_memory: time over which a detector repeats its errors; frames closer in time than
             this teach proportionally less.
@@ -159,6 +161,7 @@ class TrackingConfig:
     gate_chi2: float = 16.0
     new_density: float = 1e-6
     class_change_cost: float = 3.0
+    query_evidence: float = 0.0
     turn_memory: float = 3.0
     error_memory: float = 0.4
     evidence_time: float = 0.5
@@ -181,6 +184,8 @@ class TrackingConfig:
         for name in ("min_score", "birth_score", "confirm_probability", "drop_probability"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        if not self.query_evidence >= 0:
+            raise ValueError(f"query_evidence must be zero or more, got {self.query_evidence}")
         for name in ("gate_chi2", "new_density", "turn_memory", "evidence_time", "max_gap"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

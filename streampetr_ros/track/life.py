@@ -64,6 +64,7 @@ def begin(
         seen_ns=stamps,
         confirmed=np.zeros(count, dtype=bool),
         sources=sightings.sources,
+        queries=sightings.queries,
     )
 
 
@@ -98,6 +99,7 @@ def continued(
         class_weights=class_weights,
         seen_ns=np.full(len(tracks), stamp_ns, dtype=np.int64),
         sources=sightings.sources,
+        queries=sightings.queries,
     )
 
 

@@ -28,6 +28,7 @@ class Sightings:
         labels: (n,) class index.
         kinds: (n,) index of the kind.
         sources: (n,) index in the list of detections they were prepared from.
+        queries: (n,) identity of the query that found each; 0 when unknown.
     """
 
     measurement: Measurement
@@ -37,6 +38,7 @@ class Sightings:
     labels: NDArray[np.int64]
     kinds: NDArray[np.int64]
     sources: NDArray[np.int64]
+    queries: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -51,6 +53,7 @@ class Sightings:
             labels=self.labels[index],
             kinds=self.kinds[index],
             sources=self.sources[index],
+            queries=self.queries[index],
         )
 
 
@@ -110,6 +113,7 @@ def _sightings(
     kinds = class_kinds[labels]
     evidence = log_odds(scores) - log_odds(config.of_kind("even_score", kinds))
     limit = config.score_evidence
+    queries = detections_fixed.query_ids
     sightings = Sightings(
         measurement=measure(values, origin_fixed, _sensor_noise(kinds, config)),
         sizes=boxes.sizes,
@@ -118,6 +122,7 @@ def _sightings(
         labels=labels,
         kinds=kinds,
         sources=sources,
+        queries=np.zeros(len(scores), dtype=np.int64) if queries is None else queries,
     )
     # Position breaks ties of the score, so that the order of the list does not matter.
     return sightings.selected(np.lexsort((values[:, 1], values[:, 0], labels, -scores)))

@@ -33,6 +33,7 @@ class TrackTable:
         confirmed: (n,) whether the track was ever sure enough to be reported.
         sources: (n,) index of the detection of the last frame set that continued or began it;
             -1 without one.
+        queries: (n,) identity of the query that found it last; 0 when unknown.
     """
 
     belief: Belief
@@ -47,6 +48,7 @@ class TrackTable:
     seen_ns: NDArray[np.int64]
     confirmed: NDArray[np.bool_]
     sources: NDArray[np.int64]
+    queries: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -106,4 +108,5 @@ def empty_table(classes: int) -> TrackTable:
         seen_ns=none,
         confirmed=np.zeros(0, dtype=bool),
         sources=none,
+        queries=none,
     )

@@ -124,6 +124,7 @@ class Tracker:
             kinds=table.kinds,
             labels=table.labels,
             penalties=-np.log(table.existence),
+            queries=table.queries,
         )
         seen = Side(
             means=means,
@@ -131,12 +132,14 @@ class Tracker:
             kinds=sightings.kinds,
             labels=sightings.labels,
             penalties=-np.log(sightings.scores),
+            queries=sightings.queries,
         )
         gates = Gates(
             distances=np.array([kind.gate for kind in self._config.kinds]),
             chi2=self._config.gate_chi2,
             new_density=self._config.new_density,
             class_change_cost=self._config.class_change_cost,
+            query_evidence=self._config.query_evidence,
         )
         return pair(tracks, seen, gates)
 

@@ -97,9 +97,13 @@ class TrainConfig:
         mode: "streaming" (one frame per step, memory carried), "window" (clips) or "images"
             (backbone and neck alone, towards the token head; a start for `initial_weights`).
         window: shape of a clip in window mode; one frame without memory for single-frame models.
-        batch_size: streams or clips per process.
+        batch_size: streams or clips per process and step.
+        streams_per_place: in streaming mode, streams that take turns at every place of the batch:
+            with more, steps that follow each other show different drives.
         seed: of everything random.
         initial_weights: safetensors file to start from; empty starts from random weights.
+        initial_heads: safetensors file with the auxiliary heads of an earlier run, those of them
+            that this run has too; empty starts with random ones.
         backbone_weights: safetensors or state-dict file with backbone keys only; empty for none.
         dropout: of the decoder; None takes that of the model.
         batch_norm: "frozen", "eval" (statistics fixed, affine trained), "train" or "sync".
@@ -125,8 +129,10 @@ class TrainConfig:
     mode: str = "streaming"
     window: WindowConfig = field(default_factory=WindowConfig)
     batch_size: int = 2
+    streams_per_place: int = 1
     seed: int = 0
     initial_weights: str = ""
+    initial_heads: str = ""
     backbone_weights: str = ""
     dropout: float | None = None
     batch_norm: str = "frozen"
@@ -151,3 +157,10 @@ class TrainConfig:
             raise ValueError("mode 'images' needs token_head: true")
         _one_of("batch_norm", self.batch_norm, ("frozen", "eval", "train", "sync"))
         _one_of("precision", self.precision, ("fp32", "fp16", "bf16"))
+        if self.streams_per_place < 1:
+            raise ValueError("streams_per_place must be at least 1")
+
+    @property
+    def streams(self) -> int:
+        """Streams of one process."""
+        return self.batch_size * (self.streams_per_place if self.mode == "streaming" else 1)

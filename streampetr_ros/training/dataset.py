@@ -31,10 +31,11 @@ class FrameSource(Protocol):
 
 
 class LoadedFrame(NamedTuple):
-    """A sample and whether it follows the one before in its stream."""
+    """A sample, whether it follows the one before in its stream, and that stream."""
 
     sample: Sample
     continues: bool
+    stream: int
 
 
 class SampleDataset(Dataset[list[LoadedFrame]]):
@@ -60,7 +61,9 @@ class SampleDataset(Dataset[list[LoadedFrame]]):
         self._demand = demand
 
     def __getitem__(self, clip: list[Request]) -> list[LoadedFrame]:
-        return [LoadedFrame(self._load(request), request.continues) for request in clip]
+        return [
+            LoadedFrame(self._load(request), request.continues, request.stream) for request in clip
+        ]
 
     def _load(self, request: Request) -> Sample:
         frame_set = self._source.frame_set(request.sequence, request.frame)

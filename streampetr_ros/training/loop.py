@@ -30,7 +30,7 @@ from streampetr_ros.training.optimiser import (
 from streampetr_ros.training.processes import Process, lost_processes_named
 from streampetr_ros.training.progress import Board, Curves, Terminal
 from streampetr_ros.training.run_state import Streams, load_state, save_atomically
-from streampetr_ros.training.samples import Batch, collate
+from streampetr_ros.training.samples import Batch, Moment, collate
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Trainer:
         self.process = process
         self.folder = folder
         self.step = 0
-        self.streams = Streams(config.batch_size)
+        self.streams = Streams(config.streams)
         self.optimiser = build_optimiser(objective.named_parameters(), config.optimiser)
         self.scaler = torch.amp.GradScaler(
             process.device.type,
@@ -92,9 +92,11 @@ class Trainer:
         """
         set_learning_rate(self.optimiser, learning_rate(self.step, self.config.optimiser))
         self.objective.train()
-        batches = self._batches(clips)
+        streams = [clip[0].stream for clip in clips]
+        batches, moments = self._batches(clips, self.streams.moments_of(streams))
+        memory = self.streams.memory_of(streams)
         randomness = StepRandomness(self.config.seed, self.step, self.process.rank)
-        result: ClipLosses = self._wrapped(batches, self.streams.memory, randomness)
+        result: ClipLosses = self._wrapped(batches, memory, randomness)
         total = torch.stack(list(result.losses.values())).sum()
         self._refuse_non_finite(total, result)
         self.optimiser.zero_grad(set_to_none=True)
@@ -110,14 +112,23 @@ class Trainer:
         self.step += 1
         if self.average:
             self.average.update(self.objective, self.step)
-        self.streams.memory = result.memory
+        self.streams.keep(streams, result.memory, moments)
         losses = {name: float(value.detach()) for name, value in result.losses.items()}
         return StepReport(losses=losses | {"total": float(total.detach())}, grad_norm=float(norm))
 
-    def _batches(self, clips: list[list[LoadedFrame]]) -> list[Batch]:
-        """Relate every frame to the one before in its stream and stack the streams."""
+    def _batches(
+        self, clips: list[list[LoadedFrame]], moments: list[Moment | None]
+    ) -> tuple[list[Batch], list[Moment | None]]:
+        """Relate every frame to the one before in its stream and stack the streams.
+
+        Args:
+            clips: one per place in the batch.
+            moments: of the frame before each clip.
+
+        Returns:
+            Batches, oldest first, and the moments of the last.
+        """
         batches = []
-        moments = self.streams.moments
         for frames in zip(*clips, strict=True):
             samples = [frame.sample for frame in frames]
             follows = [
@@ -127,8 +138,7 @@ class Trainer:
             batch = collate(samples, moments, follows, self.detector_config)
             moments = list(batch.moments)
             batches.append(batch.to(self.process.device))
-        self.streams.moments = moments
-        return batches
+        return batches, moments
 
     def _refuse_non_finite(self, total: torch.Tensor, result: ClipLosses) -> None:
         if torch.isfinite(total) and bool(result.finite):
@@ -194,7 +204,7 @@ class Trainer:
         path = self._streams_path()
         if path.exists():
             streams = load_state(path, self.process.device)
-            if streams["step"] == self.step and len(streams["moments"]) == self.config.batch_size:
+            if streams["step"] == self.step and len(streams["moments"]) == self.config.streams:
                 self.streams.restore(streams)
                 return
         _LOG.warning("no stream state of step %d in '%s'; streams restart", self.step, path)

@@ -28,12 +28,16 @@ class LossConfig:
         box_weight: factor of the L1 loss.
         code_weights: factors on the ten entries of the box code, in loss and matching.
         velocity_weight: replaces the last two of `code_weights` in the loss (0.2 for PETR).
+        memory_bonus: taken off the matching cost of queries that come from the memory, so that
+            they keep their objects where a learned query would do as well. 0 as published; needed
+            where single frames were trained first and learned queries are better at everything.
     """
 
     class_weight: float = 2.0
     box_weight: float = 0.25
     code_weights: tuple[float, ...] = (2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     velocity_weight: float = 1.0
+    memory_bonus: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.code_weights) != 10:
@@ -122,8 +126,29 @@ def _layer_prefix(layer: int, num_layers: int) -> str:
     return "" if layer == num_layers - 1 else f"d{layer}."
 
 
+def memory_bonus(config: LossConfig, continues: Tensor, queries: int, propagated: int) -> Tensor:
+    """Return what is taken off the matching cost of every query.
+
+    Args:
+        config: weights.
+        continues: (B,) 1 where the memory belongs to the drive.
+        queries: learned queries Q.
+        propagated: queries from the memory P.
+
+    Returns:
+        (B, Q + P).
+    """
+    bonus = continues.new_zeros(len(continues), queries + propagated)
+    bonus[:, queries:] = config.memory_bonus * continues[:, None]
+    return bonus
+
+
 def detection_losses(
-    logits: Tensor, codes: Tensor, targets: list[Targets], config: LossConfig
+    logits: Tensor,
+    codes: Tensor,
+    targets: list[Targets],
+    config: LossConfig,
+    bonus: Tensor | None = None,
 ) -> Losses:
     """Match and compute the losses of every decoder layer.
 
@@ -132,15 +157,17 @@ def detection_losses(
         codes: (L, B, Q + P, 10).
         targets: B.
         config: weights.
+        bonus: (B, Q + P), see `memory_bonus`.
 
     Returns:
         `loss_cls` and `loss_bbox` of the last layer, the same with prefix `d0.` ... of the others.
     """
     losses: Losses = {}
     weights = codes.new_tensor(config.code_weights)
+    extra_cost = logits.new_zeros(logits.shape[1:3]) if bonus is None else -bonus
     for layer in range(len(logits)):
         matches = [
-            match_boxes(logits[layer, b], codes[layer, b], target, weights)
+            match_boxes(logits[layer, b], codes[layer, b], target, weights, extra_cost[b])
             for b, target in enumerate(targets)
         ]
         parts = layer_losses(logits[layer], codes[layer], targets, matches, config)

@@ -82,7 +82,12 @@ def assign(cost: Tensor) -> Match:
 
 @torch.no_grad()
 def match_boxes(
-    logits: Tensor, codes: Tensor, targets: Targets, weights: Tensor, with_velocity: bool = False
+    logits: Tensor,
+    codes: Tensor,
+    targets: Targets,
+    weights: Tensor,
+    extra_cost: Tensor | None = None,
+    with_velocity: bool = False,
 ) -> Match:
     """Match the queries of one sample and one decoder layer with the annotated boxes.
 
@@ -91,6 +96,7 @@ def match_boxes(
         codes: (q, 10) box codes, metres.
         targets: n objects.
         weights: (10,) factors on the entries of the code.
+        extra_cost: (q,) added to the cost of every query; None adds nothing.
         with_velocity: whether velocity takes part; the published models leave it out.
 
     Returns:
@@ -101,6 +107,8 @@ def match_boxes(
         return Match(empty, empty)
     cost = focal_cost(logits.float(), targets.labels)
     cost = cost + box_cost(codes.float(), targets.codes, weights, with_velocity)
+    if extra_cost is not None:
+        cost = cost + extra_cost[:, None]
     return assign(cost)
 
 

@@ -16,7 +16,12 @@ from streampetr_ros.training.augment import GridDraw, grid_mask
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.denoise import Denoising, QueryCounts, draw_noise, make_denoising
 from streampetr_ros.training.image_head import ImageHead, image_losses
-from streampetr_ros.training.loss import Losses, denoising_losses, detection_losses
+from streampetr_ros.training.loss import (
+    Losses,
+    denoising_losses,
+    detection_losses,
+    memory_bonus,
+)
 from streampetr_ros.training.samples import Batch
 from streampetr_ros.training.scene_head import SceneHead, scene_losses, scene_targets
 from streampetr_ros.training.targets import Targets
@@ -99,6 +104,11 @@ class Objective(nn.Module):
                     module.eval()
         return self
 
+    def auxiliary_state(self) -> dict[str, Tensor]:
+        """Return parameters and buffers of everything but the detector, by name."""
+        state = self.state_dict()
+        return {key: value for key, value in state.items() if not key.startswith("detector.")}
+
     def forward(
         self, batches: list[Batch], memory: MemoryState | None, randomness: StepRandomness
     ) -> ClipLosses:
@@ -152,7 +162,10 @@ class Objective(nn.Module):
         logits, codes, memory = self._head(features, position, inputs, memory, denoising)
         pad = 0 if denoising is None else denoising.reference_points.shape[1]
         config = self._config
-        losses = detection_losses(logits[:, :, pad:], codes[:, :, pad:], batch.targets, config.loss)
+        bonus = self._memory_bonus(inputs, logits.shape[2] - pad)
+        losses = detection_losses(
+            logits[:, :, pad:], codes[:, :, pad:], batch.targets, config.loss, bonus
+        )
         if denoising is not None:
             losses |= denoising_losses(
                 logits[:, :, :pad],
@@ -164,6 +177,10 @@ class Objective(nn.Module):
         losses |= self._auxiliary_losses(features, position, batch)
         finite = logits.isfinite().all() & codes.isfinite().all()
         return ClipLosses(losses, memory, finite)
+
+    def _memory_bonus(self, inputs: ModelInputs, queries: int) -> Tensor:
+        learned = self.detector.config.num_queries
+        return memory_bonus(self._config.loss, inputs.continues, learned, queries - learned)
 
     def _auxiliary_losses(self, features: Tensor, position: TokenPosition, batch: Batch) -> Losses:
         losses: Losses = {}

@@ -58,13 +58,38 @@ class Streams:
     """What the streams of this process carry from step to step.
 
     Attributes:
-        memory: of the detector, detached; None at the start.
+        memory: of the detector, detached, a row per stream; None before the first step.
         moments: place and time of the last frame of every stream; None where there was none.
+
+    Args:
+        count: streams of this process.
     """
 
     def __init__(self, count: int) -> None:
         self.memory: MemoryState | None = None
         self.moments: list[Moment | None] = [None] * count
+
+    def memory_of(self, streams: list[int]) -> MemoryState | None:
+        """Return the memory of some streams; None before the first step."""
+        return self.memory and MemoryState(*(part[streams] for part in self.memory))
+
+    def moments_of(self, streams: list[int]) -> list[Moment | None]:
+        """Return the moments of some streams."""
+        return [self.moments[stream] for stream in streams]
+
+    def keep(
+        self, streams: list[int], memory: MemoryState | None, moments: list[Moment | None]
+    ) -> None:
+        """Take what the streams that were just played carry on; `memory` may be None."""
+        for stream, moment in zip(streams, moments, strict=True):
+            self.moments[stream] = moment
+        if memory is None:
+            return
+        if self.memory is None:
+            count = len(self.moments)
+            self.memory = MemoryState(*(part.new_zeros(count, *part.shape[1:]) for part in memory))
+        for kept, part in zip(self.memory, memory, strict=True):
+            kept[streams] = part
 
     def state(self) -> dict[str, Any]:
         """Return plain values for a file."""

@@ -1,12 +1,14 @@
 """Which frame is trained when: a pure function of seed and step, so that a run can be resumed.
 
 Streaming: every stream of the global batch plays pieces of sequences frame by frame; the pieces
-come from one infinite run of seeded permutations, dealt round-robin to the streams. Window: every
-item is a short clip that ends in the frame drawn from a seeded permutation.
+come from one infinite run of seeded permutations, dealt round-robin to the streams. Several streams
+may share a place in the batch and take turns, so that steps that follow each other are not alike.
+Window: every item is a short clip that ends in the frame drawn from a seeded permutation.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,12 +24,14 @@ class Request(NamedTuple):
         frame: index within it.
         continues: whether it follows the frame requested before in this stream.
         draw_seed: seed of its augmentation.
+        stream: of this process; the place in the batch where every place has one.
     """
 
     sequence: int
     frame: int
     continues: bool
     draw_seed: tuple[int, ...]
+    stream: int
 
 
 class Piece(NamedTuple):
@@ -53,7 +57,7 @@ class Share:
     """Which part of the global batch this process trains.
 
     Attributes:
-        batch_size: streams of this process.
+        batch_size: places in the batch of this process.
         rank: of this process.
         world_size: processes.
     """
@@ -63,13 +67,13 @@ class Share:
     world_size: int = 1
 
     @property
-    def streams(self) -> int:
-        """Streams of all processes."""
+    def places(self) -> int:
+        """Places in the batch of all processes."""
         return self.batch_size * self.world_size
 
     @property
     def own(self) -> range:
-        """Streams of this process."""
+        """Places of this process."""
         return range(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
 
 
@@ -77,41 +81,70 @@ def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 
-def _stream(pieces: Sequence[Piece], seed: int, stream: int, streams: int) -> Iterator[Request]:
-    """Yield the frames of one stream for ever: entries stream, stream + streams, ..."""
-    entry = stream
-    while True:
+def _stream(
+    pieces: Sequence[Piece], seed: int, entries: Iterator[int], stream: int, head_start: float
+) -> Iterator[Request]:
+    """Yield the frames of one stream for ever.
+
+    Args:
+        pieces: of all sequences.
+        seed: of the permutations.
+        entries: of the endless run of pieces, those of this stream.
+        stream: of this process.
+        head_start: share of the first piece that is left out.
+    """
+    for turn, entry in enumerate(entries):
         order = _permutation(seed, entry // len(pieces), len(pieces))
         piece = pieces[order[entry % len(pieces)]]
-        for frame in range(piece.start, piece.stop):
+        start = piece.start + (0 if turn else int(head_start * (piece.stop - piece.start)))
+        for frame in range(start, piece.stop):
             draw_seed = (seed, entry, frame)
-            yield Request(piece.sequence, frame, frame > piece.start, draw_seed)
-        entry += streams
+            yield Request(piece.sequence, frame, frame > start, draw_seed, stream)
+
+
+def _place(streams: list[Iterator[Request]], seed: int, place: int) -> Iterator[Request]:
+    """Yield a frame of every stream in an order drawn anew each time round."""
+    for turn in itertools.count():
+        for index in np.random.default_rng((seed, place, turn)).permutation(len(streams)):
+            yield next(streams[index])
 
 
 def streaming_requests(
-    pieces: Sequence[Piece], share: Share, seed: int, first_step: int = 0
+    pieces: Sequence[Piece],
+    share: Share,
+    seed: int,
+    first_step: int = 0,
+    streams_per_place: int = 1,
 ) -> Iterator[list[list[Request]]]:
     """Yield for every step the clips of this process; in streaming a clip is a single frame.
 
     Args:
         pieces: of all sequences.
-        share: streams of this process.
+        share: places of this process.
         seed: of the permutations and draws.
         first_step: steps to skip.
+        streams_per_place: streams that take turns at every place of the batch. They start at
+            different frames of their first pieces, so that they do not end together.
 
     Raises:
         ValueError: if there are fewer pieces than streams.
     """
-    if len(pieces) < share.streams:
+    total = share.places * streams_per_place
+    if len(pieces) < total:
         raise ValueError(
-            f"{len(pieces)} pieces of sequences cannot feed {share.streams} streams; "
-            "lower batch_size or raise data.pieces_per_sequence"
+            f"{len(pieces)} pieces of sequences cannot feed {total} streams; lower batch_size "
+            "or streams_per_place, or raise data.pieces_per_sequence"
         )
-    streams = [_stream(pieces, seed, index, share.streams) for index in share.own]
-    for step, frames in enumerate(zip(*streams, strict=True)):
-        if step >= first_step:
-            yield [[frame] for frame in frames]
+    places = []
+    for index, place in enumerate(share.own):
+        streams = []
+        for turn in range(streams_per_place):
+            entries = itertools.count(place * streams_per_place + turn, total)
+            own, head_start = index * streams_per_place + turn, turn / streams_per_place
+            streams.append(_stream(pieces, seed, entries, own, head_start))
+        places.append(_place(streams, seed, place))
+    for frames in itertools.islice(zip(*places, strict=True), first_step, None):
+        yield [[frame] for frame in frames]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +163,7 @@ class WindowConfig:
 
 
 def window_clip(
-    sequence: int, frame: int, window: WindowConfig, draw_seed: tuple[int, ...]
+    sequence: int, frame: int, window: WindowConfig, draw_seed: tuple[int, ...], place: int = 0
 ) -> list[Request]:
     """Choose the frames of one clip; a clip at the start of a sequence repeats its first frame."""
     rng = np.random.default_rng(draw_seed)
@@ -138,8 +171,8 @@ def window_clip(
     kept = np.sort(rng.choice(older, window.frames - 1, replace=False)).clip(min=0)
     frames = [*(int(index) for index in kept), frame]
     return [
-        Request(sequence, index, place > 0, (*draw_seed, place))
-        for place, index in enumerate(frames)
+        Request(sequence, index, number > 0, (*draw_seed, number), place)
+        for number, index in enumerate(frames)
     ]
 
 
@@ -151,10 +184,10 @@ def window_requests(
     step = first_step
     while True:
         clips = []
-        for item in share.own:
-            entry = step * share.streams + item
+        for place, item in enumerate(share.own):
+            entry = step * share.places + item
             order = _permutation(seed, entry // len(frames), len(frames))
             sequence, frame = frames[order[entry % len(frames)]]
-            clips.append(window_clip(sequence, frame, window, (seed, entry)))
+            clips.append(window_clip(sequence, frame, window, (seed, entry), place))
         yield clips
         step += 1

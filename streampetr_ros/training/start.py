@@ -13,7 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from streampetr_ros.model.checkpoint import CheckpointError, load_weights, save_weights
+from streampetr_ros.model.checkpoint import (
+    CheckpointError,
+    load_weights,
+    save_tensors,
+    save_weights,
+)
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.training.attention_warm_up import warm_up_attention
@@ -39,8 +44,9 @@ _UNREADABLE = (pickle.UnpicklingError, EOFError, SafetensorError)
 
 _SINGLE_FRAMES = WindowConfig(frames=1, dropped=0, gradient_frames=1)
 
-#: Name of the exported weights inside the result folder.
+#: Names of the exported weights inside the result folder: the detector, and what trained it along.
 WEIGHTS_FILE = "model.safetensors"
+HEADS_FILE = "auxiliary_heads.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +98,36 @@ def build_objective(config: TrainConfig) -> Objective:
     if config.batch_norm == "frozen":
         _freeze_batch_norm(detector)
     objective = Objective(detector, config)
+    if config.initial_heads:
+        load_auxiliary_heads(objective, Path(config.initial_heads))
     # Convolutions on a CPU run a fifth faster with channels last.
     objective.to(memory_format=torch.channels_last)
     if config.batch_norm == "sync":
         objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
     return objective
+
+
+def load_auxiliary_heads(objective: Objective, path: Path) -> None:
+    """Load the auxiliary heads of an earlier run into those that this run has.
+
+    Raises:
+        TrainingError: if the file is unreadable, lacks one of them or is of another architecture.
+    """
+    given = _read_state(path, "auxiliary heads")
+    wanted = objective.auxiliary_state()
+    missing = sorted(wanted.keys() - given.keys())
+    if missing:
+        raise TrainingError(
+            f"auxiliary heads '{path}' lack '{missing[0]}'; switch that head off or leave "
+            "initial_heads empty"
+        )
+    for name, value in wanted.items():
+        if value.shape != given[name].shape:
+            raise TrainingError(
+                f"auxiliary heads '{path}': '{name}' has shape {tuple(given[name].shape)}, the "
+                f"model needs {tuple(value.shape)}; they are of another model"
+            )
+        value.copy_(given[name])
 
 
 def load_backbone(detector: Detector, path: Path) -> None:
@@ -108,7 +139,7 @@ def load_backbone(detector: Detector, path: Path) -> None:
     Raises:
         TrainingError: if the file does not fit.
     """
-    state = _read_state(path)
+    state = _read_state(path, "backbone weights")
     trimmed = {_without_prefix(key): value for key, value in state.items()}
     result = detector.backbone.load_state_dict(trimmed, strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
@@ -119,7 +150,7 @@ def load_backbone(detector: Detector, path: Path) -> None:
         )
 
 
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
+def _read_state(path: Path, what: str) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -127,8 +158,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         return dict(content.get("state_dict", content))
     except (OSError, RuntimeError, ValueError, AttributeError, *_UNREADABLE) as error:
         raise TrainingError(
-            f"cannot read backbone weights '{path}' ({str(error).splitlines()[0]}); download the "
-            "file again"
+            f"cannot read {what} '{path}' ({str(error).splitlines()[0]}); download the file again"
         ) from error
 
 
@@ -155,7 +185,9 @@ def _steps(
         requests = window_requests(lengths, share, config.seed, window, first_step)
     else:
         pieces = split_sequences(lengths, config.data.pieces_per_sequence)
-        requests = streaming_requests(pieces, share, config.seed, first_step)
+        requests = streaming_requests(
+            pieces, share, config.seed, first_step, config.streams_per_place
+        )
     model = detector_config(config.model)
     data = config.data
     demand = Demand(min_visibility=data.min_visibility, farthest=data.farthest)
@@ -189,7 +221,7 @@ def start(config: TrainConfig, part: Slice) -> bool:
             trainer.restore()
         complete = run(trainer, _steps(config, source, process, trainer.step), part.max_minutes)
         if process.is_main:
-            export_weights(trainer, part.folder / WEIGHTS_FILE)
+            export_weights(trainer, part.folder)
         process.wait_for_all()
     return complete
 
@@ -214,17 +246,21 @@ def _prepare(
         warm_up_attention(detector, [batch.inputs for batch in batches], warm_up, config.seed)
 
 
-def export_weights(trainer: Trainer, path: Path) -> None:
-    """Write the detector alone, averaged when the run keeps an average."""
-    detector = trainer.objective.detector
-    if trainer.average:
-        prefix = "detector."
-        averaged = trainer.average.values.items()
-        state = {key[len(prefix) :]: v for key, v in averaged if key.startswith(prefix)}
-        detector = build_detector(detector.config)
-        detector.load_state_dict(state)
+def export_weights(trainer: Trainer, folder: Path) -> None:
+    """Write the detector and its auxiliary heads, averaged when the run keeps an average."""
+    objective = trainer.objective
+    state = trainer.average.values if trainer.average else objective.state_dict()
+    detector = build_detector(objective.detector.config)
+    prefix = "detector."
+    detector.load_state_dict(
+        {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    )
     details = {"recipe": trainer.config.name, "step": str(trainer.step)}
+    details["seed"] = str(trainer.config.seed)
+    heads = {key: state[key] for key in objective.auxiliary_state()}
     try:
-        save_weights(path, detector, details | {"seed": str(trainer.config.seed)})
+        save_weights(folder / WEIGHTS_FILE, detector, details)
+        if heads:
+            save_tensors(folder / HEADS_FILE, heads, details)
     except CheckpointError as error:
         raise TrainingError(str(error)) from error

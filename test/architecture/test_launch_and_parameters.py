@@ -39,6 +39,13 @@ def test_launch_arguments_override_existing_parameters() -> None:
         assert isinstance(defaults[parameter], TYPES[kind]), argument
 
 
+def test_what_runs_the_network_is_chosen_at_launch_as_on_the_command_line() -> None:
+    chosen = {argument: parameter for argument, (parameter, _) in launch_overrides().items()}
+    assert chosen["model"] == "model.name"
+    for argument in ("weights", "backend", "precision", "device"):
+        assert chosen[argument] == f"model.{argument}"
+
+
 def test_parameter_file_is_the_generated_one() -> None:
     params = pytest.importorskip("streampetr_ros.ros.params")
     tree = pytest.importorskip("streampetr_ros.ros.parameter_tree")

@@ -10,7 +10,7 @@ from repository import PACKAGE, imports, modules
 FOUNDATION = ("types", "geometry", "config", "files", "timing", "model.config", "model.state")
 STAGES = ("ingest", "preprocess", "decode", "filters", "track")
 OFFLINE = ("sources", "synth", "viz", "training", "evaluation", "export", "tools", "__main__")
-CORE = (*FOUNDATION, *STAGES, "model", "backends", "memory_policy", "pipeline")
+CORE = (*FOUNDATION, *STAGES, "model", "backends", "lineage", "memory_policy", "pipeline")
 
 #: Part of the package -> parts it may import. The longest matching name counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **{stage: (*FOUNDATION, stage) for stage in STAGES},
     "model": (*FOUNDATION, "model"),
     "backends": (*FOUNDATION, "model", "backends"),
+    "lineage": FOUNDATION,
     "memory_policy": (*FOUNDATION, *STAGES),
     "pipeline": CORE,
     **dict.fromkeys(OFFLINE, (*CORE, *OFFLINE)),
@@ -39,6 +40,7 @@ MAY_USE: dict[str, set[str]] = {
     "track": {"numpy", "scipy"},
     "model": {"numpy", "torch", "safetensors"},
     "backends": {"numpy", "torch", "onnx", "onnxruntime", "tensorrt"},
+    "lineage": {"numpy"},
     "memory_policy": {"numpy"},
     "pipeline": {"numpy", "torch"},
 }

@@ -82,11 +82,15 @@ def test_front_page_installs_for_the_car_what_has_no_rosdep_key() -> None:
     assert places == sorted(places)
 
 
-def test_executables_lead_to_modules_with_main() -> None:
+def executables() -> dict[str, str]:
+    """Return what `ros2 run` finds, and the module behind it."""
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    entries = re.findall(r"^\s+(\w+)=([\w.]+)\)?$", cmake, flags=re.MULTILINE)
-    assert {name for name, _ in entries} == {"streampetr_node", "replay_publisher", "streampetr"}
-    for _, module in entries:
+    return dict(re.findall(r"^\s+(\w+)=([\w.]+)\)?$", cmake, flags=re.MULTILINE))
+
+
+def test_executables_lead_to_modules_with_main() -> None:
+    assert set(executables()) == {"streampetr_node", "replay_publisher", "streampetr"}
+    for module in executables().values():
         assert module in modules(), f"no module {module}"
         assert re.search(r"\bmain\b", modules()[module].read_text(encoding="utf-8")), module
 

@@ -11,6 +11,7 @@ import micro_detector as micro
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.export.onnx_export import export_onnx
+from streampetr_ros.ros import backend as node_backend
 from streampetr_ros.ros.backend import open_configured_backend
 from streampetr_ros.ros.params import ModelParameters
 
@@ -73,3 +74,11 @@ def test_what_cannot_run_anywhere_is_no_reason_to_fall_back():
     wanted = ModelParameters(weights="random:1", name="tiny", backend="tensorrt")
     with pytest.raises(BackendError, match="streampetr export"):
         open_configured_backend(wanted, Logger())
+
+
+def test_cuda_graphs_are_handed_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr(node_backend, "open_backend", lambda *given: seen.append(given[2]))
+    wanted = ModelParameters(weights="random:1", name="tiny", cuda_graphs="never")
+    node_backend.open_configured_backend(wanted, Logger())
+    assert seen[0].cuda_graphs == "never"

@@ -91,3 +91,22 @@ def test_own_transport_profile_is_respected(
     monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE")
     monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
     assert Path(launch_file._image_transport()["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+
+
+def test_a_bag_is_played_with_its_clock_into_the_node() -> None:
+    play = SimpleNamespace(**runpy.run_path(str(LAUNCH_FILE.with_name("replay.launch.py"))))
+    description = play.generate_launch_description()
+    declared = {each.name: each for each in description.get_launch_arguments()}
+    assert not declared["bag"].default_value, "a bag must be named"
+    assert {"weights", "cameras", "rviz", "rate", "loop"} <= set(declared)
+    context = launch.LaunchContext()
+    chosen = {"bag": "/data/drive", "rate": "0.5", "loop": "true", "delay": "2.5"}
+    context.launch_configurations.update(chosen)
+    (timer,) = play._play(context)
+    (player,) = timer.actions
+    words = ["".join(part.perform(context) for part in word) for word in player.cmd]
+    assert words == [
+        *("ros2", "bag", "play", "/data/drive"),
+        *("--clock", "100", "--rate", "0.5", "--loop"),
+    ]
+    assert timer.period == 2.5

@@ -41,7 +41,7 @@ def ended_in_mid_frame(graph: Graph, folder: Path) -> NodeProcess:
     finally:
         node.stop(signal.SIGKILL)
         graph.forget_node()
-    assert exit_code == 0
+    assert exit_code == 0, node.log
     assert "Traceback" not in node.log
     return node
 

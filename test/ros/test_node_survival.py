@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -124,10 +125,11 @@ def test_late_transform_is_waited_for(drive: Drive) -> None:
     formed = complete_sets(graph)
     graph.send(messages, poses=False)
     graph.wait_for(lambda: complete_sets(graph) > formed, "the set without transforms")
+    time.sleep(0.1)
     graph.tf.publish(messages.poses)
     result = graph.result_of(messages.stamp_ns)
     stages = dict(zip(result.latency_stages, result.latency_ms, strict=True))
-    assert stages["transforms"] > 10
+    assert stages["transforms"] > 50
     assert graph.set_parameter("pose.timeout_s", 0.1).successful
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+import torch
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
@@ -12,7 +13,8 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
-from streampetr_ros.ros import diagnostics
+from streampetr_ros.ros import diagnostics, health
+from streampetr_ros.ros.diagnostics import GpuMemory
 from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.params import DiagnosticsParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog
@@ -87,6 +89,26 @@ def test_age_of_results(age_s: float | None, level: bytes, says: str, age_ms: st
     assert found.level == level
     assert says in found.message
     assert {pair.key: pair.value for pair in found.values}["age at publication ms"] == age_ms
+
+
+def test_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def measured(answer: object):
+        return lambda device: asked.append(str(device)) or answer
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", measured((2_000_000_000, 8_000_000_000)))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", measured(1_500_000_000))
+    memory = health.gpu_memory(torch.device("cuda:1"))
+    assert asked == ["cuda:1", "cuda:1"]
+    assert memory == GpuMemory(held=1500.0, used=6000.0, total=8000.0)
+    assert health.gpu_memory(torch.device("cpu")) is None
+    done = ProcessingStatistics(
+        processed=1, last_stamp_ns=1, age_s=0.1, interval_s=0.1, latencies=()
+    )
+    for given, shown in ((memory, "1500.000"), (None, "unknown")):
+        found = diagnostics.latency_status(done, DiagnosticsParameters(), given)
+        assert {pair.key: pair.value for pair in found.values}["GPU memory held MB"] == shown
 
 
 def test_problems_are_counted_and_logged_now_and_then() -> None:

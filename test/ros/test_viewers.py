@@ -11,6 +11,47 @@ import yaml
 
 from streampetr_ros.ros.viewers import Rig, overlay_topics, parameters_in, rviz_configuration
 
+#: Properties that RViz 2 gives the classes of the file; others it ignores silently.
+DISPLAY = {"Class", "Name", "Enabled", "Value"}
+PROPERTIES = {
+    "Grid": {
+        *("Alpha", "Cell Size", "Color", "Line Style", "Normal Cell Count", "Offset", "Plane"),
+        *("Plane Cell Count", "Reference Frame"),
+    },
+    "TF": {
+        *("Frame Timeout", "Frames", "Marker Scale", "Show Arrows", "Show Axes", "Show Names"),
+        *("Tree", "Update Interval"),
+    },
+    "MarkerArray": {"Namespaces", "Topic"},
+    "Image": {"Max Value", "Median window", "Min Value", "Normalize Range", "Topic"},
+    "ThirdPersonFollower": {
+        *("Distance", "Focal Point", "Focal Shape Fixed Size", "Focal Shape Size", "Pitch", "Yaw"),
+        *("Near Clip Distance", "Target Frame"),
+    },
+}
+#: Values of the properties of a topic; the node's publishers match them.
+TOPIC = {
+    "Depth": {1, 5},
+    "Durability Policy": {"Volatile"},
+    "History Policy": {"Keep Last"},
+    "Reliability Policy": {"Reliable", "Best Effort"},
+}
+#: Panels of Foxglove and the keys of their settings.
+SCENE = {
+    *("cameraState", "followMode", "followTf", "scene", "transforms", "topics", "layers"),
+    *("publish", "imageMode"),
+}
+PANELS = {
+    "3D": SCENE,
+    "Image": SCENE,
+    "DiagnosticSummary": {
+        *("minLevel", "pinnedIds", "hardwareIdFilter", "topicToRender", "sortByLevel"),
+    },
+    "RawMessages": {
+        *("topicPath", "diffEnabled", "diffMethod", "diffTopicPath", "showFullMessageForDiff"),
+    },
+}
+
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 RVIZ = CONFIG / "streampetr.rviz"
 FOXGLOVE = CONFIG / "streampetr_foxglove.json"
@@ -110,3 +151,19 @@ def test_parameter_files_are_read_flat(tmp_path: Path) -> None:
     assert parameters_in(file) == {"cameras.names": ["a"], "autostart": True}
     file.write_text("")
     assert parameters_in(file) == {}
+
+
+def test_rviz_knows_every_property() -> None:
+    manager = yaml.safe_load(RVIZ.read_text(encoding="utf-8"))["Visualization Manager"]
+    for each in [*manager["Displays"], manager["Views"]["Current"]]:
+        kind = each["Class"].removeprefix("rviz_default_plugins/")
+        assert set(each) <= DISPLAY | PROPERTIES[kind], kind
+        topic = each.get("Topic", {"Value": "/"})
+        assert topic.pop("Value").startswith("/")
+        assert all(value in TOPIC[name] for name, value in topic.items())
+
+
+def test_foxglove_knows_every_panel_and_key() -> None:
+    content = json.loads(FOXGLOVE.read_text(encoding="utf-8"))
+    for name, settings in content["configById"].items():
+        assert set(settings) <= PANELS[name.partition("!")[0]], name

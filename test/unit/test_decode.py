@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from streampetr_ros.decode import decode
-from streampetr_ros.model.config import NUSCENES_CLASSES, detector_config
+from streampetr_ros.model.config import MODEL_NAMES, NUSCENES_CLASSES, detector_config
 from streampetr_ros.model.state import DetectorOutputs
 
-CONFIG = replace(detector_config("tiny"), max_detections=5)
+CONFIG = replace(detector_config("tiny"), max_detections=5, nms_radius=0.0)
 
 
 def outputs(queries: int = 4, **cells: float) -> DetectorOutputs:
@@ -77,6 +77,49 @@ def test_range_filter_is_inclusive_and_drops_outside_centers():
     raw.codes[0, 2, :3] = torch.tensor([0.0, 0.0, high[2] + 0.01])
     found = decode(raw, replace(CONFIG, max_detections=3), stamp_ns=0)
     np.testing.assert_allclose(found.boxes.centers, [high], rtol=1e-6)
+
+
+def apart(by: float, labels: tuple[int, int] = (0, 0)) -> DetectorOutputs:
+    """Two boxes 2 m wide and 4 m long, the better one at 0, the other `by` metres to its left."""
+    raw = outputs(**{f"q0_c{labels[0]}": 2.0, f"q1_c{labels[1]}": 1.0})
+    raw.codes[0, :, 3:5] = torch.tensor([4.0, 2.0]).log()
+    raw.codes[0, :2, :2] = torch.tensor([[0.0, 0.0], [0.0, by]])
+    raw.codes[0, 2:, 0] = 1000.0
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("by", "labels", "radius", "count"),
+    [
+        (0.9, (0, 0), 0.5, 1),
+        (1.1, (0, 0), 0.5, 2),
+        (1.1, (0, 0), 0.6, 1),
+        (0.9, (0, 1), 0.5, 2),
+        (0.0, (0, 0), 0.0, 2),
+    ],
+    ids=["inside", "outside", "wider", "other class", "off"],
+)
+def test_a_worse_box_of_its_class_inside_a_better_one_goes(by, labels, radius, count):
+    config = replace(CONFIG, max_detections=2, nms_radius=radius)
+    found = decode(apart(by, labels), config, stamp_ns=0, query_ids=np.arange(10, 14))
+    assert found.query_ids[found.scores > 0.5].tolist() == [10, 11][:count]
+
+
+def test_what_was_dropped_drops_nothing_and_leaves_room():
+    raw = apart(0.9)
+    raw.logits[0, 2:, 0] = torch.tensor([0.5, 0.2])
+    # Beside the second box, not beside the first.
+    raw.codes[0, 2, :2] = torch.tensor([0.0, 1.8])
+    raw.codes[0, 3, :2] = torch.tensor([9.0, 0.0])
+    found = decode(raw, replace(CONFIG, max_detections=3, nms_radius=0.5), stamp_ns=0)
+    np.testing.assert_allclose(
+        found.boxes.centers[:, :2], [[0.0, 0.0], [0.0, 1.8], [9.0, 0.0]], atol=1e-6
+    )
+
+
+def test_published_models_suppress_nothing():
+    published = [name for name in MODEL_NAMES if name != "tiny"]
+    assert [detector_config(name).nms_radius for name in published] == [0.0] * len(published)
 
 
 def test_one_stream_at_a_time():

@@ -284,3 +284,17 @@ def test_distorted_cameras_are_rectified(pipeline):
     )
     distorted = replace(one, cameras=(replace(front, calibration=bent), *one.cameras[1:]))
     assert pipeline.step(distorted).num_cameras == 6
+
+
+def test_pictures_prepared_ahead_change_nothing(backend):
+    first, second = drive(2)
+    nowhere = np.full((4, 4), np.nan)
+    wanted, ahead = StreamingPipeline(backend), StreamingPipeline(backend)
+    for one in (first, second):
+        begun = {
+            frame.calibration.name: ahead.prepare_ahead(replace(frame, fixed_from_base=nowhere))
+            for frame in one.cameras[1:]
+        }
+        same_boxes(ahead.step(one, begun).detections, wanted.step(one).detections)
+    for each in (wanted, ahead):
+        each.close()

@@ -1,6 +1,7 @@
 """How work is recorded on a GPU, with PyTorch's CUDA calls replaced by ones that take notes."""
 
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -67,16 +68,52 @@ def test_work_runs_once_before_it_is_captured_and_is_replayed_afterwards(notes):
     assert notes[-1] == "replay"
 
 
-def test_work_that_cannot_be_captured_is_simply_repeated(notes, caplog):
+def uncapturable(notes):
     def work():
         notes.append("work")
         if any(note.startswith("begin capture") for note in notes):
-            raise RuntimeError("operation not permitted when stream is capturing")
+            raise RuntimeError("operation not permitted when stream is capturing\nMore of this")
 
+    return work
+
+
+def test_work_that_cannot_be_captured_is_simply_repeated(notes, caplog):
     device = CudaDevice("cuda")
+    assert device.is_recording
+    work = uncapturable(notes)
     assert device.record(work) is work
-    assert "without CUDA graphs" in caplog.text
+    assert "without CUDA graphs, which costs some speed: operation not permitted" in caplog.text
+    assert "More of this" not in caplog.text
     assert "replay" not in notes
+    assert not device.is_recording
+
+
+def test_one_failed_capture_is_enough(notes, caplog):
+    device = CudaDevice("cuda")
+    device.record(uncapturable(notes))
+    notes.clear()
+    again = device.record(lambda: notes.append("work"))
+    assert notes == ["wait for the caller", "work", "finish"]
+    again()
+    assert notes[-1] == "work"
+    assert len(caplog.records) == 1
+
+
+def test_work_that_has_to_be_captured(notes):
+    device = CudaDevice("cuda", "always")
+    with pytest.raises(
+        BackendError, match=r"GPU.*graphs \(operation not permitted .*'auto'"
+    ) as caught:
+        device.record(uncapturable(notes))
+    assert "\n" not in str(caught.value)
+
+
+def test_work_that_is_never_captured(notes):
+    device = CudaDevice("cuda", "never")
+    work = partial(notes.append, "work")
+    assert device.record(work) is work
+    assert notes == ["wait for the caller", "work", "finish"]
+    assert not device.is_recording
 
 
 def test_first_run_that_fails_is_no_matter_of_capturing(notes):

@@ -147,10 +147,10 @@ def test_state_from_elsewhere_is_taken_over(folder, story):
 
 
 def test_ready_before_the_first_frame(folder, story):
-    """Both directions of the memory and the position graph are recorded while opening."""
+    """Encoder, position and both directions of the memory are recorded while opening."""
     gpu = FakeGpu()
     opened(folder, story, gpu=gpu)
-    assert gpu.recorded == 3
+    assert gpu.recorded == 4
 
 
 def test_progress_and_reuse_of_engines(folder, tmp_path, story):

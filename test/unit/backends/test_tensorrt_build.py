@@ -95,10 +95,11 @@ def graph_file(path, opset=17, operator="Relu", domain=""):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no ONNX graph"),
-        (b"not a graph " * 50, "is no ONNX graph"),
+        (b"", "is no valid ONNX graph"),
+        (b"not a graph " * 50, "is no valid ONNX graph"),
         ({"opset": 99}, "uses opset 99"),
         ({"opset": 9}, "uses opset 9 "),
+        ({"opset": 99, "operator": "Frobnicate"}, "uses opset 99"),
         ({"operator": "Frobnicate"}, "Frobnicate"),
         ({"operator": "Mine", "domain": "mine"}, "of 'mine'"),
     ],
@@ -117,7 +118,7 @@ def test_files_that_are_no_usable_graph(tmp_path, content, message):
 def test_truncated_graph(model):
     path = model.path("head")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BackendError, match="is no ONNX graph"):
+    with pytest.raises(BackendError, match="is no valid ONNX graph"):
         check_graph_file(path)
 
 

@@ -55,11 +55,13 @@ def test_numbers_files_and_plots(given, tmp_path):
 
 def test_what_runs_the_detector_is_chosen_and_recorded(given, tmp_path):
     weights, drive = given
-    chosen = ("--precision", "bf16", "--backend", "torch", "--json", tmp_path / "m.json")
-    code, text = run(weights, "--source", drive, "--max-frames", 1, *chosen)
+    chosen = ("--precision", "bf16", "--backend", "torch", "--cuda-graphs", "never")
+    files = ("--json", tmp_path / "m.json")
+    code, text = run(weights, "--source", drive, "--max-frames", 1, *chosen, *files)
     assert code == 0, text
     choice = json.loads((tmp_path / "m.json").read_text())["evaluation"]["choice"]
     assert (choice["backend"], choice["precision"]) == ("torch", "bf16")
+    assert choice["cuda_graphs"] == "never"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,7 @@ def test_what_runs_the_detector_is_chosen_and_recorded(given, tmp_path):
         ("--backend", "onnxruntime", "runs exported graphs"),
         ("--precision", "int8", "no precision 'int8'"),
         ("--device", "abacus", "'abacus' is no device"),
+        ("--cuda-graphs", "perhaps", "cuda_graphs cannot be 'perhaps'"),
     ],
 )
 def test_what_cannot_run_is_one_sentence(given, option, value, message):
@@ -108,3 +111,15 @@ def test_faults_are_one_line(given, arguments, message):
     assert text.startswith("error: ")
     assert message in text
     assert text.count("\n") == 1
+
+
+def test_lack_of_memory_is_one_line(given, monkeypatch):
+    weights, drive = given
+
+    def short_of_memory(wanted):
+        raise MemoryError
+
+    monkeypatch.setattr(report, "evaluate", short_of_memory)
+    code, text = run(weights, "--source", drive)
+    assert code == 1
+    assert text.startswith("error: there is too little free memory; ")

@@ -1,6 +1,7 @@
 """Result format, ablations and the devkit's metrics on made-up scenes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from streampetr_ros import geometry
 from streampetr_ros.evaluation import ablation, metrics, nuscenes_format
 from streampetr_ros.evaluation.scenes import Protocol, run_scene
+from streampetr_ros.evaluation.tracking import detections_from_records
 from streampetr_ros.types import (
     Boxes,
     CameraCalibration,
@@ -67,6 +69,7 @@ def perfect(frame_set):
         labels=labels,
         class_names=NAMES,
         frame="base",
+        query_ids=np.arange(len(labels)) + 7,
     )
     return found.transformed(geometry.inverse(frame_set.base_from_model), "model")
 
@@ -77,6 +80,10 @@ def test_records_and_attributes():
     assert [r["detection_name"] for r in records] == ["car", "traffic_cone", "car"]
     assert [r["attribute_name"] for r in records] == ["vehicle.moving", "", "vehicle.parked"]
     assert records[0]["size"] == [1.9, 4.5, 1.6]
+    assert [r["query_id"] for r in records] == [7, 9, 10]
+    assert detections_from_records(records, 5).query_ids.tolist() == [7, 9, 10]
+    unnamed = replace(perfect(frame_set), query_ids=None)
+    assert "query_id" not in nuscenes_format.detection_records(unnamed, frame_set)[0]
     truth = nuscenes_format.truth_records(frame_set)
     np.testing.assert_allclose(records[0]["translation"], truth[0]["translation"], atol=1e-9)
     np.testing.assert_allclose(records[0]["velocity"], truth[0]["velocity"], atol=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import yaml
 from rigs import frame_set, without
 
 from streampetr_ros.ingest.reduction import shrink
+from streampetr_ros.ingest.wiring import CameraSettings
 from streampetr_ros.sources import SourceError, is_bag, open_source
 from streampetr_ros.sources import bag_messages as messages
 from streampetr_ros.sources.bag import BagSource
 from streampetr_ros.sources.bag_file import BagFile
-from streampetr_ros.sources.bag_options import BagOptions, CameraWiring, read_parameters
+from streampetr_ros.sources.bag_options import BagOptions, read_parameters
 from streampetr_ros.sources.bag_topics import camera_name
 from streampetr_ros.sources.bag_writer import BagWriter, write_bag, write_frame_set
 from streampetr_ros.sources.published import FrameNames, pose_edges
@@ -146,13 +148,41 @@ def test_the_parameter_file_of_the_node_says_what_to_read(tmp_path):
     file = tmp_path / "rig.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": content}}))
     options = read_parameters(file)
-    assert options.sync == {"period_ns": 500_000_000, "min_cameras": 2}
+    assert (options.sync["period_ns"], options.sync["min_cameras"]) == (500_000_000, 2)
     for got in BagSource(path, options):
         assert [frame.calibration.name for frame in got.cameras] == names
         np.testing.assert_allclose(got.base_from_model, drive()[0].base_from_model, atol=1e-9)
     file.write_text("nothing: 1")
     with pytest.raises(SourceError, match="no 'ros__parameters'"):
         read_parameters(file)
+
+
+def test_the_transport_of_the_parameter_file_is_taken_as_by_the_node(tmp_path):
+    path = tmp_path / "bag"
+    with BagWriter(path) as bag:
+        for number, each in enumerate(drive()):
+            write_frame_set(bag, each, "raw", first=number == 0)
+            write_frame_set(bag, each, "png", first=False)
+    for transport, suffix in (("auto", ""), ("raw", ""), ("compressed", "/compressed")):
+        camera = CameraSettings(
+            name="CAM_BACK", image_topic="CAM_BACK/image_raw", transport=transport
+        )
+        (found,) = BagSource(path, BagOptions(cameras=(camera,))).topics.cameras
+        assert found.image_topic == f"/CAM_BACK/image_raw{suffix}"
+
+
+def test_settings_that_do_not_fit_the_cameras_are_named(tmp_path):
+    file = tmp_path / "rig.yaml"
+    for group, content, says in (
+        ("cameras", {"transports": ["raw"] * 3}, "holds 3 values but must hold one, or one for"),
+        ("cameras", {"image_topics": ["{lens}/image"]}, "may contain {camera} but no other"),
+        ("sync", {"offsets_s": [0.1]}, "one time of at least 0 for each of the 2 cameras"),
+    ):
+        rig = {"cameras": {"names": ["a", "b"]}}
+        rig.setdefault(group, {}).update(content)
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": rig}}))
+        with pytest.raises(SourceError, match=re.escape(says)):
+            read_parameters(file)
 
 
 @pytest.mark.parametrize("encoding", ["png", "raw"])
@@ -178,7 +208,7 @@ def test_the_shipped_parameter_file_means_the_defaults():
     np.testing.assert_allclose(options.base_from_model, plain.base_from_model, atol=1e-12)
     assert options.cameras[1].image_topic == "CAM_FRONT_RIGHT/image_raw"
     assert options.odometry_topic == ""
-    assert options.sync == {"frozen_after": 5}
+    assert options.sync_config(("a",)) == plain.sync_config(("a",))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +255,7 @@ def test_bags_without_cameras_are_refused(tmp_path):
     path = tampered(tmp_path / "bag", only_transforms)
     with pytest.raises(SourceError, match=r"no topic of type sensor_msgs/msg/Image .*TFMessage"):
         BagSource(path)
-    camera = CameraWiring(name="top", image_topic="top/image_raw")
+    camera = CameraSettings(name="top", image_topic="top/image_raw")
     with pytest.raises(SourceError, match="no images on '/top/image_raw' or '/top/image_raw/comp"):
         BagSource(path, BagOptions(cameras=(camera,)))
 

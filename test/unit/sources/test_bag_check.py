@@ -11,7 +11,8 @@ from rigs import frame_set
 from rosbags.interfaces import Qos, QosDurability, QosReliability, QosTime
 from typer.testing import CliRunner
 
-from streampetr_ros.sources.bag_options import BagOptions, CameraWiring, read_parameters
+from streampetr_ros.ingest.wiring import CameraSettings
+from streampetr_ros.sources.bag_options import BagOptions, read_parameters
 from streampetr_ros.sources.bag_topics import BagTopics, CameraTopics
 from streampetr_ros.sources.bag_writer import BagWriter, write_bag, write_frame_set
 from streampetr_ros.sources.qos_check import qos_problems
@@ -143,7 +144,7 @@ def facts(name: str, reliability: int, durability: int, *publishers: str) -> Top
 
 def test_offers_that_the_node_does_not_match_are_named():
     camera = CameraTopics(
-        wiring=CameraWiring(name="c", image_topic="/c/image", info_topic="/c/info"),
+        wiring=CameraSettings(name="c", image_topic="/c/image", info_topic="/c/info"),
         image_topic="/c/image",
         packed=False,
     )

@@ -1,17 +1,20 @@
 """The benchmark command: its numbers, its reference and its sweeps. Speed itself is not tested."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import micro_detector
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.backends.torch_backend import TorchBackend, prepared
 from streampetr_ros.model.config import detector_config
-from streampetr_ros.tools.benchmark_reference import PlainNetwork, compare
-from streampetr_ros.tools.benchmark_run import Measurement
+from streampetr_ros.tools.benchmark_drive import Drive
+from streampetr_ros.tools.benchmark_reference import PlainNetwork, compare, compare_stages
+from streampetr_ros.tools.benchmark_run import Measurement, measure
 from streampetr_ros.tools.benchmark_sweep import Sweep, variations
 from streampetr_ros.tools.cli import build_app
 
@@ -35,6 +38,23 @@ def test_the_comparison_sees_another_network():
     plain = PlainNetwork(micro_detector.detector(seed=0), torch.device("cpu"))
     found = compare(plain, TorchBackend(micro_detector.detector(seed=1)), drive, warm_up=0)
     assert found["largest_difference"]["logits"] > 1e-2
+
+
+def test_stages_of_both_networks_are_timed_on_the_same_frames(monkeypatch):
+    detector = micro_detector.detector()
+    ours = prepared(detector, torch.device("cpu"))
+    plain = PlainNetwork(detector, torch.device("cpu"))
+    drive = [micro_detector.inputs(seed) for seed in range(3)]
+    seen = []
+    for network in (plain._detector, ours):
+        original = network.encode_images
+        monkeypatch.setattr(
+            network, "encode_images", lambda images, do=original: seen.append(images) or do(images)
+        )
+    found = compare_stages(plain, ours, torch.device("cpu"), drive, warm_up=1)
+    assert [id(images) for images in seen] == [id(f.images) for f in drive for _ in range(2)]
+    assert found.keys() == {"encoder", "position", "head"}
+    assert all(time > 0 for times in found.values() for time in times.values())
 
 
 def test_the_plain_network_predicts_for_every_layer(monkeypatch):
@@ -84,6 +104,49 @@ def test_half_precision_is_measured_and_named(tmp_path):
     assert "error: backend torch has no precision 'int8'" in refused.output
 
 
+@pytest.fixture
+def in_this_process(monkeypatch):
+    monkeypatch.setattr("streampetr_ros.tools.benchmark._in_own_process", measure)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_images_are_decoded_at_a_fraction_of_their_size(tmp_path):
+    path = tmp_path / "numbers.json"
+    options = ["--frames", "1", "--warm-up", "0", "--size", "720x400", "--reduction", "2"]
+    command = ["benchmark", *options, "--threads", "1", "--json", str(path)]
+    result = CliRunner().invoke(build_app({"benchmark"}), command)
+    assert result.exit_code == 0, result.output
+    assert "6 x 720x400 decoded at 1/2, " in result.output
+    assert json.loads(path.read_text())["models"]["tiny"]["reduction"] == 2
+
+
+def test_reduced_images_come_with_their_calibration():
+    with ThreadPoolExecutor(1) as pool:
+        full = Drive((720, 400)).frame_set(0, pool).cameras[0]
+        half = Drive((720, 400), reduction=2).frame_set(0, pool).cameras[0]
+    assert half.pixels.shape == (200, 360, 3)
+    calibration = half.calibration
+    assert (calibration.width, calibration.height, calibration.reduction) == (360, 200, 2)
+    np.testing.assert_allclose(calibration.intrinsic[:2], full.calibration.intrinsic[:2] / 2)
+    blocks = full.pixels.reshape(200, 2, 360, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half.pixels - blocks).mean() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--reduction", "3"), "--reduction 3 is not one of 1, 2, 4 and 8"),
+        (("--reduction", "8"), "1600x900 cannot be reduced 8 times without a remainder"),
+        (("--size", "640x360", "--reduction", "4"), "fewer than"),
+    ],
+)
+@pytest.mark.usefixtures("in_this_process")
+def test_reductions_that_cannot_be_are_refused(options, message):
+    result = CliRunner().invoke(build_app({"benchmark"}), ["benchmark", *options])
+    assert result.exit_code != 0
+    assert message in " ".join(result.output.replace("│", " ").split())
+
+
 def test_the_command_prints_and_writes_the_same_numbers(tmp_path):
     path = tmp_path / "numbers.json"
     options = ["--frames", "1", "--warm-up", "0", "--size", "160x90", "--threads", "1"]
@@ -96,3 +159,9 @@ def test_the_command_prints_and_writes_the_same_numbers(tmp_path):
     assert stages["network"]["p50"] == pytest.approx(parts, abs=0.01)
     assert f"{numbers['reference']['times_faster']:.2f} times as fast" in result.output
     assert f"{numbers['sets_per_second']:.2f} sets per second" in result.output
+    compared = numbers["reference"]["stages"]
+    assert compared.keys() == {"encoder", "position", "head"}
+    plain = [times["plain"] for times in compared.values()]
+    assert plain == sorted(plain, reverse=True)
+    for stage, times in compared.items():
+        assert f"{stage:<12}{times['plain']:>10.1f}{times['ours']:>10.1f}" in result.output

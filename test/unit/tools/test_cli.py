@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from recordings import write_recording
 from rigs import EASY_TRACKING, driving_pose, frame_set
@@ -21,6 +22,7 @@ from streampetr_ros.model.detector import build_detector
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
 from streampetr_ros.sources import open_source
 from streampetr_ros.tools.cli import VERBS, build_app
+from streampetr_ros.tools.reporting import user_errors
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = (176, 99)
@@ -156,6 +158,7 @@ def test_failures_are_one_line(recording, tmp_path):
         ((recording, *rest, "--weights", broken_weights(tmp_path)), 1, "not a complete"),
         ((recording, *rest, "--weights", "random:x"), 1, "no number behind the colon"),
         ((recording, *rest, "--device", "tpu"), 1, "is no device"),
+        ((recording, *rest, "--cuda-graphs", "perhaps"), 1, "cuda_graphs cannot be 'perhaps'"),
         ((recording, *rest, "--tracking-config", tmp_path / "no.yaml"), 1, "cannot read"),
         ((recording, *rest, "--memory-interval", 9), 2, "must be below max_gap"),
         ((recording, "--model", "resnet", "--out", out), 2, "is not one of"),
@@ -206,3 +209,25 @@ def test_random_weights_repeat():
     assert first.equal(next(iter(other._detector.parameters())))
     with pytest.raises(CheckpointError, match="need a model name"):
         open_backend("random:0")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"
+        ),
+    ],
+)
+def test_lack_of_memory_is_one_line(error, capsys):
+    with pytest.raises(typer.Exit), user_errors():
+        raise error
+    said = capsys.readouterr().err
+    assert said.startswith("error: there is too little free memory; ")
+    assert said.count("\n") == 1
+
+
+def test_a_defect_is_not_taken_for_something_expected():
+    with pytest.raises(RuntimeError, match="index out of range"), user_errors():
+        raise RuntimeError("index out of range")

@@ -48,7 +48,7 @@ def test_commands_run_in_the_order_shown(tmp_path, monkeypatch):
 
 
 def test_every_command_is_run_or_checked():
-    assert {command[0] for command in commands()} == {"streampetr", "ros2"}
+    assert {command[0] for command in commands()} == {"streampetr", "ros2", "python"}
 
 
 def test_parameters_of_the_example_exist():

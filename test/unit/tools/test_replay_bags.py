@@ -100,7 +100,8 @@ def test_videos_and_bags_for_viewers(bag, tmp_path):
     assert not (tmp_path / "cameras").exists()
     file = BagFile(tmp_path / "results")
     counts = {topic.name: topic.count for topic in file.topics}
-    assert counts["/streampetr/markers"] == COUNT
+    # The topics that the layout of Foxglove shows.
+    assert counts["/streampetr/markers"] == counts["/streampetr/track_markers"] == COUNT
     assert counts["/CAM_BACK/image_raw/compressed"] == COUNT
     first = next(file.messages(["/streampetr/markers"])).content
     assert first.markers[0].action == first.markers[0].DELETEALL

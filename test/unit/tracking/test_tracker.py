@@ -10,6 +10,7 @@ from moving_boxes import SECOND, START_NS, Thing, detect, follow, nearest, plana
 
 from streampetr_ros import geometry
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
+from streampetr_ros.track.config import PedestrianConfig
 
 CROSSING = [
     Thing("pedestrian", (-4.0, 10.0), (1.3, 0.0)),
@@ -277,3 +278,30 @@ def test_config_is_checked(change, message):
 def test_kind_config_is_checked():
     with pytest.raises(ValueError, match="gate"):
         replace(TrackingConfig().vehicle, gate=float("nan"))
+
+
+@pytest.mark.parametrize(("evidence", "follows_query"), [(0.0, False), (30.0, True)])
+def test_queries_decide_where_places_do_not(evidence, follows_query):
+    kind = PedestrianConfig(duplicate_distance=0.05)
+    tracker = Tracker(TrackingConfig(query_evidence=evidence, pedestrian=kind))
+    near, far = Thing("pedestrian", (10.0, 0.0)), Thing("pedestrian", (10.0, 0.8), score=0.6)
+
+    def seen(time, queries):
+        found = replace(detect([near, far], time), query_ids=np.array(queries))
+        return tracker.step(found, np.eye(4))
+
+    before = [seen(time, [5, 6]) for time in (0.0, 0.5, 1.0)][-1]
+    after = seen(1.5, [6, 5])
+    places = [dict(zip(t.ids.tolist(), t.sources.tolist(), strict=True)) for t in (before, after)]
+    assert places[0].keys() == places[1].keys()
+    assert (places[0] != places[1]) == follows_query
+
+
+def test_unknown_queries_say_nothing():
+    tracker = Tracker(TrackingConfig(query_evidence=30.0))
+    pair = [Thing("pedestrian", (10.0, 0.0)), Thing("pedestrian", (10.0, 0.8), score=0.6)]
+    first, second = (tracker.step(detect(pair, t), np.eye(4)) for t in (0.0, 0.5))
+    for thing in pair:
+        assert nearest(first, thing.place(0)) == nearest(second, thing.place(0))
+    with pytest.raises(ValueError, match="query_evidence must be zero or more"):
+        TrackingConfig(query_evidence=-1.0)

@@ -69,7 +69,7 @@ def steps_for(trainer, workers=0):
         requests = window_requests(lengths, share, 0, config.window, trainer.step)
     else:
         pieces = split_sequences(source.lengths(), 2)
-        requests = streaming_requests(pieces, share, 0, trainer.step)
+        requests = streaming_requests(pieces, share, 0, trainer.step, config.streams_per_place)
     dataset = SampleDataset(source, MICRO, config.augmentation, EVERYTHING)
     return load_steps(dataset, requests, workers)
 

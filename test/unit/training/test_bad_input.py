@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from micro import MICRO, make_trainer, steps_for, train_config
+from micro import MICRO, make_trainer, steps_for, train, train_config
 from safetensors.torch import save_file
 from scenes import Scenes
 
@@ -22,6 +22,7 @@ from streampetr_ros.training.config import DataConfig, OptimiserConfig
 from streampetr_ros.training.dataset import SampleDataset, load_steps
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.loop import run
+from streampetr_ros.training.objective import Objective
 from streampetr_ros.training.sampler import Share, split_sequences, streaming_requests
 from streampetr_ros.training.samples import EVERYTHING
 from streampetr_ros.training.synthetic_data import SyntheticSource
@@ -153,6 +154,27 @@ def test_backbone_weights(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "empty.pth")
     with pytest.raises(TrainingError, match=r"lack '.*they are not of a resnet_tiny"):
         start.load_backbone(other, tmp_path / "empty.pth")
+
+
+def test_auxiliary_heads_to_start_from(tmp_path):
+    config = train_config(image_head=False, token_head=True)
+    trainer = make_trainer(tmp_path, config)
+    train(trainer, 2)
+    start.export_weights(trainer, tmp_path)
+    path = tmp_path / start.HEADS_FILE
+    fresh = Objective(build_detector(MICRO), config)
+    start.load_auxiliary_heads(fresh, path)
+    for name, value in fresh.auxiliary_state().items():
+        assert torch.equal(value, trainer.average.values[name]), name
+    assert any(name.startswith("scene_head.") for name in fresh.auxiliary_state())
+    with pytest.raises(TrainingError, match=r"auxiliary_heads.safetensors' lack 'image_head\."):
+        start.load_auxiliary_heads(Objective(build_detector(MICRO), train_config()), path)
+    wide = Objective(build_detector(replace(MICRO, embed_dims=128)), config)
+    with pytest.raises(TrainingError, match=r"has shape .*; they are of another model"):
+        start.load_auxiliary_heads(wide, path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TrainingError, match=r"cannot read auxiliary heads .* download"):
+        start.load_auxiliary_heads(fresh, path)
 
 
 def test_frame_cache_on_a_full_disk_and_damaged(tmp_path, monkeypatch):

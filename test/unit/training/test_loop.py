@@ -4,17 +4,22 @@ import csv
 import os
 import signal
 import socket
+from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
 import torch.multiprocessing
-from micro import make_trainer, steps_for, train, train_config
+from micro import MICRO, make_trainer, steps_for, train, train_config
 
+from streampetr_ros.model.detector import build_detector
+from streampetr_ros.training.augment import Augmentation
 from streampetr_ros.training.config import OptimiserConfig
 from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.loop import run
 from streampetr_ros.training.processes import denormals_flushed, joined_run
 from streampetr_ros.training.sampler import WindowConfig
+from streampetr_ros.training.samples import collate
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +50,45 @@ def test_resumed_run_equals_uninterrupted(tmp_path):
         assert torch.equal(value, expected[name]), name
     for name, value in second.average.values.items():
         assert torch.equal(value, whole.average.values[name]), name
+
+
+def test_streams_that_share_a_place_keep_memories_of_their_own(tmp_path):
+    still = OptimiserConfig(learning_rate=0.0, weight_decay=0.0, steps=8)
+    plain = Augmentation()
+    config = train_config(batch_norm="eval", dropout=0.0, optimiser=still, augmentation=plain)
+    config = replace(config, image_head=False, streams_per_place=2)
+    trainer = make_trainer(tmp_path, config)
+    trainer.objective.detector = build_detector(replace(MICRO, dropout=0.0))
+    played = {}
+    for clips in islice(steps_for(trainer), 6):
+        trainer.train_step(clips)
+        for (frame,) in clips:
+            played.setdefault(frame.stream, []).append(frame)
+    assert sorted(played) == [0, 1, 2, 3]
+    detector = trainer.objective.detector.eval()
+    for stream, frames in played.items():
+        memory, moments = None, [None]
+        for frame in frames:
+            batch = collate([frame.sample], moments, [frame.continues], MICRO)
+            moments = batch.moments
+            with torch.no_grad():
+                _, memory = detector(batch.inputs, memory)
+        kept = trainer.streams.memory_of([stream])
+        for ours, alone in zip(kept, memory, strict=True):
+            torch.testing.assert_close(ours, alone, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(trainer.streams.memory.center[0], trainer.streams.memory.center[1])
+
+
+def test_streams_that_share_a_place_resume(tmp_path):
+    config = train_config(streams_per_place=2)
+    whole = make_trainer(tmp_path, config)
+    reports = train(whole, 6)
+    first = make_trainer(tmp_path, config)
+    train(first, 3)
+    first.save()
+    second = make_trainer(tmp_path, config)
+    second.restore()
+    assert [r.losses for r in train(second, 3)] == [r.losses for r in reports[3:]]
 
 
 def test_loss_falls_on_one_frame(tmp_path):

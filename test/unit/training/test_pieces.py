@@ -33,6 +33,20 @@ def test_matching_follows_permutation():
     assert pairs == set(zip(order[second.queries].tolist(), second.objects.tolist(), strict=True))
 
 
+@pytest.mark.parametrize(("memory_bonus", "continues", "asked"), [(0, 1, 0), (1, 1, 2), (1, 0, 0)])
+def test_memory_keeps_its_object_with_a_bonus(memory_bonus, continues, asked):
+    config = loss.LossConfig(memory_bonus=memory_bonus)
+    target = targets(1)
+    logits = torch.full((1, 1, 4, 10), -4.0)
+    logits[..., [0, 2], 0] = torch.tensor([0.5, -0.5])
+    logits.requires_grad_()
+    codes = target.codes.expand(1, 1, 4, 10).clone()
+    bonus = loss.memory_bonus(config, torch.tensor([float(continues)]), 2, 2)
+    losses = loss.detection_losses(logits, codes, [target], config, bonus)
+    losses["loss_cls"].backward()
+    assert (logits.grad[0, 0, :, 0] < 0).nonzero().flatten().tolist() == [asked]
+
+
 def test_losses_without_objects_have_gradients():
     logits = torch.zeros(2, 1, 6, 10, requires_grad=True)
     codes = torch.zeros(2, 1, 6, 10, requires_grad=True)

@@ -37,12 +37,38 @@ def test_streams_play_pieces_in_order_and_cover_everything():
 
 def test_ranks_share_one_deal():
     pieces = split_sequences([6, 5, 4, 7], 2)
-    together = list(islice(streaming_requests(pieces, Share(batch_size=4), 1), 20))
-    parts = [
-        list(islice(streaming_requests(pieces, Share(batch_size=2, rank=r, world_size=2), 1), 20))
-        for r in range(2)
-    ]
-    assert [a + b for a, b in zip(*parts, strict=True)] == together
+    for turns in (1, 2):
+
+        def dealt(share, turns=turns):
+            steps = islice(streaming_requests(pieces, share, 1, 0, turns), 20)
+            return [[clip[0]._replace(stream=0) for clip in clips] for clips in steps]
+
+        parts = [dealt(Share(batch_size=2, rank=rank, world_size=2)) for rank in range(2)]
+        together = dealt(Share(batch_size=4))
+        assert [a + b for a, b in zip(*parts, strict=True)] == together
+
+
+def test_streams_that_share_a_place_take_turns():
+    pieces = split_sequences([8] * 8, 1)
+    share = Share(batch_size=2)
+    steps = list(islice(streaming_requests(pieces, share, seed=3, streams_per_place=4), 48))
+    for place in range(2):
+        played = [clips[place][0] for clips in steps]
+        for turn in range(0, 48, 4):
+            turns = played[turn : turn + 4]
+            assert {r.stream for r in turns} == set(range(place * 4, place * 4 + 4))
+        assert len({tuple(r.stream for r in played[t : t + 4]) for t in range(0, 48, 4)}) > 3
+        for stream in range(place * 4, place * 4 + 4):
+            own = [r for r in played if r.stream == stream]
+            for before, now in pairwise(own):
+                same = (now.sequence, now.frame) == (before.sequence, before.frame + 1)
+                assert now.continues == same
+                assert same or now.frame == 0
+    first = [clips[place][0] for clips in steps[:4] for place in range(2)]
+    assert sorted(r.frame for r in first) == [0, 0, 2, 2, 4, 4, 6, 6]
+    assert not any(r.continues for r in first)
+    with pytest.raises(ValueError, match="8 pieces of sequences cannot feed 10 streams"):
+        next(streaming_requests(pieces, share, 0, streams_per_place=5))
 
 
 def test_resume_continues():
@@ -50,6 +76,8 @@ def test_resume_continues():
     share = Share(batch_size=2)
     full = list(islice(streaming_requests(pieces, share, 1), 20))
     assert list(islice(streaming_requests(pieces, share, 1, first_step=7), 13)) == full[7:]
+    shared = list(islice(streaming_requests(pieces, share, 1, 0, 3), 20))
+    assert list(islice(streaming_requests(pieces, share, 1, 7, 3), 13)) == shared[7:]
     window = WindowConfig()
     full = list(islice(window_requests([6, 5], share, 1, window), 20))
     assert list(islice(window_requests([6, 5], share, 1, window, first_step=7), 13)) == full[7:]

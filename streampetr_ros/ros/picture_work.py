@@ -1,0 +1,88 @@
+"""Decoding and preparing of single images, begun when they arrive instead of when a set is whole.
+
+So what is left once the last camera has delivered is the work of its image alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+
+import numpy as np
+
+from streampetr_ros.ingest.images import Pixels
+from streampetr_ros.preprocess.pixel_path import PictureAhead
+from streampetr_ros.ros.calibration import CalibrationStore
+from streampetr_ros.ros.camera_input import ReceivedImage
+from streampetr_ros.ros.decoding import decode_message
+from streampetr_ros.types import CameraFrame
+
+#: Begins to prepare a picture, of which the pose is not used.
+PrepareAhead = Callable[[CameraFrame], "Future[PictureAhead]"]
+
+#: Images may wait for a thread so long as they are fewer than this per thread; a camera that sends
+#: far too many must not fill the memory.
+_WAITING_PER_THREAD = 4
+#: A pose that nobody knows yet, and that must not be taken for one.
+_NO_POSE = np.full((4, 4), np.nan)
+
+
+class PictureWork:
+    """Decodes images in threads of its own and has them prepared.
+
+    Args:
+        calibrations: newest ones of the cameras.
+        threads: images decoded side by side.
+        prepare: begins to prepare a decoded picture; None prepares nothing ahead.
+    """
+
+    def __init__(
+        self, calibrations: CalibrationStore, threads: int, prepare: PrepareAhead | None
+    ) -> None:
+        self._calibrations = calibrations
+        self._prepare = prepare
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._most = threads * _WAITING_PER_THREAD
+        self._waiting = 0
+        self._lock = Lock()
+
+    def begin_early(self, camera: str, image: ReceivedImage) -> None:
+        """Begin with an image that has just arrived, unless too many wait already."""
+        with self._lock:
+            has_room = self._waiting < self._most
+        if has_room:
+            self._begin(camera, image)
+
+    def pixels(self, camera: str, image: ReceivedImage) -> Future[Pixels]:
+        """Return the picture of an image, beginning now if that has not happened."""
+        return image.progress.decoded or self._begin(camera, image)
+
+    def close(self) -> None:
+        """Finish what has begun and stop the threads."""
+        self._pool.shutdown()
+
+    def _begin(self, camera: str, image: ReceivedImage) -> Future[Pixels]:
+        with self._lock:
+            self._waiting += 1
+        begun = self._pool.submit(self._work, camera, image)
+        image.progress.decoded = begun
+        return begun
+
+    def _work(self, camera: str, image: ReceivedImage) -> Pixels:
+        try:
+            pixels = decode_message(image.message, self._calibrations.reduction(camera))
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        calibration = self._calibrations.last_built(camera)
+        if (
+            self._prepare is not None
+            and calibration is not None
+            and pixels.shape[:2] == (calibration.height, calibration.width)
+        ):
+            frame = CameraFrame(
+                calibration=calibration, stamp_ns=0, pixels=pixels, fixed_from_base=_NO_POSE
+            )
+            image.progress.prepared = self._prepare(frame)
+        return pixels

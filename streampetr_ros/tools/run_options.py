@@ -1,0 +1,26 @@
+"""Options of the command line on how the network runs; verbs share them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streampetr_ros.backends.cuda_device import CUDA_GRAPHS
+from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
+
+BackendOption = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help=f"One of {', '.join(PRECISIONS)}; auto: fp32, or as exported.")
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+CudaGraphsOption = Annotated[
+    str,
+    typer.Option(
+        help=f"On a GPU, one of {', '.join(CUDA_GRAPHS)}: record the network and warn where that "
+        "fails, record it or fail, or do not record."
+    ),
+]
+MemoryIntervalOption = Annotated[
+    float, typer.Option(help="Seconds between memory writes; negative: as trained.")
+]

@@ -1,0 +1,119 @@
+"""Pictures prepared before their set is complete: the same network images, or made afresh."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from rigs import frame_set
+
+from streampetr_ros.ingest.undistort import Rectifier
+from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.preprocess.image import PreprocessError
+from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
+from streampetr_ros.preprocess.pixel_path import HostPath, PictureAhead
+from streampetr_ros.types import CameraFrame, FrameSet
+
+BONNET = ((0.0, 0.85), (0.5, 0.7), (1.0, 0.85), (1.0, 1.0), (0.0, 1.0))
+CONFIG = InputConfig(
+    image=ImageConfig(height=64, width=160), masks=(CameraMask(camera="CAM_BACK", polygon=BONNET),)
+)
+NOWHERE = np.full((4, 4), np.nan)
+
+
+def bent_front() -> FrameSet:
+    """A set whose first camera distorts."""
+    original = frame_set()
+    front = original.cameras[0]
+    bent = replace(
+        front.calibration,
+        distortion_model="plumb_bob",
+        distortion=np.array([-0.32, 0.11, 0.001, -0.002, -0.02]),
+    )
+    return replace(original, cameras=(replace(front, calibration=bent), *original.cameras[1:]))
+
+
+def prepared(path: HostPath, frame: CameraFrame, mark: float | None = None) -> Future[PictureAhead]:
+    """Prepare a picture ahead; a mark tells afterwards whether it was taken."""
+    future: Future[PictureAhead] = Future()
+    masks = CONFIG.masks_of(frame.calibration.name)
+    made = path.prepare_ahead(replace(frame, fixed_from_base=NOWHERE), CONFIG.image, masks)
+    if mark is not None:
+        made.image.fill_(mark)
+    future.set_result(made)
+    return future
+
+
+def images(one: FrameSet, path: HostPath, config: InputConfig = CONFIG) -> torch.Tensor:
+    return prepare_inputs(one, None, config, pixel_path=path).images[0]
+
+
+def test_inputs_are_the_same_bits() -> None:
+    one, path = bent_front(), HostPath(Rectifier())
+    ahead = {frame.calibration.name: prepared(path, frame) for frame in one.cameras[::2]}
+    wanted = prepare_inputs(one, None, CONFIG, pixel_path=path)
+    found = prepare_inputs(one, None, CONFIG, pixel_path=path.with_ahead(ahead))
+    for value, expected in zip(found, wanted, strict=True):
+        assert value is expected or torch.equal(value, expected)
+
+
+def test_a_picture_is_not_prepared_twice() -> None:
+    one, path = bent_front(), HostPath(Rectifier())
+    ahead = {frame.calibration.name: prepared(path, frame, 7.0) for frame in one.cameras}
+    assert (images(one, path.with_ahead(ahead)) == 7.0).all()
+
+
+def test_the_mounting_is_that_of_the_set() -> None:
+    one, path = bent_front(), HostPath(Rectifier())
+    ahead = {frame.calibration.name: prepared(path, frame) for frame in one.cameras}
+    raised = tuple(
+        replace(
+            frame,
+            calibration=replace(
+                frame.calibration,
+                base_from_camera=frame.calibration.base_from_camera
+                + np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0.1], [0, 0, 0, 0]]),
+            ),
+        )
+        for frame in one.cameras
+    )
+    later = replace(one, cameras=raised)
+    wanted = prepare_inputs(later, None, CONFIG, pixel_path=path)
+    found = prepare_inputs(later, None, CONFIG, pixel_path=path.with_ahead(ahead))
+    assert torch.equal(found.model_from_image, wanted.model_from_image)
+
+
+def other_picture(frame: CameraFrame) -> CameraFrame:
+    return replace(frame, pixels=frame.pixels.copy())
+
+
+def other_lens(frame: CameraFrame) -> CameraFrame:
+    longer = replace(frame.calibration, intrinsic=frame.calibration.intrinsic * [[1.1], [1.1], [1]])
+    return replace(frame, calibration=longer)
+
+
+@pytest.mark.parametrize("change", [other_picture, other_lens])
+def test_what_no_longer_fits_is_prepared_afresh(change) -> None:
+    one, path = frame_set(), HostPath(Rectifier())
+    front = one.cameras[0]
+    ahead = {front.calibration.name: prepared(path, front, 7.0)}
+    changed = replace(one, cameras=(change(front), *one.cameras[1:]))
+    assert torch.equal(images(changed, path.with_ahead(ahead)), images(changed, path))
+
+
+def test_other_masks_are_applied() -> None:
+    one, path = frame_set(), HostPath(Rectifier())
+    ahead = {frame.calibration.name: prepared(path, frame) for frame in one.cameras}
+    config = replace(CONFIG, masks=(CameraMask(camera="CAM_FRONT", polygon=BONNET),))
+    assert torch.equal(images(one, path.with_ahead(ahead), config), images(one, path, config))
+
+
+def test_a_failure_is_reported_by_the_set() -> None:
+    one, path = bent_front(), HostPath()
+    future: Future[PictureAhead] = Future()
+    future.set_exception(PreprocessError("too early"))
+    with pytest.raises(PreprocessError, match="'CAM_FRONT' has plumb_bob distortion"):
+        images(one, path.with_ahead({"CAM_FRONT": future}))
