@@ -55,17 +55,14 @@ class TensorRt:
     @property
     def keeps_types(self) -> bool:
         """Whether the types written in a graph are kept as they are (not so before version 9)."""
+        # Since version 11 this is so without the flag, which only remains for old programs.
         flags = self.module.NetworkDefinitionCreationFlag
-        return hasattr(flags, "STRONGLY_TYPED") or self._major >= 11
+        return hasattr(flags, "STRONGLY_TYPED") or not hasattr(flags, "EXPLICIT_BATCH")
 
     @property
     def builds_for_other_gpus(self) -> bool:
         """Whether engines can be built without the GPU that will run them."""
         return self.name == "tensorrt_rtx"
-
-    @property
-    def _major(self) -> int:
-        return 0 if self.builds_for_other_gpus else int(self.version.split(".", maxsplit=1)[0])
 
     def builder(self) -> Any:
         """Create a builder.
@@ -110,7 +107,11 @@ class TensorRt:
                     f"for {', '.join(_capabilities(targets))}; use backend tensorrt on other GPUs"
                 )
             config.num_compute_capabilities = 1
-            config.set_compute_capability(target, 0)
+            if not config.set_compute_capability(target, 0):
+                raise BackendError(
+                    f"{self.title} refuses compute capability {compute_capability}{self.reason()}; "
+                    "install another version of it"
+                )
         return config
 
     def watch(self, config: Any, progress: Callable[[str, int, int], None]) -> Any:
@@ -129,10 +130,20 @@ class TensorRt:
         return monitor
 
     def deserialise(self, engine: bytes) -> Any:
-        """Load an engine on the current GPU; None if the runtime refuses it."""
+        """Load an engine on the current GPU; None if the runtime refuses it.
+
+        Raises:
+            BackendError: if the runtime cannot use the GPU at all.
+        """
         if self._loader is None:
             # Engines refer to what loaded them, so it stays as long as this object.
-            self._loader = self.module.Runtime(self.log)
+            try:
+                self._loader = self.module.Runtime(self.log)
+            except (TypeError, RuntimeError) as error:
+                raise BackendError(
+                    f"{self.title} cannot use the GPU{self.reason()}; check that the driver is new "
+                    "enough for this version"
+                ) from error
         return self._loader.deserialize_cuda_engine(engine)
 
     def reason(self) -> str:
@@ -153,8 +164,14 @@ def load_tensorrt(name: str) -> TensorRt:
     """
     try:
         module = importlib.import_module(name)
-    except (ImportError, OSError) as error:
+    except ModuleNotFoundError as error:
         raise BackendError(f"backend '{name}' is not installed; {RUNTIMES[name]}") from error
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise BackendError(
+            f"backend '{name}' is installed but does not load ({reason}); repair it: "
+            f"{RUNTIMES[name]}"
+        ) from error
     return TensorRt(module, name)
 
 

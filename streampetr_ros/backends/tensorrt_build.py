@@ -156,7 +156,7 @@ def _parse(runtime: TensorRt, network: Any, model: ExportedModel, graph: str) ->
 
 
 def _described(error: Any) -> str:
-    """Say what a parser found; versions before 10 do not name operators."""
+    """Say what a parser found; versions before 9 do not name operators."""
     operator = error.node_operator() if hasattr(error, "node_operator") else ""
     node = error.node_name() if hasattr(error, "node_name") else f"node {error.node()}"
     text = " ".join(str(error.desc()).split())

@@ -81,9 +81,11 @@ class TensorRtEngine:
         Raises:
             BackendError: if the runtime refuses.
         """
-        for name in self.tensors:
-            self._context.set_tensor_address(name, tensors[name].data_ptr())
-        if not self._context.execute_async_v3(self._device.stream):
+        context = self._context
+        placed = [
+            context.set_tensor_address(name, tensors[name].data_ptr()) for name in self.tensors
+        ]
+        if not all(placed) or not context.execute_async_v3(self._device.stream):
             raise BackendError(
                 f"{self._runtime.title} cannot run the {self._title} on {self._device.title}"
                 f"{self._runtime.reason()}; restart, and if it stays, try backend onnxruntime"

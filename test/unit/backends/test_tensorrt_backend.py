@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import shutil
 from itertools import pairwise
 
@@ -24,7 +25,7 @@ from streampetr_ros.backends.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.model.checkpoint import save_weights
 
-VERSIONS = ["8.6.2", "10.3.0", "11.4.1"]
+VERSIONS = ["8.6.1", "10.3.0", "11.4.0.106"]
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +158,9 @@ def test_progress_and_reuse_of_engines(folder, tmp_path, story):
     shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
     _, module = opened(tmp_path / "micro", story)
     assert module.builds == 3
-    assert module.flags == ["tf32"] * 3
+    assert module.cleared == ["tf32"] * 3
     assert any("head: Building engine 1/2" in line for line in story)
+    assert not any("Tactics" in line for line in story), "phases inside of others are left out"
     again = []
     _, module = opened(tmp_path / "micro", again)
     assert (module.builds, again) == (0, [])
@@ -183,7 +185,7 @@ def test_engine_that_does_not_load_is_built_again(folder, tmp_path, story):
             return None
         return real(engine)
 
-    runtime.module.log = runtime.log
+    runtime.module.logger = runtime.log
     runtime.deserialise = refusing
     TensorRtBackend(open_exported(tmp_path / "micro"), runtime, gpu, story.append)
     assert runtime.module.builds == 1
@@ -191,14 +193,38 @@ def test_engine_that_does_not_load_is_built_again(folder, tmp_path, story):
 
 
 def test_half_precision_needs_a_runtime_that_keeps_types(half_folder, story):
-    with pytest.raises(BackendError, match=r"8\.6\.2 cannot keep the types.*--precision fp32"):
-        opened(half_folder, story, "8.6.2")
+    with pytest.raises(BackendError, match=r"8\.6\.1 cannot keep the types.*--precision fp32"):
+        opened(half_folder, story, "8.6.1")
 
 
-def test_runtime_without_a_gpu_to_build_on(folder):
-    runtime = fake_runtime("10.3.0", None)
-    with pytest.raises(BackendError, match=r"tensorrt 10\.3\.0 cannot build.*tensorrt_rtx"):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_runtime_without_a_gpu_to_build_on(version):
+    runtime = fake_runtime(version, None)
+    title = re.escape(f"tensorrt {version}")
+    with pytest.raises(BackendError, match=rf"{title} cannot build .*failure.*tensorrt_rtx"):
         runtime.builder()
+    with pytest.raises(BackendError, match=rf"{title} cannot use the GPU \(CUDA init.*driver"):
+        runtime.deserialise(b"an engine")
+
+
+@pytest.mark.parametrize(("version", "flags"), zip(VERSIONS, (0b1, 0b10, 0b1), strict=True))
+def test_networks_take_their_types_from_the_graph_where_they_can(folder, tmp_path, version, flags):
+    """Version 8.6 is told to take batches from the graph, later ones types too."""
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
+    _, module = opened(tmp_path / "micro", [], version)
+    assert module.network_flags == [flags] * 3
+
+
+@pytest.mark.parametrize(("version", "names"), zip(VERSIONS, (False, True, True), strict=True))
+def test_operator_that_is_not_supported(folder, tmp_path, version, names):
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
+    gpu = FakeGpu()
+    runtime = fake_runtime(version, gpu)
+    runtime.module.lacks_operator = "Frobnicate"
+    with pytest.raises(BackendError, match=r"cannot read .*Frobnicate.*export the model") as caught:
+        TensorRtBackend(open_exported(tmp_path / "micro"), runtime, gpu, lambda _: None)
+    assert ("operator Frobnicate ('the_node')" in str(caught.value)) == names
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +305,13 @@ def test_run_that_fails_is_one_line_and_the_next_frame_starts_clean(folder, stor
     expected, _ = OnnxBackend(folder, threads=1).run(micro.inputs(1), memory)
     outputs, _ = subject.run(micro.inputs(1), memory)
     torch.testing.assert_close(outputs.logits, expected.logits, atol=1e-5, rtol=1e-4)
+
+
+def test_address_that_is_refused_is_not_passed_over(folder, story):
+    subject, module = opened(folder, story)
+    module.refuses_addresses = True
+    with pytest.raises(BackendError, match=r"cannot run the .* \(Given invalid tensor name"):
+        subject.run(micro.inputs(0), None)
 
 
 def test_another_number_of_cameras_is_refused(folder, story):

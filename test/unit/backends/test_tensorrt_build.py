@@ -138,3 +138,14 @@ def test_missing_runtime_is_one_line_with_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(BackendError, match=r"'tensorrt' is not installed; .*pip install tensorrt"):
         load_tensorrt("tensorrt")
+
+
+def test_runtime_that_does_not_load_is_told_from_a_missing_one(monkeypatch, tmp_path):
+    package = tmp_path / "tensorrt"
+    package.mkdir()
+    reason = "libnvinfer.so.10: cannot open shared object file"
+    (package / "__init__.py").write_text(f"raise ImportError('{reason}')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(BackendError, match=rf"does not load \({reason}\); .*pip install tensorrt"):
+        load_tensorrt("tensorrt")
