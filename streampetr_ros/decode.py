@@ -83,12 +83,21 @@ def circle_nms(detections: Detections, radius: float) -> NDArray[np.int64]:
         (k,) indices of those that stay, best first.
     """
     centers = detections.boxes.centers[:, :2]
-    distances = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
     reach = radius * detections.boxes.sizes[:, :2].min(axis=1)
-    same = detections.labels[:, None] == detections.labels[None]
-    covered = np.triu(same & (distances < reach[:, None]), 1)
-    stays = np.ones(len(detections), dtype=bool)
-    for index in range(len(detections)):
-        if stays[index]:
-            stays &= ~covered[index]
+    stays = np.zeros(len(detections), dtype=bool)
+    # Class by class there are far fewer pairs.
+    for label in np.unique(detections.labels):
+        index = np.flatnonzero(detections.labels == label)
+        stays[index] = _uncovered(centers[index], reach[index])
     return np.flatnonzero(stays)
+
+
+def _uncovered(centers: NDArray[np.float64], reach: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which of some (n, 2) centres, best first, are in reach of no better one that stays."""
+    distances = np.linalg.norm(centers[:, None] - centers[None], axis=-1)
+    covered = np.triu(distances < reach[:, None], 1)
+    stays = np.ones(len(centers), dtype=bool)
+    for row in np.flatnonzero(covered.any(axis=1)):
+        if stays[row]:
+            stays &= ~covered[row]
+    return stays
