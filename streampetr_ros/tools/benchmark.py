@@ -10,13 +10,24 @@ from typing import Annotated, Any
 
 import typer
 
-from streampetr_ros.backends.torch_backend import KINDS
+from streampetr_ros.backends.opening import AUTO, is_exported
 from streampetr_ros.ingest.reduction import REDUCTIONS
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.preprocess.resizers import RESIZERS
-from streampetr_ros.tools.benchmark_run import METHOD, Measurement, machine, measure
+from streampetr_ros.tools.benchmark_machine import machine
+from streampetr_ros.tools.benchmark_run import METHOD, Measurement, measure
 from streampetr_ros.tools.benchmark_sweep import Sweep, variations
 from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.tools.run_options import BackendOption, DeviceOption, PrecisionOption
+
+_Reduction = Annotated[
+    int, typer.Option(help="Decode images 1, 2, 4 or 8 times narrower and lower.")
+]
+_Resize = Annotated[str, typer.Option(help=f"How the CPU resizes images: {' or '.join(RESIZERS)}.")]
+_Graphs = Annotated[
+    str, typer.Option(help="Folder of exported graphs to measure in place of models, on --backend.")
+]
+_Publish = Annotated[bool, typer.Option(help="Measure publishing too, where ROS is there.")]
 
 
 def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
@@ -26,16 +37,15 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frame sets timed.")] = 20,
     warm_up: Annotated[int, typer.Option(min=0, help="Frame sets run before.")] = 3,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    precision: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")] = "fp32",
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = AUTO,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
     size: Annotated[str, typer.Option(help="Camera image size, WIDTHxHEIGHT.")] = "1600x900",
-    reduction: Annotated[
-        int, typer.Option(help="Decode images 1, 2, 4 or 8 times narrower and lower.")
-    ] = 1,
-    resize: Annotated[
-        str, typer.Option(help=f"How the CPU resizes images: {' or '.join(RESIZERS)}.")
-    ] = "exact",
+    reduction: _Reduction = 1,
+    resize: _Resize = "exact",
+    weights: _Graphs = "",
+    backend: BackendOption = AUTO,
+    publish: _Publish = True,
     reference: Annotated[
         bool, typer.Option(help="Compare with the plain eager network, in turns.")
     ] = False,
@@ -44,20 +54,21 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
 ) -> None:
-    """Measure decode, preprocess, encoder, position, head, decoding and the whole step.
+    """Measure decode, preprocess, encoder, position, head, decoding, publish and the whole step.
 
     Weights are random, which does not change the time. Each model runs in a process of its own, so
-    that peak memory is its own.
+    that peak memory is its own. Publishing is measured where ROS is there.
     """
     image_size = _parse_size(size)
     _check_reduction(reduction, image_size)
     _check_resize(resize)
+    _check_graphs(weights, backend, model or [], bool(reference or sweep))
     results: dict[str, Any] = {"method": METHOD, "machine": machine(device), "models": {}}
     for line in (METHOD, _machine_line(results["machine"])):
         typer.echo(line)
-    for name in model or ["tiny"]:
+    for name in [weights] if weights else model or ["tiny"]:
         wanted = Measurement(
-            model=known_model(name),
+            model="" if weights else known_model(name),
             frames=frames,
             warm_up=warm_up,
             device=device,
@@ -67,6 +78,9 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
             reduction=reduction,
             resize=resize,
             reference=reference,
+            weights=weights,
+            backend=backend,
+            publishes=publish,
         )
         with user_errors():
             result = results["models"][name] = _in_own_process(wanted)
@@ -82,7 +96,7 @@ def _swept(base: Measurement, sweep: Sweep) -> list[dict[str, Any]]:
     """Measure and print one line per variation."""
     typer.echo(f"\n{sweep.value:<12}{'network ms':>12}{'step ms':>12}{'memory MB':>12}")
     rows = []
-    for value, wanted in variations(replace(base, reference=False), sweep):
+    for value, wanted in variations(replace(base, reference=False, publishes=False), sweep):
         result = _in_own_process(wanted)
         times = result["milliseconds"]
         rows.append({"value": value, **result})
@@ -139,11 +153,26 @@ def _check_reduction(reduction: int, size: tuple[int, int]) -> None:
         )
 
 
+def _check_graphs(weights: str, backend: str, models: list[str], compares: bool) -> None:
+    """Refuse what exported graphs cannot be asked for, and what is asked of them without any."""
+    if not weights and backend not in (AUTO, "torch"):
+        raise typer.BadParameter(
+            f"backend '{backend}' runs exported graphs; name their folder with --weights"
+        )
+    if weights and not is_exported(weights):
+        raise typer.BadParameter(
+            f"'{weights}' is no folder of exported graphs; make one with 'streampetr export'"
+        )
+    if weights and (models or compares):
+        raise typer.BadParameter("exported graphs take no --model, --reference and --sweep")
+
+
 def _machine_line(found: dict[str, Any]) -> str:
     return (
         f"{found['processor']}, {found['cores']} cores"
         + (f", {found['gpu']}" if found["gpu"] else "")
-        + f"; Python {found['python']}, PyTorch {found['torch']}, NumPy {found['numpy']}"
+        + f"; Python {found['python']}, PyTorch {found['torch']}, NumPy {found['numpy']}, OpenCV "
+        f"{found['opencv']}, Pillow {found['pillow']}, simplejpeg {found['simplejpeg'] or 'none'}"
     )
 
 
@@ -159,7 +188,27 @@ def _table(name: str, result: dict[str, Any]) -> list[str]:
         f"{stage:<12}{times['p50']:>10.1f}{times['p90']:>10.1f}{times['p99']:>10.1f}"
         for stage, times in result["milliseconds"].items()
     ]
-    peak = f"peak memory {result['peak_memory_mb']:.0f} MB"
-    if result["peak_gpu_memory_mb"] is not None:
-        peak += f", GPU {result['peak_gpu_memory_mb']:.0f} MB"
-    return [*lines, f"{result['sets_per_second']:.2f} sets per second end to end, {peak}"]
+    lines.append(f"publish: {result['publish']}")
+    if work := result["matrix_work"]:
+        lines.append(
+            f"matrix work {work['gflop']:.2f} GFLOP per set: at the {work['gflop_per_s']:.0f} "
+            f"GFLOP/s of one large product {work['least_ms']:.1f} ms, "
+            f"{100 * work['share_of_network']:.0f} % of 'network'"
+        )
+    return [*lines, _memory(result), _rates(result["sets_per_second"])]
+
+
+def _memory(result: dict[str, Any]) -> str:
+    line = f"peak memory {result['peak_memory_mb']:.0f} MB"
+    if (gpu := result["gpu_memory_mb"]) is None:
+        return line
+    return (
+        f"{line}; on the GPU PyTorch {gpu['pytorch']:.0f} MB, all programs {gpu['in_use']:.0f} MB"
+    )
+
+
+def _rates(rates: dict[str, float]) -> str:
+    return (
+        f"{rates['step']:.2f} sets per second end to end, {rates['boxes']:.2f} from decoded "
+        f"images, {rates['original']:.2f} by the method of the original code"
+    )

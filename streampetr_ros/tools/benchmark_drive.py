@@ -34,6 +34,11 @@ class Drive:
         self._decode = partial(decode_compressed, reduction=reduction)
         self._jpegs = [_jpeg(size, rng) for _ in self._cameras]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the cameras, in order."""
+        return tuple(camera.name for camera in self._cameras)
+
     def frame_set(self, index: int, pool: ThreadPoolExecutor) -> FrameSet:
         """Decode the images of one set and place them."""
         stamp_ns = 1_000_000_000 + index * 500_000_000
