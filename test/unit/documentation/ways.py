@@ -102,7 +102,9 @@ PERFORMANCE: dict[str, Way] = {
     "streampetr benchmark --model tiny --model stream_petr_r50_428q --threads 2 --reference "
     "--json out/speed.json": Run(f"{BENCHMARK} --reference --json out/speed.json"),
     "streampetr benchmark --model tiny --sweep cameras --sweep queries --sweep memory "
-    "--sweep image --json out/sweeps.json": Run(f"{BENCHMARK} --sweep cameras --json out/sweeps.json"),
+    "--sweep image --json out/sweeps.json": Run(
+        f"{BENCHMARK} --sweep cameras --json out/sweeps.json"
+    ),
 }
 
 TRACKING: dict[str, Way] = {
