@@ -9,6 +9,8 @@ import torch
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
+_NO_CPU_MEMORY = "DefaultCPUAllocator: can't allocate memory"
+
 
 class BackendError(RuntimeError):
     """A runtime, device or engine that cannot be used; the message says what to do."""
@@ -48,3 +50,10 @@ class Backend(Protocol):
             BackendError: if the device fails, for example for lack of memory.
         """
         ...
+
+
+def is_short_of_memory(error: Exception) -> bool:
+    """Tell whether a failure of PyTorch, NumPy or Python is a lack of memory on CPU or GPU."""
+    # PyTorch has no exception of its own for the memory of the CPU.
+    kinds = (MemoryError, torch.cuda.OutOfMemoryError)
+    return isinstance(error, kinds) or _NO_CPU_MEMORY in str(error)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import BackendError, is_short_of_memory
 from streampetr_ros.backends.cuda_device import CudaDevice
 from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.backends.recorded_detector import RecordedDetector
@@ -31,7 +34,8 @@ class TorchBackend:
         cuda_graphs: one of `CUDA_GRAPHS`; means nothing on the CPU.
 
     Raises:
-        BackendError: if the device is not there or cannot compute in that precision.
+        BackendError: if the device is not there, has too little free memory or cannot compute in
+            that precision.
         CheckpointError: if a weight does not fit the precision.
     """
 
@@ -43,7 +47,8 @@ class TorchBackend:
         cuda_graphs: str = "auto",
     ) -> None:
         self._device = checked_device(device)
-        self._detector = prepared(detector, self._device, precision)
+        with _one_line_on_memory(self._device, detector.config.name):
+            self._detector = prepared(detector, self._device, precision)
         self._precision = precision
         self._projection = KnownProjection()
         self._position: TokenPosition | None = None
@@ -81,18 +86,13 @@ class TorchBackend:
     def _run_plainly(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
-        moved = ModelInputs(
-            *(value if value is None else value.to(self._device) for value in inputs)
-        )
-        try:
+        with _one_line_on_memory(self._device, self.config.name):
+            moved = ModelInputs(
+                *(value if value is None else value.to(self._device) for value in inputs)
+            )
             features = self._detector.encode_images(moved.images)
             position = self._token_position(inputs, moved)
             outputs, next_memory = self._detector.predict(features, position, moved, memory)
-        except torch.cuda.OutOfMemoryError as error:
-            raise BackendError(
-                f"{self._device} has too little free memory for {self.config.name}; "
-                "close other programs on it or choose a smaller model"
-            ) from error
         return outputs[-1], next_memory
 
     def _token_position(self, inputs: ModelInputs, moved: ModelInputs) -> TokenPosition:
@@ -130,6 +130,19 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
         # Otherwise convolutions would round to 10 bits; products of matrices do not by default.
         torch.backends.cudnn.allow_tf32 = False
     return copy
+
+
+@contextmanager
+def _one_line_on_memory(device: torch.device, model: str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_short_of_memory(error):
+            raise
+        raise BackendError(
+            f"{device} has too little free memory for {model}; close other programs on it or "
+            "choose a smaller model"
+        ) from error
 
 
 def _check_precision(precision: str, device: torch.device) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import BackendError, is_short_of_memory
 from streampetr_ros.backends.exported import ExportError
 from streampetr_ros.config import ConfigError
 from streampetr_ros.model.checkpoint import CheckpointError
@@ -25,7 +25,6 @@ _EXPECTED = (
     PreprocessError,
     SourceError,
 )
-_NO_CPU_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 
 
 @contextmanager
@@ -48,8 +47,7 @@ def expected_sentence(error: Exception) -> str | None:
     if isinstance(error, OSError):
         where = f" '{error.filename}'" if error.filename else ""
         return f"cannot access{where}: {error.strerror or error}"
-    # PyTorch has no exception of its own for the memory of the CPU.
-    if isinstance(error, MemoryError) or _NO_CPU_MEMORY in str(error):
+    if is_short_of_memory(error):
         return (
             "there is too little free memory; close other programs, or choose a smaller model or "
             "fewer jobs"

@@ -29,6 +29,13 @@ class Story(list):
         return sum(line.startswith("wrote") for line in self)
 
 
+def sentence(runtime, what, capability, files):
+    sizes = ", ".join(
+        f"{graph} {path.stat().st_size / 1e6:.1f} MB" for graph, path in files.items()
+    )
+    return f"{what} for compute capability {capability} with {runtime.title}: {sizes}"
+
+
 @pytest.fixture(scope="module")
 def runtime():
     return load_tensorrt("tensorrt_rtx")
@@ -41,7 +48,7 @@ def model(tmp_path):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision):
+def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision, log_engines):
     export_onnx(build_detector(detector_config("tiny")), tmp_path / "tiny", precision=precision)
     tiny = open_exported(tmp_path / "tiny")
     names = set()
@@ -49,18 +56,23 @@ def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision):
         files = build_engines(runtime, tiny, capability, Story())
         assert set(files) == {"encoder", "position", "head"}
         assert all(path.stat().st_size > 100_000 for path in files.values())
+        log_engines(sentence(runtime, f"tiny {precision}", capability, files))
         names |= {path.name for path in files.values()}
     assert len(names) == 3 * len(CAPABILITIES)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"backbone": "resnet50"}, {"temporal": False}], ids=["resnet50", "single frame"]
+    "changes",
+    [{"backbone": "resnet50"}, {"temporal": False}],
+    ids=["resnet50", "single frame"],
 )
-def test_other_backbones_and_heads_become_engines(runtime, tmp_path, changes):
+def test_other_backbones_and_heads_become_engines(runtime, tmp_path, changes, log_engines):
     detector = micro.detector(**changes)
     other = export_onnx(detector, tmp_path / "other", precision="fp16")
     for capability in CAPABILITIES:
-        assert len(build_engines(runtime, other, capability, Story())) == 3
+        files = build_engines(runtime, other, capability, Story())
+        assert len(files) == 3
+        log_engines(sentence(runtime, f"micro fp16 {changes}", capability, files))
 
 
 def test_engines_are_built_once_and_again_when_damaged(runtime, model):

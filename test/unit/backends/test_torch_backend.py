@@ -1,9 +1,11 @@
-"""Token positions are encoded again exactly when a projection changed."""
+"""Token positions are encoded again exactly when a projection changed; lack of memory is named."""
 
 import micro_detector as micro
 import pytest
 import torch
 
+from streampetr_ros.backends import torch_backend
+from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.torch_backend import TorchBackend
 
 
@@ -46,3 +48,43 @@ def test_another_number_of_cameras(counted):
     backend.run(micro.inputs(0), None)
     backend.run(micro.inputs(0, cameras=4), None)
     assert len(calls) == 2
+
+
+def too_much(*_):
+    """Ask the CPU for more than any has."""
+    return torch.empty(2**56)
+
+
+def full_gpu(*_):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 1 GiB")
+
+
+def no_memory_here(*_):
+    raise MemoryError
+
+
+@pytest.mark.parametrize("fail", [too_much, full_gpu, no_memory_here])
+def test_lack_of_memory_is_one_line_and_the_next_frame_runs(counted, monkeypatch, fail):
+    detector, backend, _ = counted
+    with monkeypatch.context() as broken:
+        broken.setattr(backend._detector, "encode_images", fail)
+        with pytest.raises(BackendError, match="cpu has too little free memory for micro") as said:
+            backend.run(micro.inputs(0), None)
+    assert "\n" not in str(said.value)
+    found, _ = backend.run(micro.inputs(0), None)
+    expected, _ = TorchBackend(detector).run(micro.inputs(0), None)
+    assert torch.equal(found.logits, expected.logits)
+
+
+def test_lack_of_memory_for_the_weights_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch_backend, "folded", full_gpu)
+    with pytest.raises(BackendError, match="cpu has too little free memory for micro"):
+        TorchBackend(micro.detector())
+
+
+def test_a_defect_is_not_taken_for_a_lack_of_memory(counted, monkeypatch):
+    _, backend, _ = counted
+    monkeypatch.setattr(backend._detector, "encode_images", lambda images: images @ images[..., 0])
+    with pytest.raises(RuntimeError, match="size") as said:
+        backend.run(micro.inputs(0), None)
+    assert not isinstance(said.value, BackendError)
