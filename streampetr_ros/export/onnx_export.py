@@ -54,10 +54,13 @@ def export_onnx(
     detector.eval()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}."))
+        holder = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}."))
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
+        # The temporary folder is its owner's alone; this one is for whom other folders are.
+        partial = holder / folder.name
+        partial.mkdir()
         _write_graphs(detector, partial, cameras, precision)
         model = ExportedModel(
             folder=folder,
@@ -74,7 +77,7 @@ def export_onnx(
     except OSError as error:
         raise _unwritable(folder, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(holder, ignore_errors=True)
     return model
 
 

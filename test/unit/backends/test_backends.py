@@ -156,6 +156,13 @@ def test_export_twice_replaces_the_first(exported, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_an_export_may_be_read_by_whom_other_folders_may(exported, tmp_path):
+    """The user that the node runs as may be another one."""
+    export_onnx(exported[0], tmp_path / "model")
+    (tmp_path / "other").mkdir()
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "abacus", "meta"])
 def test_devices_that_are_not_there(device):
     if device == "cuda" and torch.cuda.is_available():
