@@ -19,11 +19,11 @@ from streampetr_ros.ros.output_params import OverlayParameters
 from streampetr_ros.ros.params import NodeParameters
 from streampetr_ros.ros.results import SetResult
 from streampetr_ros.ros.topic import Topic
-from streampetr_ros.ros.viewers import overlay_topics
 from streampetr_ros.types import CameraFrame
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import Layer, detection_layer, track_layer
 from streampetr_ros.viz.overlay import render_camera
+from streampetr_ros.viz.picture_topics import TOP_VIEW_TOPIC, overlay_topics
 from streampetr_ros.viz.trails import Trails
 
 
@@ -56,7 +56,7 @@ class OverlayOutput(BackgroundOutput):
             camera: Topic(node, CompressedImage, topic, qos.outputs())
             for camera, topic in overlay_topics(cameras).items()
         }
-        self._top_view = Topic(node, CompressedImage, "~/top_view/compressed", qos.outputs())
+        self._top_view = Topic(node, CompressedImage, TOP_VIEW_TOPIC, qos.outputs())
         self.topics = [self._top_view, *self._cameras.values()]
 
     def apply(self, parameters: NodeParameters) -> None:

@@ -1,15 +1,16 @@
-"""Topics of pictures, and the RViz configuration for the cameras and frames of a vehicle."""
+"""The RViz configuration for the cameras and frames of a vehicle."""
 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from streampetr_ros.viz.picture_topics import overlay_topics
 
 #: Name of the node in the shipped configuration.
 _NODE = "/streampetr"
@@ -31,18 +32,6 @@ class Rig:
     cameras: tuple[str, ...]
     fixed_frame: str
     base_frame: str
-
-
-def overlay_topics(cameras: Sequence[str]) -> dict[str, str]:
-    """Return the topic of each camera; what a ROS name may not contain becomes an underscore."""
-    topics: dict[str, str] = {}
-    for camera in cameras:
-        token = re.sub(r"\W", "_", camera, flags=re.ASCII).strip("_") or "camera"
-        token = f"camera_{token}" if token[0].isdigit() else token
-        while f"~/overlays/{token}/compressed" in topics.values():
-            token += "_2"
-        topics[camera] = f"~/overlays/{token}/compressed"
-    return topics
 
 
 def rviz_configuration(shipped: Path, rig: Rig) -> str:

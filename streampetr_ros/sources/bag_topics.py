@@ -23,6 +23,9 @@ _NUSCENES = (
     "cam_back_left",
     "cam_back_right",
 )
+#: Pictures with boxes drawn on them, of the node and of replays, and the name of the node.
+_OVERLAY = re.compile(r"(.*)/overlays/[^/]+/compressed")
+_TOP_VIEW = "top_view/compressed"
 #: Streams of video, which no image topic can be decoded from without its codec.
 _VIDEO = re.compile(r"(CompressedVideo|FFMPEGPacket|theora_image_transport|H26\dPacket)", re.I)
 
@@ -125,9 +128,13 @@ def shows_colours(topic: TopicFacts) -> bool:
 
 
 def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraSettings, ...]:
-    """Take every image topic for a camera; of raw and compressed ones of a camera, the raw."""
+    """Take every image topic for a camera; of raw and compressed ones of a camera, the raw.
+
+    What was drawn on pictures of cameras is none.
+    """
+    drawn = _drawn(topic.name for topic in used)
     images = sorted(
-        (topic for topic in used if shows_colours(topic)),
+        (topic for topic in used if shows_colours(topic) and topic.name not in drawn),
         key=lambda topic: (topic.kind != IMAGE, topic.name),
     )
     first: dict[str, str] = {}
@@ -138,6 +145,12 @@ def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraSettings, ...]:
         for name, topic in first.items()
     ]
     return tuple(sorted(wirings, key=lambda wiring: _place(wiring.name)))
+
+
+def _drawn(names: Iterable[str]) -> set[str]:
+    """Find the pictures that a node has drawn; it publishes them under its own name."""
+    overlays = [found for name in names if (found := _OVERLAY.fullmatch(name))]
+    return {each[0] for each in overlays} | {f"{each[1]}/{_TOP_VIEW}" for each in overlays}
 
 
 def _place(name: str) -> tuple[int, str]:

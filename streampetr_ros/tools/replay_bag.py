@@ -1,4 +1,4 @@
-"""A bag beside a replay: the images and transforms it saw, with its boxes as markers.
+"""A bag beside a replay: what it saw, with its boxes as markers and drawn on the pictures.
 
 Foxglove and RViz open it, and ``ros2 bag play`` plays it.
 """
@@ -6,29 +6,36 @@ Foxglove and RViz open it, and ``ros2 bag play`` plays it.
 from __future__ import annotations
 
 import shutil
-from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from streampetr_ros.sources.bag import BagSource
 from streampetr_ros.sources.bag_writer import BagWriter, write_frame_set
-from streampetr_ros.sources.published import FrameNames
+from streampetr_ros.sources.published import FrameNames, optical_frame
 from streampetr_ros.tools.replay_markers import marker_array
+from streampetr_ros.tools.replay_output import PictureOptions
+from streampetr_ros.tools.replay_pictures import ResultPictures
 from streampetr_ros.types import FrameSet
 
 #: Stamps this much before the recording are of another clock.
 _CLOCKS_NS = 60_000_000_000
 
 RESULT_BAG = "results"
-#: Topics of the node, so that the layouts of viewers show what is in the bag.
-DETECTION_TOPIC, TRACK_TOPIC = "/streampetr/markers", "/streampetr/track_markers"
+#: Topics lie where the node has them, so that the layouts of viewers show what is in the bag.
+_NODE = "/streampetr"
+DETECTION_TOPIC, TRACK_TOPIC = f"{_NODE}/markers", f"{_NODE}/track_markers"
 
 Record = Mapping[str, Any]
 
 
 def write_result_bag(
-    source: BagSource | Iterable[FrameSet], records: list[Record], folder: Path, min_score: float
+    source: BagSource | Iterable[FrameSet],
+    records: list[Record],
+    folder: Path,
+    drawing: PictureOptions,
+    *,
+    tracked: bool,
 ) -> Path:
     """Write the bag, completely or not at all.
 
@@ -36,7 +43,8 @@ def write_result_bag(
         source: what was replayed; messages of a bag are copied as they are.
         records: results, one per frame set.
         folder: of the replay.
-        min_score: lowest score of boxes drawn.
+        drawing: lowest score of detections drawn, and caption.
+        tracked: whether pictures show tracks instead of detections.
 
     Returns:
         Folder of the bag.
@@ -46,25 +54,82 @@ def write_result_bag(
     shutil.rmtree(target, ignore_errors=True)
     with BagWriter(target) as bag:
         if isinstance(source, BagSource):
-            _copy(bag, source, records, min_score)
+            results = _Results(bag, drawing, tracked, source.options.base_frame)
+            _copy(bag, source, records, results)
         else:
-            _write(bag, source, records, min_score)
+            results = _Results(bag, drawing, tracked, FrameNames().base)
+            _write(bag, source, records, results)
     return target
 
 
-def _copy(bag: BagWriter, source: BagSource, records: list[Record], min_score: float) -> None:
-    base, shift_ns = source.options.base_frame, _shift_ns(source, records)
-    waiting = deque(sorted(records, key=lambda record: record["stamp_ns"]))
+class _Results:
+    """Writes what was found in frame sets.
 
-    def draw(record: Record) -> None:
-        _draw(bag, record, base, min_score, record["stamp_ns"] + shift_ns)
+    Args:
+        bag: to write to.
+        drawing: lowest score of detections drawn, and caption.
+        tracked: whether pictures show tracks instead of detections.
+        base_frame: TF name of the vehicle frame.
+    """
 
+    def __init__(
+        self, bag: BagWriter, drawing: PictureOptions, tracked: bool, base_frame: str
+    ) -> None:
+        self._bag, self._drawing, self._tracked = bag, drawing, tracked
+        self._base_frame = base_frame
+        self._pictures = ResultPictures(_NODE, base_frame, drawing.caption)
+
+    def write(
+        self,
+        frame_set: FrameSet,
+        record: Record,
+        camera_frames: Mapping[str, str],
+        recorded_ns: int,
+    ) -> None:
+        """Write the markers of detections of a score and of tracks, and the pictures."""
+        lowest, tracks = self._drawing.draw_above, record["tracks"]
+        detections = [each for each in record["detections"] if each["score"] >= lowest]
+        for topic, objects in ((DETECTION_TOPIC, detections), (TRACK_TOPIC, tracks)):
+            markers = marker_array(objects, record["stamp_ns"], self._base_frame)
+            self._bag.write(topic, markers, recorded_ns)
+        shown = tracks if self._tracked else detections
+        for topic, picture in self._pictures.messages(frame_set, shown, camera_frames):
+            self._bag.write(topic, picture, recorded_ns)
+
+
+def _copy(bag: BagWriter, source: BagSource, records: list[Record], results: _Results) -> None:
+    """Copy the messages that were read, and put each result where it came."""
+    camera_frames, shift_ns = _camera_frames(source), _shift_ns(source, records)
+    # Read once more for the pictures, of whose problems the user has heard.
+    waiting = zip(BagSource(source.file, source.options), records, strict=False)
+    next_one = next(waiting, None)
     for message in source.file.raw_messages(source.topics.names()):
-        while waiting and waiting[0]["stamp_ns"] + shift_ns < message.recorded_ns:
-            draw(waiting.popleft())
+        while next_one and next_one[1]["stamp_ns"] + shift_ns < message.recorded_ns:
+            _write_one(results, next_one, camera_frames, shift_ns)
+            next_one = next(waiting, None)
         bag.copy(message)
-    for record in waiting:
-        draw(record)
+    while next_one:
+        _write_one(results, next_one, camera_frames, shift_ns)
+        next_one = next(waiting, None)
+
+
+def _write_one(
+    results: _Results,
+    one: tuple[FrameSet, Record],
+    camera_frames: Mapping[str, str],
+    shift_ns: int,
+) -> None:
+    frame_set, record = one
+    results.write(frame_set, record, camera_frames, record["stamp_ns"] + shift_ns)
+
+
+def _camera_frames(source: BagSource) -> dict[str, str]:
+    """Return the TF name of each camera: the given one, or that of its images."""
+    frames = {}
+    for camera in source.topics.cameras:
+        first = next(iter(source.file.messages([camera.image_topic])))
+        frames[camera.name] = camera.wiring.frame_id or first.content.header.frame_id
+    return frames
 
 
 def _shift_ns(source: BagSource, records: list[Record]) -> int:
@@ -75,16 +140,10 @@ def _shift_ns(source: BagSource, records: list[Record]) -> int:
 
 
 def _write(
-    bag: BagWriter, source: Iterable[FrameSet], records: list[Record], min_score: float
+    bag: BagWriter, source: Iterable[FrameSet], records: list[Record], results: _Results
 ) -> None:
-    base = FrameNames().base
     for index, (frame_set, record) in enumerate(zip(source, records, strict=False)):
         write_frame_set(bag, frame_set, "jpeg", first=index == 0)
-        _draw(bag, record, base, min_score, frame_set.stamp_ns)
-
-
-def _draw(bag: BagWriter, record: Record, base: str, min_score: float, recorded_ns: int) -> None:
-    """Write the markers of detections of a score, and of tracks."""
-    detections = [each for each in record["detections"] if each["score"] >= min_score]
-    for topic, objects in ((DETECTION_TOPIC, detections), (TRACK_TOPIC, record["tracks"])):
-        bag.write(topic, marker_array(objects, record["stamp_ns"], base), recorded_ns)
+        names = [camera.calibration.name for camera in frame_set.cameras]
+        camera_frames = {name: optical_frame(name) for name in names}
+        results.write(frame_set, record, camera_frames, frame_set.stamp_ns)

@@ -133,7 +133,8 @@ def _write_others(job: ReplayJob, source: Source) -> None:
     if any(record["token"] for record in records):
         write_nuscenes(records, job.out)
     if job.bag_out and not (job.out / RESULT_BAG).exists():
-        write_result_bag(source, records, job.out, job.drawing.draw_above)
+        tracked = job.tracking is not None
+        write_result_bag(source, records, job.out, job.drawing, tracked=tracked)
     if job.video and not (job.out / VIDEO).exists():
         write_video(job.out, [record["stamp_ns"] for record in records])
     if job.video and not job.pictures:

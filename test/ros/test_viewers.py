@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from streampetr_ros.ros.viewers import Rig, overlay_topics, parameters_in, rviz_configuration
+from streampetr_ros.ros.viewers import Rig, parameters_in, rviz_configuration
+from streampetr_ros.viz.picture_topics import overlay_topics
 
 #: Properties that RViz 2 gives the classes of the file; others it ignores silently.
 DISPLAY = {"Class", "Name", "Enabled", "Value"}

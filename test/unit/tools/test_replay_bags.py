@@ -12,6 +12,10 @@ import cv2
 import numpy as np
 import pytest
 from rigs import frame_set
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 from test_cli import run
 
 from streampetr_ros.backends.opening import open_backend
@@ -107,10 +111,55 @@ def test_videos_and_bags_for_viewers(bag, tmp_path):
     assert first.markers[0].action == first.markers[0].DELETEALL
     assert first.markers[1].header.frame_id == "base_link"
     assert len(first.markers[1].points) == len(first.markers[1].colors) > 24
-    # What was recorded is copied as it was, so the results can be replayed themselves.
+    assert counts["/streampetr/overlays/CAM_BACK/compressed"] == COUNT
+    assert counts["/streampetr/top_view/compressed"] == COUNT
+    # What was recorded is copied as it was, so the results can be replayed themselves; what was
+    # drawn on pictures is no camera.
     assert [each.stamp_ns for each in open_bag(tmp_path / "results")] == [
         each.stamp_ns for each in drive()
     ]
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_boxes_are_drawn_on_the_pictures_of_the_bag(bag, tmp_path, tracked):
+    options = ("--model", "tiny", "--weights", "random:0", "--no-pictures", "--draw-above", 0)
+    options = (*options, "--mcap", *(() if tracked else ("--no-tracking",)))
+    run("replay", bag, *options, "--out", tmp_path)
+    file = BagFile(tmp_path / "results")
+    topics = ["/streampetr/overlays/CAM_BACK/compressed", "/streampetr/top_view/compressed"]
+    drawn = [message.content for message in file.messages(topics)]
+    behind = drawn[0 if "optical" in drawn[0].header.frame_id else 1]
+    original = next(file.messages(["/CAM_BACK/image_raw/compressed"])).content
+    assert behind.header == original.header
+    assert {each.header.frame_id for each in drawn} == {original.header.frame_id, "base_link"}
+    pictures = [cv2.imdecode(each.data, cv2.IMREAD_COLOR) for each in (original, behind)]
+    plain = cv2.resize(pictures[0], pictures[1].shape[1::-1])
+    changed = np.abs(plain.astype(int) - pictures[1]).max(axis=2) > 60
+    # Lines of boxes, besides the name of the camera in its corner.
+    assert changed[60:].any()
+
+
+def definitions(file: Path) -> dict[str, Typestore]:
+    """The types of each topic by what the file itself says of them, and by nothing else."""
+    found = {}
+    with Reader(file) as reader:
+        for connection in reader.connections:
+            assert connection.msgdef.format == MessageDefinitionFormat.MSG
+            own = get_typestore(Stores.EMPTY)
+            own.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+            found[connection.topic] = own
+    return found
+
+
+def test_viewers_can_read_the_bag_by_itself(bag, tmp_path):
+    options = ("--model", "tiny", "--weights", "random:0", "--no-pictures", "--draw-above", 0)
+    run("replay", bag, *options, "--mcap", "--out", tmp_path)
+    (file,) = (tmp_path / "results").glob("*.mcap")
+    types = definitions(file)
+    assert {"/tf", "/tf_static", "/streampetr/markers", "/CAM_BACK/camera_info"} <= set(types)
+    with Reader(file) as reader:
+        for connection, _, data in reader.messages():
+            types[connection.topic].deserialize_cdr(data, connection.msgtype)
 
 
 def test_a_source_without_a_video_encoder_is_told(bag, tmp_path, monkeypatch):
