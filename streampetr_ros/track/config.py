@@ -143,7 +143,8 @@ class TrackingConfig:
         hit_evidence: gain of log-odds of existence for a detection of even score.
         miss_evidence: loss of log-odds for a missing detection.
         score_evidence: largest gain or loss by a detection's score.
-        certainty: largest log-odds of existence.
+        certainty: how far log-odds of existence rise above those that the scores of a track's
+            detections speak for; repeated detections of a weak object make it no sure one.
         confirm_probability: probability of existence from which on a track is reported.
         drop_probability: probability below which a track is dropped.
         unsure_unseen: seconds a track that was never reported is kept without detections.
@@ -168,7 +169,7 @@ class TrackingConfig:
     hit_evidence: float = 1.5
     miss_evidence: float = 1.0
     score_evidence: float = 2.0
-    certainty: float = 5.0
+    certainty: float = 2.0
     confirm_probability: float = 0.4
     drop_probability: float = 0.02
     unsure_unseen: float = 0.8

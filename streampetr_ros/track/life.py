@@ -23,6 +23,8 @@ _MAX_HEADING = 4.0
 _SURE_SPEED = 2.0
 _MAX_SIZE_WEIGHT = 10.0
 _CLASS_MEMORY = 5.0
+# Time over which scores are averaged.
+_SUPPORT_MEMORY = 1.0
 
 
 def share(elapsed: float, memory: float) -> float:
@@ -57,6 +59,7 @@ def begin(
         size_weights=sightings.scores,
         headings=np.full(count, 0.5),
         log_odds=sightings.evidence,
+        support=sightings.support,
         class_weights=class_weights,
         kinds=sightings.kinds,
         ids=ids,
@@ -89,13 +92,17 @@ def continued(
     class_weights = tracks.class_weights * math.exp(-elapsed / _CLASS_MEMORY)
     class_weights[np.arange(len(tracks)), sightings.labels] += amount
     gain = share(elapsed, config.evidence_time) * (config.hit_evidence + sightings.evidence)
+    # Detectors repeat false alarms too: persistence alone makes no weak object certain.
+    newer = 1.0 - math.exp(-elapsed / _SUPPORT_MEMORY)
+    support = tracks.support + newer * (sightings.support - tracks.support)
     return replace(
         tracks,
         belief=belief,
         sizes=sizes,
         size_weights=np.minimum(total, _MAX_SIZE_WEIGHT),
         headings=headings,
-        log_odds=np.minimum(tracks.log_odds + gain, config.certainty),
+        log_odds=np.minimum(tracks.log_odds + gain, support + config.certainty),
+        support=support,
         class_weights=class_weights,
         seen_ns=np.full(len(tracks), stamp_ns, dtype=np.int64),
         sources=sightings.sources,

@@ -24,7 +24,8 @@ class Sightings:
         measurement: of n objects, fixed frame.
         sizes: (n, 3) length, width, height, metres.
         scores: (n,).
-        evidence: (n,) log-odds of being right by the score alone.
+        support: (n,) log-odds of being right by the score alone.
+        evidence: (n,) the same within the limits that one detection may count for.
         labels: (n,) class index.
         kinds: (n,) index of the kind.
         sources: (n,) index in the list of detections they were prepared from.
@@ -34,6 +35,7 @@ class Sightings:
     measurement: Measurement
     sizes: Array
     scores: Array
+    support: Array
     evidence: Array
     labels: NDArray[np.int64]
     kinds: NDArray[np.int64]
@@ -49,6 +51,7 @@ class Sightings:
             measurement=self.measurement.selected(index),
             sizes=self.sizes[index],
             scores=self.scores[index],
+            support=self.support[index],
             evidence=self.evidence[index],
             labels=self.labels[index],
             kinds=self.kinds[index],
@@ -111,14 +114,15 @@ def _sightings(
         raise ValueError(f"detections at stamp {detections_fixed.stamp_ns} ns are not finite")
     scores, labels = detections_fixed.scores, detections_fixed.labels
     kinds = class_kinds[labels]
-    evidence = log_odds(scores) - log_odds(config.of_kind("even_score", kinds))
+    support = log_odds(scores) - log_odds(config.of_kind("even_score", kinds))
     limit = config.score_evidence
     queries = detections_fixed.query_ids
     sightings = Sightings(
         measurement=measure(values, origin_fixed, _sensor_noise(kinds, config)),
         sizes=boxes.sizes,
         scores=scores,
-        evidence=np.clip(evidence, -limit, limit),
+        support=support,
+        evidence=np.clip(support, -limit, limit),
         labels=labels,
         kinds=kinds,
         sources=sources,

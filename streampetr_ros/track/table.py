@@ -25,6 +25,7 @@ class TrackTable:
         size_weights: (n,) detections that went into the sizes.
         headings: (n,) how surely the heading is not reversed; never negative.
         log_odds: (n,) of the object being real.
+        support: (n,) log-odds that the scores of its detections speak for, averaged over time.
         class_weights: (n, classes) scores collected for each class.
         kinds: (n,) index of the kind.
         ids: (n,) identity.
@@ -41,6 +42,7 @@ class TrackTable:
     size_weights: Array
     headings: Array
     log_odds: Array
+    support: Array
     class_weights: Array
     kinds: NDArray[np.int64]
     ids: NDArray[np.int64]
@@ -101,6 +103,7 @@ def empty_table(classes: int) -> TrackTable:
         size_weights=np.zeros(0),
         headings=np.zeros(0),
         log_odds=np.zeros(0),
+        support=np.zeros(0),
         class_weights=np.zeros((0, classes)),
         kinds=none,
         ids=none,

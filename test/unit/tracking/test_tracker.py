@@ -305,3 +305,12 @@ def test_unknown_queries_say_nothing():
         assert nearest(first, thing.place(0)) == nearest(second, thing.place(0))
     with pytest.raises(ValueError, match="query_evidence must be zero or more"):
         TrackingConfig(query_evidence=-1.0)
+
+
+def test_persistence_alone_makes_no_weak_object_certain():
+    weak = Thing("car", (20.0, -6.0), (0.0, 0.0), score=0.15)
+    strong = Thing("car", (12.0, 6.0), (0.0, 0.0), score=0.6)
+    tracks = follow([weak, strong], np.arange(0.0, 20.0, 0.5))[-1]
+    weak_one, strong_one = (nearest(tracks, thing.place(0.0)) for thing in (weak, strong))
+    scores = dict(zip(tracks.ids.tolist(), tracks.scores.tolist(), strict=True))
+    assert scores[weak_one] < 0.9 < 0.97 < scores[strong_one]
