@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from streampetr_ros.ros.dock_places import camera_places, renamed_state
 from streampetr_ros.viz.picture_topics import overlay_topics
 
 #: Name of the node in the shipped configuration.
@@ -45,7 +46,9 @@ def rviz_configuration(shipped: Path, rig: Rig) -> str:
         Content of an RViz configuration file.
     """
     content = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    manager = content["Visualization Manager"]
+    manager, window = content["Visualization Manager"], content["Window Geometry"]
+    places = camera_places(_shown_cameras(manager["Displays"]), rig.cameras)
+    window["QMainWindow State"] = renamed_state(window["QMainWindow State"], places)
     manager["Displays"] = _displays(manager["Displays"], rig)
     manager["Global Options"]["Fixed Frame"] = rig.fixed_frame
     manager["Views"]["Current"]["Target Frame"] = rig.base_frame
@@ -59,6 +62,10 @@ def parameters_in(file: Path) -> dict[str, Any]:
     for section in content.values():
         found.update(_flat(section.get("ros__parameters", {})))
     return found
+
+
+def _shown_cameras(displays: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [each["Name"] for each in displays if _topic(each).startswith(_OVERLAYS)]
 
 
 def _displays(shipped: Sequence[Mapping[str, Any]], rig: Rig) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,40 @@ def test_rviz_fits_another_vehicle() -> None:
     manager = yaml.safe_load(text)["Visualization Manager"]
     assert manager["Global Options"]["Fixed Frame"] == "map"
     assert not {"odom", "base_link"} & set(texts(manager))
+
+
+def docks(state: str) -> list[str]:
+    """Names in the state of a window, in the order of their places: b"\\xfb", length, UTF-16."""
+    data, names = bytes.fromhex(state), []
+    for mark in re.finditer(rb"\xfb", data):
+        start = mark.end() + 4
+        size = int.from_bytes(data[mark.end() : start], "big")
+        if 0 < size < 100 and start + size < len(data):
+            names.append(data[start : start + size].decode("utf-16-be"))
+    return names
+
+
+def shown_docks(cameras: tuple[str, ...]) -> list[str]:
+    content = yaml.safe_load(rviz_configuration(RVIZ, rig(cameras=cameras)))
+    return docks(content["Window Geometry"]["QMainWindow State"])
+
+
+def test_pictures_of_the_shipped_window_are_displays_of_the_file() -> None:
+    content = yaml.safe_load(RVIZ.read_text(encoding="utf-8"))
+    found = docks(content["Window Geometry"]["QMainWindow State"])
+    displays = content["Visualization Manager"]["Displays"]
+    images = [each["Name"] for each in displays if each["Class"].endswith("/Image")]
+    panels = [panel["Name"] for panel in content["Panels"]]
+    assert sorted(found) == sorted([*images, *panels])
+
+
+def test_pictures_lie_where_their_cameras_look() -> None:
+    others = ["Displays", "Views", "Top view"]
+    ahead_behind = ["front_left", "rear_left", "front", "rear", "front_right", "rear_right"]
+    assert shown_docks(tuple(sorted(ahead_behind))) == [*others, *ahead_behind, "Time"]
+    few = shown_docks(("mast", "rear"))
+    assert few[6] == "rear"
+    assert "mast" in few
 
 
 def test_every_camera_gets_its_own_topic_whatever_its_name() -> None:
