@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 
 from streampetr_ros.ingest.compressed import jpeg_decoder
 from streampetr_ros.memory_policy import ResetReason
+from streampetr_ros.preprocess.image import exact_resizer
 from streampetr_ros.ros.executor import StreamExecutor
 from streampetr_ros.ros.health import HealthPublisher
 from streampetr_ros.ros.parameter_server import ParameterServer
@@ -71,7 +72,8 @@ class StreamPetrNode(LifecycleNode):
         gc.freeze()
         backend = self._session.backend
         self.get_logger().info(
-            f"configured {backend.config.name}, {backend.name}; JPEG by {jpeg_decoder()}"
+            f"configured {backend.config.name}, {backend.name}; JPEG by {jpeg_decoder()}, exact "
+            f"resize by {exact_resizer()}"
         )
         return super().on_configure(state)
 

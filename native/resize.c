@@ -1,0 +1,192 @@
+/* Resizes and crops an RGB picture along both axes with given integer weights, for processors with
+ * AVX2.
+ *
+ * Weights are in units of 2^-22, as those of Pillow. After each axis the sum is rounded to a whole
+ * level and clipped to 0..255. All sums are exact, so their order changes nothing.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRACTION_BITS 22
+/* Columns are weighed with products of 16 bits, so a weight is cut into two parts. */
+#define LOW_BITS 11
+/* Pixels that one step along a row takes, and bytes it reads, which are a few more. */
+#define GROUP 4
+#define READ_BYTES 16
+/* Rows that share one reading of the weights. */
+#define BLOCK 4
+/* Bytes of a row that are weighed together. */
+#define ROW_STEP 16
+
+/* Which pixels make up those of the result, and with which weights.
+ *
+ * column_first: first source column of each of the `width` resized columns.
+ * column_weights: per resized column and group of GROUP source columns 16 high and 16 low parts:
+ *     (w0, w1) four times, then (w2, w3) four times.
+ * row_first, row_weights: the same for rows, `row_taps` plain weights for each of `height` rows;
+ *     row_first never decreases.
+ */
+typedef struct {
+  int32_t source_width, source_height;
+  int32_t width, height;
+  int32_t groups, row_taps;
+  const int32_t *column_first;
+  const int16_t *column_weights;
+  const int32_t *row_first;
+  const int32_t *row_weights;
+} Plan;
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2")))
+
+/* Add up the two parts of four sums that lie in two halves, round and clip; writes one pixel. */
+AVX2 static inline void store_pixel(__m256i high, __m256i low, uint8_t *pixel) {
+  const __m256i sums = _mm256_add_epi32(_mm256_slli_epi32(high, LOW_BITS), low);
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (FRACTION_BITS - 1)));
+  sum = _mm_srai_epi32(sum, FRACTION_BITS);
+  sum = _mm_packus_epi32(sum, sum);
+  const int32_t levels = _mm_cvtsi128_si32(_mm_packus_epi16(sum, sum));
+  memcpy(pixel, &levels, 2);
+  pixel[2] = (uint8_t)(levels >> 16);
+}
+
+/* Resize BLOCK rows, `step` bytes apart, along the row; reads some bytes behind each of them. */
+AVX2 static void resize_columns(const Plan *plan, const uint8_t *source, ptrdiff_t step,
+                                uint8_t *const rows[BLOCK]) {
+  const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
+                                         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+  const __m256i *weights = (const __m256i *)plan->column_weights;
+  for (int32_t x = 0; x < plan->width; x++) {
+    const uint8_t *from = source + 3 * (ptrdiff_t)plan->column_first[x];
+    __m256i high[BLOCK], low[BLOCK];
+    for (int i = 0; i < BLOCK; i++) high[i] = low[i] = _mm256_setzero_si256();
+    for (int32_t group = 0; group < plan->groups; group++, weights += 2, from += 3 * GROUP) {
+      const __m256i high_weights = _mm256_loadu_si256(weights);
+      const __m256i low_weights = _mm256_loadu_si256(weights + 1);
+      for (int i = 0; i < BLOCK; i++) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)(from + i * step));
+        const __m256i levels = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
+        high[i] = _mm256_add_epi32(high[i], _mm256_madd_epi16(levels, high_weights));
+        low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(levels, low_weights));
+      }
+    }
+    for (int i = 0; i < BLOCK; i++) store_pixel(high[i], low[i], rows[i] + 3 * (ptrdiff_t)x);
+  }
+}
+
+/* Weigh `taps` rows and add them up, round and clip; `count` is a multiple of ROW_STEP. */
+AVX2 static void resize_rows(const uint8_t *const *rows, const int32_t *weights, int32_t taps,
+                             ptrdiff_t count, uint8_t *out) {
+  for (ptrdiff_t at = 0; at < count; at += ROW_STEP) {
+    __m256i left = _mm256_set1_epi32(1 << (FRACTION_BITS - 1)), right = left;
+    for (int32_t tap = 0; tap < taps; tap++) {
+      const __m256i weight = _mm256_set1_epi32(weights[tap]);
+      const __m128i bytes = _mm_load_si128((const __m128i *)(rows[tap] + at));
+      const __m256i first = _mm256_cvtepu8_epi32(bytes);
+      const __m256i second = _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, ROW_STEP / 2));
+      left = _mm256_add_epi32(left, _mm256_mullo_epi32(first, weight));
+      right = _mm256_add_epi32(right, _mm256_mullo_epi32(second, weight));
+    }
+    left = _mm256_srai_epi32(left, FRACTION_BITS);
+    right = _mm256_srai_epi32(right, FRACTION_BITS);
+    /* Packing works within halves: left and right come out interleaved in quarters. */
+    const __m256i levels = _mm256_permute4x64_epi64(_mm256_packs_epi32(left, right), 0xd8);
+    const __m128i packed = _mm_packus_epi16(_mm256_castsi256_si128(levels),
+                                            _mm256_extracti128_si256(levels, 1));
+    _mm_store_si128((__m128i *)(out + at), packed);
+  }
+}
+
+/* What a picture is worked on with: a ring of rows that are resized along the row, room for one
+ * finished row, and a copy of the last rows with room behind them. */
+typedef struct {
+  ptrdiff_t row_bytes, padded_bytes, source_bytes;
+  int32_t ring_rows, done;
+  uint8_t *ring, *finished, *tail;
+  const uint8_t **taps;
+} Room;
+
+static int make_room(const Plan *plan, Room *room) {
+  room->row_bytes = 3 * (ptrdiff_t)plan->width;
+  room->padded_bytes = (room->row_bytes + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+  room->source_bytes = 3 * (ptrdiff_t)plan->source_width;
+  room->ring_rows = plan->row_taps + BLOCK;
+  room->done = 0;
+  const ptrdiff_t behind = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
+  room->ring = calloc((size_t)room->ring_rows, (size_t)room->padded_bytes);
+  room->finished = malloc((size_t)room->padded_bytes);
+  room->tail = calloc(BLOCK, (size_t)(room->source_bytes + behind));
+  room->taps = malloc(sizeof(uint8_t *) * (size_t)plan->row_taps);
+  return room->ring && room->finished && room->tail && room->taps;
+}
+
+static void free_room(Room *room) {
+  free(room->ring);
+  free(room->finished);
+  free(room->tail);
+  free(room->taps);
+}
+
+/* Resize the next BLOCK rows along the row into the ring. */
+static void fill_ring(const Plan *plan, Room *room, const uint8_t *source, ptrdiff_t step) {
+  uint8_t *rows[BLOCK];
+  for (int i = 0; i < BLOCK; i++)
+    rows[i] = room->ring + (room->done + i) % room->ring_rows * room->padded_bytes;
+  const ptrdiff_t behind = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
+  /* What is read behind a row is the row below, but for the last rows, which are copied first. */
+  const int32_t left = plan->source_height - room->done;
+  if (left > BLOCK && (left - BLOCK) * step >= behind) {
+    resize_columns(plan, source + room->done * step, step, rows);
+  } else {
+    const ptrdiff_t tail_step = room->source_bytes + behind;
+    for (int i = 0; i < BLOCK && i < left; i++)
+      memcpy(room->tail + i * tail_step, source + (room->done + i) * step,
+             (size_t)room->source_bytes);
+    resize_columns(plan, room->tail, tail_step, rows);
+  }
+  room->done += BLOCK;
+}
+
+/* Return whether this processor can run `resize`. */
+int can_resize(void) { return __builtin_cpu_supports("avx2") != 0; }
+
+/* Resize a picture.
+ *
+ * source: `source_height` rows of `source_width` RGB pixels, `step` bytes apart (at least a row).
+ * out: `height` rows of `width` RGB pixels without gaps.
+ *
+ * Returns 0, or 1 if there is no memory.
+ */
+int resize(const Plan *plan, const uint8_t *source, ptrdiff_t step, uint8_t *out) {
+  Room room;
+  const int has_room = make_room(plan, &room);
+  for (int32_t y = 0; has_room && y < plan->height; y++) {
+    const int32_t first = plan->row_first[y];
+    while (room.done < first + plan->row_taps) fill_ring(plan, &room, source, step);
+    for (int32_t tap = 0; tap < plan->row_taps; tap++)
+      room.taps[tap] = room.ring + (first + tap) % room.ring_rows * room.padded_bytes;
+    resize_rows(room.taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
+                room.padded_bytes, room.finished);
+    memcpy(out + y * room.row_bytes, room.finished, (size_t)room.row_bytes);
+  }
+  free_room(&room);
+  return !has_room;
+}
+
+#else
+
+int can_resize(void) { return 0; }
+
+int resize(const Plan *plan, const uint8_t *source, ptrdiff_t step, uint8_t *out) {
+  (void)plan, (void)source, (void)step, (void)out;
+  return 1;
+}
+
+#endif

@@ -1,0 +1,174 @@
+"""The compiled resize (`native/resize.c`), where it was built and the processor can run it.
+
+It needs nothing but the taps that `resampling` computes, and gives Pillow's pixels because the sums
+are taken in the same integers. `colcon build` and `scripts/setup` build it; plain pip does not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import streampetr_ros
+from streampetr_ros.preprocess.resampling import Taps
+
+_LOGGER = logging.getLogger(__name__)
+_LIBRARY = "resize.so"
+#: As in the source of the library: source columns per step, bits of the lower part of a weight.
+_GROUP, _LOW_BITS = 4, 11
+
+
+class _Plan(ctypes.Structure):
+    """Layout of ``Plan`` in the library."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("source_width", "source_height", "width", "height")),
+        *((name, ctypes.c_int32) for name in ("groups", "row_taps")),
+        *((name, ctypes.c_void_p) for name in ("column_first", "column_weights")),
+        *((name, ctypes.c_void_p) for name in ("row_first", "row_weights")),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KernelPlan:
+    """How pixels of the resized picture are made, laid out for the library.
+
+    Attributes:
+        rows_read: first source row that is read, and the one behind the last.
+        source_width: of the picture, pixels.
+        column_first: (width,) int32, first source column of each resized one.
+        column_weights: (width, groups, 2, 16) int16, high and low parts of weights in pairs.
+        row_first: (height,) int32, first of the rows read for each resized row.
+        row_weights: (height, taps) int32.
+    """
+
+    rows_read: tuple[int, int]
+    source_width: int
+    column_first: NDArray[np.int32]
+    column_weights: NDArray[np.int16]
+    row_first: NDArray[np.int32]
+    row_weights: NDArray[np.int32]
+
+
+def kernel_plan(columns: Taps, rows: Taps, source_width: int) -> KernelPlan:
+    """Lay out the taps of both axes.
+
+    Args:
+        columns: of the wanted columns.
+        rows: of the wanted rows.
+        source_width: of the picture, pixels.
+    """
+    first, end = rows.window
+    row_first, row_weights = _packed(rows.behind(first), end - first)
+    count = -(-len(columns.weights) // _GROUP) * _GROUP
+    weights = np.zeros((columns.weights.shape[1], count), dtype=np.int32)
+    weights[:, : len(columns.weights)] = columns.weights.T
+    return KernelPlan(
+        rows_read=(first, end),
+        source_width=source_width,
+        column_first=np.ascontiguousarray(columns.indices[0], dtype=np.int32),
+        column_weights=np.stack(
+            [_in_pairs(weights >> _LOW_BITS), _in_pairs(weights & ((1 << _LOW_BITS) - 1))], axis=2
+        ).astype(np.int16),
+        row_first=row_first,
+        row_weights=row_weights,
+    )
+
+
+def _packed(taps: Taps, source: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Let every window lie within the source: where it would not, it begins earlier with zeros."""
+    count, resized = taps.weights.shape
+    first = np.minimum(taps.indices[0], source - count)
+    weights = np.zeros((resized, count), dtype=np.int32)
+    used = taps.weights != 0
+    places = np.broadcast_to(np.arange(resized), used.shape)
+    weights[places[used], (taps.indices - first)[used]] = taps.weights[used]
+    return first.astype(np.int32), weights
+
+
+def _in_pairs(weights: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Turn (width, 4 groups) into (width, groups, 16): w0 w1 four times, w2 w3 four times."""
+    pairs = weights.reshape(len(weights), -1, 2, 1, 2)
+    return np.repeat(pairs, 4, axis=3).reshape(len(weights), -1, 16)
+
+
+class Kernel:
+    """The loaded library.
+
+    Args:
+        path: of the library.
+
+    Raises:
+        OSError: if it cannot be loaded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        library = ctypes.CDLL(str(path))
+        self._resize = library.resize
+        self._resize.argtypes = (
+            ctypes.POINTER(_Plan),
+            ctypes.c_void_p,
+            ctypes.c_ssize_t,
+            ctypes.c_void_p,
+        )
+        self.runs_here = bool(library.can_resize())
+
+    def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
+        """Resize and crop a picture; Python goes on in other threads meanwhile.
+
+        Args:
+            pixels: (source height, source width, 3) uint8.
+            plan: for this size.
+
+        Returns:
+            (height, width, 3) uint8.
+
+        Raises:
+            ValueError: if the picture is not of the size that the plan is for.
+            MemoryError: if there is no memory.
+        """
+        first, end = plan.rows_read
+        if pixels.shape[1] != plan.source_width or pixels.shape[0] < end:
+            raise ValueError(f"a plan for {plan.source_width} columns got {pixels.shape}")
+        source = pixels[first:end]
+        if source.strides[1:] != (3, 1) or source.strides[0] < 3 * plan.source_width:
+            source = np.ascontiguousarray(source)
+        height, width = len(plan.row_first), len(plan.column_first)
+        out = np.empty((height, width, 3), dtype=np.uint8)
+        fields = _Plan(
+            plan.source_width,
+            end - first,
+            width,
+            height,
+            plan.column_weights.shape[1],
+            plan.row_weights.shape[1],
+            plan.column_first.ctypes.data,
+            plan.column_weights.ctypes.data,
+            plan.row_first.ctypes.data,
+            plan.row_weights.ctypes.data,
+        )
+        step = source.strides[0]
+        if self._resize(ctypes.byref(fields), source.ctypes.data, step, out.ctypes.data):
+            raise MemoryError(f"no memory to resize a picture of {pixels.shape}")
+        return out
+
+
+@lru_cache(maxsize=1)
+def installed_kernel() -> Kernel | None:
+    """Return the library that was built with the package, None if this machine has none."""
+    paths = [Path(folder) / _LIBRARY for folder in streampetr_ros.__path__]
+    path = next((each for each in paths if each.is_file()), None)
+    if path is None:
+        return None
+    try:
+        kernel = Kernel(path)
+    except (OSError, AttributeError) as error:
+        _LOGGER.warning("%s cannot be used, Pillow resizes instead: %s", path, error)
+        return None
+    return kernel if kernel.runs_here else None

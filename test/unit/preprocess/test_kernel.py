@@ -1,0 +1,102 @@
+"""The compiled resize gives Pillow's pixels, and Pillow works where it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streampetr_ros
+from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.preprocess import image
+from streampetr_ros.preprocess.image import (
+    exact_resizer,
+    plan_resize_crop,
+    resize_and_crop,
+    resize_with_pillow,
+)
+from streampetr_ros.preprocess.kernel import Kernel, installed_kernel, kernel_plan
+from streampetr_ros.preprocess.resampling import axis_taps
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    found = installed_kernel()
+    if found is None:
+        pytest.skip("the compiled resize was not built, or this processor has no AVX2")
+    return found
+
+
+def pictures(width: int, height: int) -> list[np.ndarray]:
+    """Noise, and extremes only, which meet rounding and clipping."""
+    rng = np.random.default_rng(width * height)
+    noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return [noise, np.where(noise < 128, 0, 255).astype(np.uint8)]
+
+
+@pytest.mark.parametrize(
+    ("source", "network"),
+    [
+        ((1600, 900), (704, 256)),
+        ((1600, 900), (352, 128)),
+        ((1600, 900), (800, 320)),
+        ((800, 450), (704, 256)),
+        ((1281, 777), (320, 96)),
+        ((64, 40), (352, 128)),
+        ((33, 47), (32, 32)),
+        ((3, 2), (64, 32)),
+        ((1, 1), (32, 32)),
+        ((1600, 2), (32, 32)),
+    ],
+    ids=lambda value: "x".join(map(str, value)),
+)
+@pytest.mark.usefixtures("kernel")
+def test_gives_the_pixels_of_pillow(source, network) -> None:
+    plan = plan_resize_crop(*source, ImageConfig(width=network[0], height=network[1]))
+    for pixels in pictures(*source):
+        np.testing.assert_array_equal(
+            resize_and_crop(pixels, plan), resize_with_pillow(pixels, plan)
+        )
+
+
+@pytest.mark.usefixtures("kernel")
+def test_takes_pictures_as_they_lie_in_memory() -> None:
+    pixels = pictures(200, 120)[0]
+    plan = plan_resize_crop(100, 120, ImageConfig(width=64, height=32))
+    for view in (pixels[:, 100:], pixels[:, ::-2], pixels[::-1, :100], pixels[:, :100, ::-1]):
+        expected = resize_with_pillow(np.ascontiguousarray(view), plan)
+        np.testing.assert_array_equal(resize_and_crop(view, plan), expected)
+
+
+def test_refuses_a_picture_of_another_size(kernel: Kernel) -> None:
+    plan = kernel_plan(axis_taps(64, 32, 0, 32), axis_taps(48, 24, 0, 24), 64)
+    for size in ((48, 63), (47, 64)):
+        with pytest.raises(ValueError, match="plan for 64 columns"):
+            kernel.resize(np.zeros((*size, 3), dtype=np.uint8), plan)
+
+
+@pytest.fixture
+def library_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is looked into instead of those of the package."""
+    monkeypatch.setattr(streampetr_ros, "__path__", [str(tmp_path)])
+    installed_kernel.cache_clear()
+    yield tmp_path
+    installed_kernel.cache_clear()
+
+
+def test_without_a_library_pillow_resizes(library_folder: Path) -> None:
+    assert not list(library_folder.iterdir())
+    assert exact_resizer() == "Pillow"
+    plan = plan_resize_crop(160, 90, ImageConfig(width=64, height=32))
+    pixels = pictures(160, 90)[0]
+    np.testing.assert_array_equal(resize_and_crop(pixels, plan), resize_with_pillow(pixels, plan))
+
+
+def test_a_library_that_cannot_be_loaded_is_named(
+    library_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (library_folder / "resize.so").write_bytes(b"no library")
+    assert image.installed_kernel() is None
+    assert "resize.so cannot be used" in caplog.text
