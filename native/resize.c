@@ -1,5 +1,5 @@
 /* Resizes and crops an RGB picture along both axes with given integer weights, for processors with
- * AVX2.
+ * AVX2, and turns it into planes of numbers.
  *
  * Weights are in units of 2^-22, as those of Pillow. After each axis the sum is rounded to a whole
  * level and clipped to 0..255. All sums are exact, so their order changes nothing.
@@ -190,3 +190,18 @@ int resize(const Plan *plan, const uint8_t *source, ptrdiff_t step, uint8_t *out
 }
 
 #endif
+
+/* Look up the numbers for the levels of a picture and write them in planes.
+ *
+ * pixels: `count` RGB pixels.
+ * numbers: 256 numbers for each of three planes.
+ * channels: which channel of a pixel each plane shows.
+ * planes: three times `count` numbers.
+ */
+void spread(const uint8_t *pixels, ptrdiff_t count, const float *numbers, const int32_t *channels,
+            float *planes) {
+  for (int plane = 0; plane < 3; plane++, numbers += 256, planes += count) {
+    const uint8_t *levels = pixels + channels[plane];
+    for (ptrdiff_t i = 0; i < count; i++) planes[i] = numbers[levels[3 * i]];
+  }
+}

@@ -194,10 +194,27 @@ def normalise_into(
         config: channel order and statistics.
         out: (3, height, width) float32, overwritten.
     """
+    kernel = installed_kernel()
+    if kernel is not None and out.flags.c_contiguous:
+        kernel.spread(pixels, *_level_table(config), out)
+        return
     for plane, channel in enumerate(plane_order(config)):
         out[plane] = pixels[..., channel]
-        out[plane] -= np.float32(config.mean[plane])
-        out[plane] *= np.float32(1.0 / config.std[plane])
+        _normalise(out[plane], config, plane)
+
+
+def _normalise(levels: NDArray[np.float32], config: ImageConfig, plane: int) -> None:
+    levels -= np.float32(config.mean[plane])
+    levels *= np.float32(1.0 / config.std[plane])
+
+
+@lru_cache(maxsize=32)
+def _level_table(config: ImageConfig) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return what each level becomes, (3, 256) per plane, and the channel each plane shows."""
+    numbers = np.tile(np.arange(256, dtype=np.float32), (3, 1))
+    for plane, levels in enumerate(numbers):
+        _normalise(levels, config, plane)
+    return numbers, np.array(plane_order(config), dtype=np.int32)
 
 
 @lru_cache(maxsize=32)

@@ -117,6 +117,13 @@ class Kernel:
             ctypes.c_ssize_t,
             ctypes.c_void_p,
         )
+        self._spread = library.spread
+        self._spread.argtypes = (
+            ctypes.c_void_p,
+            ctypes.c_ssize_t,
+            *(ctypes.c_void_p for _ in range(3)),
+        )
+        self._spread.restype = None
         self.runs_here = bool(library.can_resize())
 
     def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
@@ -157,6 +164,45 @@ class Kernel:
         if self._resize(ctypes.byref(fields), source.ctypes.data, step, out.ctypes.data):
             raise MemoryError(f"no memory to resize a picture of {pixels.shape}")
         return out
+
+    def spread(
+        self,
+        pixels: NDArray[np.uint8],
+        numbers: NDArray[np.float32],
+        channels: NDArray[np.int32],
+        out: NDArray[np.float32],
+    ) -> None:
+        """Write the numbers that stand for the levels of a picture, plane by plane.
+
+        Args:
+            pixels: (height, width, 3) uint8.
+            numbers: (3, 256) float32, per plane and level.
+            channels: (3,) int32, channel of the picture that each plane shows, 0 to 2.
+            out: (3, height, width) float32 without gaps, overwritten.
+
+        Raises:
+            ValueError: if the arrays are of other shapes or types.
+        """
+        height, width = pixels.shape[:2]
+        fits = (
+            pixels.shape == (height, width, 3)
+            and out.shape == (3, height, width)
+            and (numbers.shape, channels.shape) == ((3, 256), (3,))
+            and (pixels.dtype, numbers.dtype) == (np.uint8, np.float32)
+            and (channels.dtype, out.dtype) == (np.int32, np.float32)
+            and all(each.flags.c_contiguous for each in (numbers, channels, out))
+            and ((channels >= 0) & (channels < 3)).all()
+        )
+        if not fits:
+            raise ValueError(f"cannot spread {pixels.shape} {pixels.dtype} over {out.shape}")
+        packed = np.ascontiguousarray(pixels)
+        self._spread(
+            packed.ctypes.data,
+            height * width,
+            numbers.ctypes.data,
+            channels.ctypes.data,
+            out.ctypes.data,
+        )
 
 
 @lru_cache(maxsize=1)

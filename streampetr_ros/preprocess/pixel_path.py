@@ -200,19 +200,27 @@ class HostPath:
     ) -> NetworkImages:
         """Prepare the images of one set; see `PixelPath`."""
         images = np.empty((len(frames), 3, image.height, image.width), dtype=np.float32)
-
-        def prepare(index: int) -> CameraCalibration | None:
-            frame = frames[index]
+        pinholes: list[CameraCalibration | None] = [None] * len(frames)
+        left = []
+        for index, frame in enumerate(frames):
             if frame is None:
                 images[index] = 0.0
-                return None
+                continue
             made = taken(self._ahead, frame, image, masks[index])
             if made is None:
-                return self._prepare(frame, image, masks[index], images[index])
+                left.append(index)
+                continue
             images[index] = made.image.numpy()
-            return replace(made.pinhole, base_from_camera=frame.calibration.base_from_camera)
+            base_from_camera = frame.calibration.base_from_camera
+            pinholes[index] = replace(made.pinhole, base_from_camera=base_from_camera)
 
-        pinholes = list(self._camera_map(prepare, range(len(frames))))
+        def prepare(index: int) -> CameraCalibration:
+            return self._prepare(frames[index], image, masks[index], images[index])
+
+        # Threads are woken only if something is left: waiting for one costs the set time.
+        rest = self._camera_map(prepare, left) if left else ()
+        for index, pinhole in zip(left, rest, strict=True):
+            pinholes[index] = pinhole
         return NetworkImages(torch.from_numpy(images), pinholes)
 
     def _prepare(

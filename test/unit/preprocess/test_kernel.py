@@ -13,6 +13,7 @@ from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess import image
 from streampetr_ros.preprocess.image import (
     exact_resizer,
+    normalise_into,
     plan_resize_crop,
     resize_and_crop,
     resize_with_pillow,
@@ -75,6 +76,36 @@ def test_refuses_a_picture_of_another_size(kernel: Kernel) -> None:
     for size in ((48, 63), (47, 64)):
         with pytest.raises(ValueError, match="plan for 64 columns"):
             kernel.resize(np.zeros((*size, 3), dtype=np.uint8), plan)
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_normalises_to_the_same_bits(
+    kernel: Kernel, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kernel.runs_here
+    config = ImageConfig(width=64, height=32, channel_order=order)
+    pixels = pictures(80, 40)[0][4:36, 8:72]
+    found, expected = (np.full((3, 32, 64), np.nan, dtype=np.float32) for _ in range(2))
+    normalise_into(pixels, config, found)
+    monkeypatch.setattr(image, "installed_kernel", lambda: None)
+    normalise_into(pixels, config, expected)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_writes_only_where_it_may(kernel: Kernel) -> None:
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    numbers, channels = np.zeros((3, 256), dtype=np.float32), np.arange(3, dtype=np.int32)
+    out = np.zeros((3, 4, 4), dtype=np.float32)
+    kernel.spread(pixels, numbers, channels, out)
+    for wrong in (
+        (pixels[:3], numbers, channels, out),
+        (pixels, numbers[:, :255], channels, out),
+        (pixels, numbers, channels + 1, out),
+        (pixels, numbers, channels, out.astype(np.float64)),
+        (pixels, numbers, channels, out.transpose(0, 2, 1)),
+    ):
+        with pytest.raises(ValueError, match="cannot spread"):
+            kernel.spread(*wrong)
 
 
 @pytest.fixture
