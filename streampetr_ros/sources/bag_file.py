@@ -6,13 +6,9 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from struct import error as StructError
 from typing import Any, NamedTuple
 
-import apsw
 from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
-from rosbags.serde import SerdeError
 
 from streampetr_ros.sources.bag_messages import typestore
 from streampetr_ros.sources.base import SourceError
@@ -21,22 +17,6 @@ from streampetr_ros.sources.recorded import BAG, BagMessage, TopicFacts
 SUFFIXES = (".mcap", ".db3")
 #: Entry of the bag's own metadata that holds sample tokens by stamp, JSON.
 TOKENS_KEY = "streampetr_sample_tokens"
-
-#: What the readers raise for files that end early or hold other bytes than they should.
-_DAMAGE = (
-    ReaderError,
-    SerdeError,
-    StructError,
-    apsw.Error,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 class RawMessage(NamedTuple):
@@ -128,7 +108,7 @@ class BagFile:
     def _decoded(self, data: bytes, topic: str, kind: str) -> Any:
         try:
             return typestore().deserialize_cdr(data, kind)
-        except _DAMAGE as error:
+        except Exception as error:  # noqa: BLE001 - what the decoder stumbled over, whatever it was
             raise SourceError(
                 f"bag '{self.path}': a message on '{topic}' is no {kind} of ROS 2 "
                 f"({_words(error)}); record the topic again with the standard definition"
@@ -141,7 +121,9 @@ class BagFile:
                 yield reader
         except SourceError:
             raise
-        except _DAMAGE as error:
+        except PermissionError as error:
+            raise SourceError(f"bag '{self.path}' cannot be read: {_words(error)}") from error
+        except Exception as error:  # noqa: BLE001 - lengths, indices, memory: damage has many faces
             raise SourceError(
                 f"bag '{self.path}' is damaged or was not closed ({_words(error)}); repair it with "
                 "'ros2 bag reindex' or, for MCAP, 'mcap recover', or record it again"
