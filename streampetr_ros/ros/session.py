@@ -25,7 +25,7 @@ from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.message_filters_sync import MessageFiltersSynchronizer
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.parameter_tree import ParameterError
-from streampetr_ros.ros.params import NodeParameters, SyncParameters
+from streampetr_ros.ros.params import NodeParameters, PoseParameters, SyncParameters
 from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.processing import SetLabels, SetProcessor
 from streampetr_ros.ros.settings import (
@@ -65,7 +65,7 @@ class DetectionSession:
         self.cameras: dict[str, CameraInput] = {}
         self._node = node
         self._settings = {camera.name: camera for camera in camera_settings(parameters)}
-        _check_topics(node, tuple(self._settings.values()))
+        _check_topics(node, tuple(self._settings.values()), parameters.pose)
         autoware = autoware_writer(parameters.outputs.autoware)
         self._sync_config = sync_config(parameters)
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
@@ -232,14 +232,20 @@ def _make_synchroniser(config: SyncConfig, parameters: SyncParameters) -> Synchr
     return MessageFiltersSynchronizer(config, parameters)
 
 
-def _check_topics(node: LifecycleNode, cameras: Sequence[CameraSettings]) -> None:
-    """Refuse impossible topic names now instead of when the cameras are subscribed to."""
-    for camera in cameras:
-        for topic in (camera.image_topic, camera.info_topic):
-            try:
-                node.resolve_topic_name(topic)
-            except (NameValidationException, RuntimeError, ValueError) as error:
-                reason = str(error).partition(", at ")[0]
-                raise ParameterError(
-                    f"topic '{topic}' of camera '{camera.name}' is no ROS name: {reason}"
-                ) from error
+def _check_topics(
+    node: LifecycleNode, cameras: Sequence[CameraSettings], pose: PoseParameters
+) -> None:
+    """Refuse impossible topic names now instead of when they are subscribed to."""
+    owners = {
+        topic: f"of camera '{camera.name}'"
+        for camera in cameras
+        for topic in (camera.image_topic, camera.info_topic)
+    }
+    if pose.source == "odometry":
+        owners[pose.odometry_topic] = "of parameter 'pose.odometry_topic'"
+    for topic, owner in owners.items():
+        try:
+            node.resolve_topic_name(topic)
+        except (NameValidationException, RuntimeError, ValueError) as error:
+            reason = str(error).partition(", at ")[0]
+            raise ParameterError(f"topic '{topic}' {owner} is no ROS name: {reason}") from error

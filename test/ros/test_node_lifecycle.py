@@ -89,6 +89,9 @@ def test_weights_and_cross_checks(graph: Graph, start_node: StartNode, tmp_path:
     refused_with("cameras.transports", ["raw", "raw"], ["raw"], "one for each of the 6 cameras")
     refused_with("cameras.image_topics", ["image"], ["{camera}/image_raw"], "write {camera} into")
     refused_with("cameras.image_topics", ["a b/{camera}"], ["{camera}/image_raw"], "no ROS name")
+    assert graph.set_parameter("pose.source", "odometry").successful
+    refused_with("pose.odometry_topic", "a b", "odometry", "'pose.odometry_topic' is no ROS name")
+    assert graph.set_parameter("pose.source", "tf").successful
     refused_with("cameras.masks_file", "/no/masks.yaml", "", "cannot read cameras.masks_file")
     refused_with("detection.score_thresholds", [0.1, 0.2], [0.0], "each of the 10 classes")
     if importlib.util.find_spec("message_filters") is None:
