@@ -60,8 +60,10 @@ AVX2 static inline void store_pixel(__m256i high, __m256i low, uint8_t *pixel) {
 /* Resize BLOCK rows, `step` bytes apart, along the row; reads some bytes behind each of them. */
 AVX2 static void resize_columns(const Plan *plan, const uint8_t *source, ptrdiff_t step,
                                 uint8_t *const rows[BLOCK]) {
-  const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
-                                         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+  /* Levels of one channel side by side, widened to 16 bits: pixels 0 and 1, then 2 and 3. */
+  const __m256i pairs =
+      _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, /* first half */
+                       6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
   const __m256i *weights = (const __m256i *)plan->column_weights;
   for (int32_t x = 0; x < plan->width; x++) {
     const uint8_t *from = source + 3 * (ptrdiff_t)plan->column_first[x];

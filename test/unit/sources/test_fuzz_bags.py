@@ -48,7 +48,8 @@ def frame_sets(path: Path) -> Iterator[FrameSet]:
 def test_bags(tmp_path: Path, storage: str, tries: int) -> None:
     rng = random.Random(0)
     good = tmp_path / "good"
-    write_bag([frame_set(i, size=SIZE) for i in range(SETS)], good, encoding="jpeg", storage=storage)
+    sets = [frame_set(i, size=SIZE) for i in range(SETS)]
+    write_bag(sets, good, encoding="jpeg", storage=storage)
     files = sorted(each.name for each in good.iterdir())
     assert len(list(frame_sets(good))) == SETS
     bad = tmp_path / "bad"
