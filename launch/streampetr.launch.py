@@ -31,6 +31,7 @@ _OVERRIDES: dict[str, tuple[str, type, str]] = {
     "backend": ("model.backend", str, "torch, onnxruntime, tensorrt, tensorrt_rtx or auto"),
     "precision": ("model.precision", str, "auto, fp32, bf16 or fp16; exported graphs keep theirs"),
     "device": ("model.device", str, "device: cpu, cuda, cuda:1"),
+    "build_only": ("model.build_only", bool, "true builds missing engines, says so and ends"),
     "cameras": ("cameras.names", list, "camera names, separated by commas"),
     "image_topic": ("cameras.image_topics", list, "image topic; {camera} stands for the name"),
     "info_topic": ("cameras.info_topics", list, "CameraInfo topic; {camera} stands for the name"),

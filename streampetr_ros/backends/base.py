@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -32,6 +33,11 @@ class Backend(Protocol):
     @property
     def image_device(self) -> torch.device:
         """Where images are best prepared: `run` need not move them from there."""
+        ...
+
+    @property
+    def engine_files(self) -> tuple[Path, ...]:
+        """Engines built from exported graphs; none where the backend runs without."""
         ...
 
     def run(

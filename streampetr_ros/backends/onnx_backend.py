@@ -71,6 +71,11 @@ class OnnxBackend:
         """The CPU: sessions take their inputs from there."""
         return torch.device("cpu")
 
+    @property
+    def engine_files(self) -> tuple[Path, ...]:
+        """None are needed."""
+        return ()
+
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:

@@ -7,6 +7,7 @@ node cost, and what happens when the network is slower than the cameras.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import torch
 
@@ -51,6 +52,11 @@ class StandInBackend:
     def image_device(self) -> torch.device:
         """The CPU."""
         return torch.device("cpu")
+
+    @property
+    def engine_files(self) -> tuple[Path, ...]:
+        """None are needed."""
+        return ()
 
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None

@@ -13,7 +13,7 @@ from streampetr_ros.backends.cuda_device import CudaDevice, Device
 from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.recorded import RecordedSteps, one_line_failures, zero_buffers
 from streampetr_ros.backends.tensorrt_api import TensorRt, load_tensorrt
-from streampetr_ros.backends.tensorrt_build import Progress
+from streampetr_ros.backends.tensorrt_build import Progress, engine_files
 from streampetr_ros.backends.tensorrt_engine import TensorRtEngine
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.graphs import example_tensors, signatures
@@ -71,6 +71,8 @@ class TensorRtBackend:
                 graph: TensorRtEngine(runtime, model, graph, device, progress)
                 for graph in signatures(model.config)
             }
+            files = engine_files(runtime, model, device.compute_capability)
+            self._engine_files = tuple(files.values())
             self._steps = RecordedSteps(
                 model.config,
                 device,
@@ -93,6 +95,11 @@ class TensorRtBackend:
     def image_device(self) -> torch.device:
         """Where the engines run."""
         return self._device.torch_device
+
+    @property
+    def engine_files(self) -> tuple[Path, ...]:
+        """Files of the engines that run, one per graph."""
+        return self._engine_files
 
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None

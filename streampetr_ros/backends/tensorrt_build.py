@@ -46,9 +46,16 @@ def build_engines(
     Raises:
         BackendError: if the runtime cannot build one; the message names the graph and the reason.
     """
-    folder = model.folder / ENGINES
     for graph in signatures(model.config):
         engine_bytes(runtime, model, graph, compute_capability, progress)
+    return engine_files(runtime, model, compute_capability)
+
+
+def engine_files(
+    runtime: TensorRt, model: ExportedModel, compute_capability: str
+) -> dict[str, Path]:
+    """Return where the engines of a model belong, by graph name."""
+    folder = model.folder / ENGINES
     return {
         graph: folder / engine_key(runtime, model, graph, compute_capability).file_name
         for graph in signatures(model.config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -72,6 +73,11 @@ class TorchBackend:
     def image_device(self) -> torch.device:
         """Where the network runs."""
         return self._device
+
+    @property
+    def engine_files(self) -> tuple[Path, ...]:
+        """None are needed."""
+        return ()
 
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None

@@ -19,7 +19,8 @@ def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) 
 
     Raises:
         ValueError: if weights are missing or cannot be used.
-        BackendError: if runtime or device cannot be used and falling back is not allowed.
+        BackendError: if runtime or device cannot be used and falling back is not allowed, which it
+            never is where engines are to be built.
         ExportError: if a folder is no complete exported model.
     """
     if not parameters.weights:
@@ -30,7 +31,7 @@ def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) 
     try:
         return _opened(parameters, parameters.device, parameters.backend, logger)
     except BackendError as error:
-        if not parameters.fall_back_to_cpu:
+        if parameters.build_only or not parameters.fall_back_to_cpu:
             raise
         backend = "onnxruntime" if parameters.backend in RUNTIMES else parameters.backend
         opened = _opened(parameters, "cpu", backend, logger)
@@ -39,6 +40,13 @@ def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) 
             "allows"
         )
         return opened
+
+
+def readiness(backend: Backend) -> str:
+    """Say which engine files an opened backend has made sure of."""
+    if not backend.engine_files:
+        return f"{backend.name} needs no engines; nothing was built"
+    return f"engines are ready: {', '.join(map(str, backend.engine_files))}"
 
 
 def _opened(

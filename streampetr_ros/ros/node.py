@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 from streampetr_ros.ingest.compressed import jpeg_decoder
 from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.preprocess.image import exact_resizer
+from streampetr_ros.ros.backend import readiness
 from streampetr_ros.ros.executor import StreamExecutor
 from streampetr_ros.ros.health import HealthPublisher
 from streampetr_ros.ros.parameter_server import ParameterServer
@@ -64,6 +65,10 @@ class StreamPetrNode(LifecycleNode):
             self._health.fault = str(error)
             self.get_logger().error(f"cannot configure: {error}")
             return FAILURE
+        except Exception as error:
+            # rclpy says nothing about what it catches.
+            self.get_logger().error(f"cannot configure, by a mistake in this program: {error!r}")
+            raise
         self._health.fault = ""
         self._health.set_period(parameters.diagnostics.period_s)
         # Torch alone leaves some hundred thousand objects; looking through them takes the garbage
@@ -105,6 +110,23 @@ class StreamPetrNode(LifecycleNode):
         self.close()
         return SUCCESS
 
+    @property
+    def builds_only(self) -> bool:
+        """Whether the node is to end after configuring."""
+        return bool(self.get_parameter("model.build_only").value)
+
+    def build(self) -> bool:
+        """Configure, which builds engines, and say which are ready.
+
+        Returns:
+            Whether that succeeded; the reason why not is in the log.
+        """
+        self.trigger_configure()
+        if self._session is None:
+            return False
+        self.get_logger().info(readiness(self._session.backend))
+        return True
+
     def close(self) -> None:
         """Stop the worker and free network and topics."""
         session, self._session = self._session, None
@@ -143,20 +165,41 @@ class StreamPetrNode(LifecycleNode):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly."""
+    """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly.
+
+    Raises:
+        SystemExit: with code 1 if the node was only to build engines and could not.
+    """
     with ros_until_signal(arguments):
-        _spin()
+        _run()
 
 
-def _spin() -> None:
+def _run() -> None:
     node = StreamPetrNode()
-    executor = StreamExecutor()
-    executor.add_node(node)
     try:
-        executor.spin()
+        if node.builds_only:
+            _build(node)
+        else:
+            _spin(node)
     finally:
         node.close()
         node.destroy_node()
+
+
+def _build(node: StreamPetrNode) -> None:
+    try:
+        is_ready = node.build()
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # Whoever waits for engines must not take an interrupted build for a finished one.
+        raise SystemExit(f"ended before everything was built: {error!r}") from error
+    if not is_ready:
+        raise SystemExit(1)
+
+
+def _spin(node: StreamPetrNode) -> None:
+    executor = StreamExecutor()
+    executor.add_node(node)
+    executor.spin()
 
 
 if __name__ == "__main__":

@@ -67,6 +67,12 @@ class ModelParameters:
         0, "CPU threads of the network; 0 leaves torch's choice", between=(0, 256)
     )
     warm_up: bool = parameter(True, "Run the network once while configuring")
+    build_only: bool = parameter(
+        False,
+        "Configure, which builds missing engines of the tensorrt backends, say which files are "
+        "ready and end, with exit code 0, or 1 where that fails; never falls back",
+        changes=START,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

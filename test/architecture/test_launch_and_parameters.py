@@ -42,7 +42,7 @@ def test_launch_arguments_override_existing_parameters() -> None:
 def test_what_runs_the_network_is_chosen_at_launch_as_on_the_command_line() -> None:
     chosen = {argument: parameter for argument, (parameter, _) in launch_overrides().items()}
     assert chosen["model"] == "model.name"
-    for argument in ("weights", "backend", "precision", "device"):
+    for argument in ("weights", "backend", "precision", "device", "build_only"):
         assert chosen[argument] == f"model.{argument}"
 
 

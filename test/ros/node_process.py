@@ -76,6 +76,10 @@ class NodeProcess:
             assert time.monotonic() < deadline, f"no '{pattern}' in:\n{self.log[start:]}"
             time.sleep(0.02)
 
+    def wait(self, timeout: float = 60.0) -> int:
+        """Wait for the node to end by itself; return its exit code."""
+        return self._process.wait(timeout)
+
     def stop(self, number: int = signal.SIGTERM, timeout: float = 20.0) -> int:
         """Signal the node and return its exit code."""
         if self.is_alive:

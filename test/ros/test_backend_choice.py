@@ -1,5 +1,8 @@
 """Which network runs is what the parameters say; another device only where they allow it."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -12,7 +15,7 @@ import micro_detector as micro
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.ros import backend as node_backend
-from streampetr_ros.ros.backend import open_configured_backend
+from streampetr_ros.ros.backend import open_configured_backend, readiness
 from streampetr_ros.ros.params import ModelParameters
 
 
@@ -56,6 +59,24 @@ def test_tensorrt_falls_back_only_where_allowed_and_says_so(graphs, backend):
     (warning,) = logger.warnings
     assert "instead" in warning
     assert "fall_back_to_cpu" in warning
+
+
+def test_engines_that_are_to_be_built_are_not_done_without(graphs):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    wanted = {"weights": graphs, "backend": "tensorrt_rtx", "device": "cuda"}
+    asked = ModelParameters(**wanted, fall_back_to_cpu=True, build_only=True)
+    with pytest.raises(BackendError, match=r"not installed|no CUDA GPU"):
+        open_configured_backend(asked, Logger())
+
+
+def test_engines_that_are_ready_are_named_in_one_line(graphs):
+    files = (Path("engines/encoder.engine"), Path("engines/head.engine"))
+    built = readiness(SimpleNamespace(name="some runtime", engine_files=files))
+    assert built == f"engines are ready: {files[0]}, {files[1]}"
+    none = readiness(open_configured_backend(ModelParameters(weights=graphs), Logger()))
+    assert "onnxruntime" in none
+    assert "needs no engines" in none
 
 
 def test_torch_falls_back_to_the_cpu():

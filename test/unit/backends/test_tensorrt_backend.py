@@ -162,8 +162,9 @@ def test_progress_and_reuse_of_engines(folder, tmp_path, story):
     assert any("head: Building engine 1/2" in line for line in story)
     assert not any("Tactics" in line for line in story), "phases inside of others are left out"
     again = []
-    _, module = opened(tmp_path / "micro", again)
+    subject, module = opened(tmp_path / "micro", again)
     assert (module.builds, again) == (0, [])
+    assert set(subject.engine_files) == set((tmp_path / "micro" / "engines").iterdir())
     for version, gpu in (("10.4.0", FakeGpu()), ("10.3.0", FakeGpu("8.7"))):
         _, module = opened(tmp_path / "micro", [], version, gpu)
         assert module.builds == 3
