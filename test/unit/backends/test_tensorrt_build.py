@@ -63,8 +63,12 @@ def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision, log_engines
 
 @pytest.mark.parametrize(
     "changes",
-    [{"backbone": "resnet50"}, {"temporal": False}],
-    ids=["resnet50", "single frame"],
+    [
+        {"backbone": "resnet50"},
+        {"backbone": "vovnet99", "num_layers": 1},
+        {"temporal": False},
+    ],
+    ids=["resnet50", "vovnet99", "single frame"],
 )
 def test_other_backbones_and_heads_become_engines(runtime, tmp_path, changes, log_engines):
     detector = micro.detector(**changes)
