@@ -103,11 +103,12 @@ class DevicePath:
 
     def prepare_ahead(
         self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
-    ) -> PictureAhead:
+    ) -> PictureAhead[Tensor]:
         """Begin to prepare a picture of a set that is not complete yet; see `HostPath`.
 
-        The network may run meanwhile: the image is ready when the stream has come so far, which
-        only the work of the set on the same stream relies on.
+        What is made is the network image, (3, H, W) float32, normalised and masked. The network may
+        run meanwhile: the image is ready when the stream has come so far, which only the work of
+        the set on the same stream relies on.
         """
         check_size(frame)
         lens = self._lens_of(frame.calibration)

@@ -62,6 +62,10 @@ class ResizeCrop:
         return np.array([[scale_x, 0.0, -self.left], [0.0, scale_y, -self.top], [0.0, 0.0, 1.0]])
 
 
+#: Turns (source_height, source_width, 3) uint8 into (height, width, 3) uint8.
+Resizer = Callable[[NDArray[np.uint8], ResizeCrop], NDArray[np.uint8]]
+
+
 @lru_cache(maxsize=32)
 def plan_resize_crop(source_width: int, source_height: int, config: ImageConfig) -> ResizeCrop:
     """Fill the network image: scale until both sides are covered, cut the top and both flanks.
@@ -256,7 +260,7 @@ def prepare_image(
     config: ImageConfig,
     out: NDArray[np.float32],
     masked: tuple[Polygon, ...] = (),
-    resize: Callable[[NDArray[np.uint8], ResizeCrop], NDArray[np.uint8]] = resize_and_crop,
+    resize: Resizer = resize_and_crop,
 ) -> Array:
     """Turn a camera image into the network image.
 
@@ -273,9 +277,48 @@ def prepare_image(
     Raises:
         PreprocessError: if the array is not an RGB uint8 image.
     """
+    levels, geometry = resize_picture(pixels, config, resize)
+    finish_picture(levels, geometry, config, out, masked)
+    return geometry.network_from_image
+
+
+def resize_picture(
+    pixels: NDArray[np.uint8], config: ImageConfig, resize: Resizer = resize_and_crop
+) -> tuple[NDArray[np.uint8], ResizeCrop]:
+    """Do the first part of `prepare_image`, which takes nearly all of its time.
+
+    Args:
+        pixels: (h, w, 3) uint8, RGB, any size.
+        config: size of the network image.
+        resize: resizes and crops, see `resizers`.
+
+    Returns:
+        (height, width, 3) uint8, possibly a read-only view, and how it was made.
+
+    Raises:
+        PreprocessError: if the array is not an RGB uint8 image.
+    """
     check_pixels(pixels)
     geometry = plan_resize_crop(pixels.shape[1], pixels.shape[0], config)
-    normalise_into(resize(pixels, geometry), config, out)
+    return resize(pixels, geometry), geometry
+
+
+def finish_picture(
+    levels: NDArray[np.uint8],
+    geometry: ResizeCrop,
+    config: ImageConfig,
+    out: NDArray[np.float32],
+    masked: tuple[Polygon, ...] = (),
+) -> None:
+    """Do the second part of `prepare_image`: normalise and mask.
+
+    Args:
+        levels: (height, width, 3) uint8 of `resize_picture`.
+        geometry: how they were made.
+        config: channel order and statistics of the network image.
+        out: (3, height, width) float32, overwritten.
+        masked: regions to blank out with the mean colour.
+    """
+    normalise_into(levels, config, out)
     if masked:
         out[:, region_mask(masked, geometry)] = 0.0
-    return geometry.network_from_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,13 +16,17 @@ from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import (
     Polygon,
     PreprocessError,
+    ResizeCrop,
+    Resizer,
+    finish_picture,
     prepare_image,
     resize_and_crop,
+    resize_picture,
 )
-from streampetr_ros.preprocess.resizers import Resizer
 from streampetr_ros.types import CameraCalibration, CameraFrame
 
 Result = TypeVar("Result")
+Made = TypeVar("Made")
 
 #: Gives a camera frame whose pixels and calibration follow the pinhole model.
 Rectify = Callable[[CameraFrame], CameraFrame]
@@ -52,22 +56,21 @@ class NetworkImages(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PictureAhead:
-    """The network image of a picture, made before its frame set was complete.
+class PictureAhead(Generic[Made]):
+    """What a pixel path made of a picture before its frame set was complete.
 
     Attributes:
         source: picture and the calibration known then; its pose is not used.
         config: of the network image.
         masks: regions that were blanked out.
-        image: (3, H, W) float32, normalised; on a GPU only what follows on its picture stream may
-            read it.
+        image: all that the path needs for the network image.
         pinhole: calibration of the picture without distortion.
     """
 
     source: CameraFrame
     config: ImageConfig
     masks: tuple[Polygon, ...]
-    image: Tensor
+    image: Made
     pinhole: CameraCalibration
 
     def fits(self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]) -> bool:
@@ -81,12 +84,12 @@ class PictureAhead:
 
 
 #: By camera; what failed is simply made again, and fails where it is reported.
-PicturesAhead = Mapping[str, "Future[PictureAhead]"]
+PicturesAhead = Mapping[str, "Future[PictureAhead[Any]]"]
 
 
 def taken(
     ahead: PicturesAhead, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
-) -> PictureAhead | None:
+) -> PictureAhead[Any] | None:
     """Return what was prepared ahead of a frame, if it is still right."""
     future = ahead.get(frame.calibration.name)
     if future is None or future.exception() is not None:
@@ -148,6 +151,20 @@ def require_rectified(frame: CameraFrame) -> CameraFrame:
     return frame
 
 
+class HostPicture(NamedTuple):
+    """A picture on the CPU that only has to be normalised and masked.
+
+    It stays in bytes until its set takes it in: a quarter of the numbers they stand for.
+
+    Attributes:
+        levels: (H, W, 3) uint8, RGB; nobody writes there.
+        geometry: how they were made.
+    """
+
+    levels: NDArray[np.uint8]
+    geometry: ResizeCrop
+
+
 class HostPath:
     """Prepares pictures on the CPU.
 
@@ -176,7 +193,7 @@ class HostPath:
 
     def prepare_ahead(
         self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
-    ) -> PictureAhead:
+    ) -> PictureAhead[HostPicture]:
         """Prepare a picture of a set that is not complete yet.
 
         Args:
@@ -188,9 +205,14 @@ class HostPath:
             PreprocessError: if the picture cannot be used.
         """
         check_size(frame)
-        image = torch.empty((3, config.height, config.width), dtype=torch.float32)
-        pinhole = self._prepare(frame, config, masks, image.numpy())
-        return PictureAhead(source=frame, config=config, masks=masks, image=image, pinhole=pinhole)
+        straight = self._rectify(frame)
+        return PictureAhead(
+            source=frame,
+            config=config,
+            masks=masks,
+            image=HostPicture(*resize_picture(straight.pixels, config, self._resize)),
+            pinhole=straight.calibration,
+        )
 
     def __call__(
         self,
@@ -202,7 +224,9 @@ class HostPath:
         images = np.empty((len(frames), 3, image.height, image.width), dtype=np.float32)
         pinholes: list[CameraCalibration | None] = [None] * len(frames)
         left = []
-        for index, frame in enumerate(frames):
+        # What is still in work comes last, so that it is waited for when all else is done.
+        for index in sorted(range(len(frames)), key=lambda each: self._is_in_work(frames[each])):
+            frame = frames[index]
             if frame is None:
                 images[index] = 0.0
                 continue
@@ -210,12 +234,14 @@ class HostPath:
             if made is None:
                 left.append(index)
                 continue
-            images[index] = made.image.numpy()
+            finish_picture(*made.image, image, images[index], masks[index])
             base_from_camera = frame.calibration.base_from_camera
             pinholes[index] = replace(made.pinhole, base_from_camera=base_from_camera)
 
         def prepare(index: int) -> CameraCalibration:
-            return self._prepare(frames[index], image, masks[index], images[index])
+            straight = self._rectify(frames[index])
+            prepare_image(straight.pixels, image, images[index], masks[index], self._resize)
+            return straight.calibration
 
         # Threads are woken only if something is left: waiting for one costs the set time.
         rest = self._camera_map(prepare, left) if left else ()
@@ -223,13 +249,6 @@ class HostPath:
             pinholes[index] = pinhole
         return NetworkImages(torch.from_numpy(images), pinholes)
 
-    def _prepare(
-        self,
-        frame: CameraFrame,
-        config: ImageConfig,
-        masks: tuple[Polygon, ...],
-        out: NDArray[np.float32],
-    ) -> CameraCalibration:
-        straight = self._rectify(frame)
-        prepare_image(straight.pixels, config, out, masks, self._resize)
-        return straight.calibration
+    def _is_in_work(self, frame: CameraFrame | None) -> bool:
+        future = None if frame is None else self._ahead.get(frame.calibration.name)
+        return future is not None and not future.done()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil
 
 import numpy as np
@@ -10,10 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from streampetr_ros.preprocess.image import ResizeCrop, common_grid, resize_and_crop
-
-#: Turns (source_height, source_width, 3) uint8 into (height, width, 3) uint8.
-Resizer = Callable[[NDArray[np.uint8], ResizeCrop], NDArray[np.uint8]]
+from streampetr_ros.preprocess.image import ResizeCrop, Resizer, common_grid, resize_and_crop
 
 #: Resized pixels that the bicubic filter reaches across the edge of a picture.
 _REACH = 2

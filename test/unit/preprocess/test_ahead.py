@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -36,13 +36,14 @@ def bent_front() -> FrameSet:
     return replace(original, cameras=(replace(front, calibration=bent), *original.cameras[1:]))
 
 
-def prepared(path: HostPath, frame: CameraFrame, mark: float | None = None) -> Future[PictureAhead]:
-    """Prepare a picture ahead; a mark tells afterwards whether it was taken."""
+def prepared(path: HostPath, frame: CameraFrame, mark: int | None = None) -> Future[PictureAhead]:
+    """Prepare a picture ahead; a mark, one level all over, tells later whether it was taken."""
     future: Future[PictureAhead] = Future()
     masks = CONFIG.masks_of(frame.calibration.name)
     made = path.prepare_ahead(replace(frame, fixed_from_base=NOWHERE), CONFIG.image, masks)
     if mark is not None:
-        made.image.fill_(mark)
+        levels = np.full_like(made.image.levels, mark)
+        made = replace(made, image=made.image._replace(levels=levels))
     future.set_result(made)
     return future
 
@@ -62,8 +63,21 @@ def test_inputs_are_the_same_bits() -> None:
 
 def test_a_picture_is_not_prepared_twice() -> None:
     one, path = bent_front(), HostPath(Rectifier())
-    ahead = {frame.calibration.name: prepared(path, frame, 7.0) for frame in one.cameras}
-    assert (images(one, path.with_ahead(ahead)) == 7.0).all()
+    ahead = {frame.calibration.name: prepared(path, frame, 7) for frame in one.cameras}
+    even = [replace(each, pixels=np.full_like(each.pixels, 7)) for each in frame_set().cameras]
+    wanted = images(replace(one, cameras=tuple(even)), HostPath())
+    assert torch.equal(images(one, path.with_ahead(ahead)), wanted)
+
+
+def test_pictures_in_work_are_waited_for_in_any_order() -> None:
+    one, path = bent_front(), HostPath(Rectifier())
+    ahead = {frame.calibration.name: prepared(path, frame) for frame in one.cameras}
+    first = one.cameras[0].calibration.name
+    made, ahead[first] = ahead[first], Future()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(images, one, path.with_ahead(ahead))
+        ahead[first].set_result(made.result())
+        assert torch.equal(found.result(), images(one, path))
 
 
 def test_the_mounting_is_that_of_the_set() -> None:
@@ -99,7 +113,7 @@ def other_lens(frame: CameraFrame) -> CameraFrame:
 def test_what_no_longer_fits_is_prepared_afresh(change) -> None:
     one, path = frame_set(), HostPath(Rectifier())
     front = one.cameras[0]
-    ahead = {front.calibration.name: prepared(path, front, 7.0)}
+    ahead = {front.calibration.name: prepared(path, front, 7)}
     changed = replace(one, cameras=(change(front), *one.cameras[1:]))
     assert torch.equal(images(changed, path.with_ahead(ahead)), images(changed, path))
 
