@@ -200,25 +200,20 @@ def normalise_into(
     """
     kernel = installed_kernel()
     if kernel is not None and out.flags.c_contiguous:
-        kernel.spread(pixels, *_level_table(config), out)
+        channels = np.array(plane_order(config), dtype=np.int32)
+        kernel.normalise(pixels, *_statistics(config), channels, out)
         return
-    for plane, channel in enumerate(plane_order(config)):
-        out[plane] = pixels[..., channel]
-        _normalise(out[plane], config, plane)
+    for plane, channel, mean, scale in zip(
+        out, plane_order(config), *_statistics(config), strict=True
+    ):
+        plane[...] = pixels[..., channel]
+        np.subtract(plane, mean, out=plane)
+        np.multiply(plane, scale, out=plane)
 
 
-def _normalise(levels: NDArray[np.float32], config: ImageConfig, plane: int) -> None:
-    levels -= np.float32(config.mean[plane])
-    levels *= np.float32(1.0 / config.std[plane])
-
-
-@lru_cache(maxsize=32)
-def _level_table(config: ImageConfig) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Return what each level becomes, (3, 256) per plane, and the channel each plane shows."""
-    numbers = np.tile(np.arange(256, dtype=np.float32), (3, 1))
-    for plane, levels in enumerate(numbers):
-        _normalise(levels, config, plane)
-    return numbers, np.array(plane_order(config), dtype=np.int32)
+def _statistics(config: ImageConfig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and reciprocal deviation per plane, each (3,)."""
+    return np.float32(config.mean), np.float32([1.0 / std for std in config.std])
 
 
 @lru_cache(maxsize=32)

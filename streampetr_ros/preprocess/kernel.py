@@ -117,13 +117,13 @@ class Kernel:
             ctypes.c_ssize_t,
             ctypes.c_void_p,
         )
-        self._spread = library.spread
-        self._spread.argtypes = (
+        self._normalise = library.normalise
+        self._normalise.argtypes = (
             ctypes.c_void_p,
             ctypes.c_ssize_t,
-            *(ctypes.c_void_p for _ in range(3)),
+            *(ctypes.c_void_p for _ in range(4)),
         )
-        self._spread.restype = None
+        self._normalise.restype = None
         self.runs_here = bool(library.can_resize())
 
     def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
@@ -165,18 +165,20 @@ class Kernel:
             raise MemoryError(f"no memory to resize a picture of {pixels.shape}")
         return out
 
-    def spread(
+    def normalise(
         self,
         pixels: NDArray[np.uint8],
-        numbers: NDArray[np.float32],
+        means: NDArray[np.float32],
+        scales: NDArray[np.float32],
         channels: NDArray[np.int32],
         out: NDArray[np.float32],
     ) -> None:
-        """Write the numbers that stand for the levels of a picture, plane by plane.
+        """Write ``(levels - mean) * scale`` of a picture, plane by plane.
 
         Args:
             pixels: (height, width, 3) uint8.
-            numbers: (3, 256) float32, per plane and level.
+            means: (3,) float32, per plane.
+            scales: (3,) float32, per plane.
             channels: (3,) int32, channel of the picture that each plane shows, 0 to 2.
             out: (3, height, width) float32 without gaps, overwritten.
 
@@ -187,19 +189,20 @@ class Kernel:
         fits = (
             pixels.shape == (height, width, 3)
             and out.shape == (3, height, width)
-            and (numbers.shape, channels.shape) == ((3, 256), (3,))
-            and (pixels.dtype, numbers.dtype) == (np.uint8, np.float32)
-            and (channels.dtype, out.dtype) == (np.int32, np.float32)
-            and all(each.flags.c_contiguous for each in (numbers, channels, out))
+            and all(each.shape == (3,) for each in (means, scales, channels))
+            and all(each.dtype == np.float32 for each in (means, scales, out))
+            and (pixels.dtype, channels.dtype) == (np.uint8, np.int32)
+            and all(each.flags.c_contiguous for each in (means, scales, channels, out))
             and ((channels >= 0) & (channels < 3)).all()
         )
         if not fits:
-            raise ValueError(f"cannot spread {pixels.shape} {pixels.dtype} over {out.shape}")
+            raise ValueError(f"cannot normalise {pixels.shape} {pixels.dtype} into {out.shape}")
         packed = np.ascontiguousarray(pixels)
-        self._spread(
+        self._normalise(
             packed.ctypes.data,
             height * width,
-            numbers.ctypes.data,
+            means.ctypes.data,
+            scales.ctypes.data,
             channels.ctypes.data,
             out.ctypes.data,
         )

@@ -92,20 +92,37 @@ def test_normalises_to_the_same_bits(
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 256])
+def test_normalises_every_level_and_any_number_of_pixels(kernel: Kernel, count: int) -> None:
+    assert kernel.runs_here
+    levels = np.linspace(0, 255, count).astype(np.uint8)
+    pixels = np.stack([levels, levels[::-1], 255 - levels // 2], axis=1)[None]
+    means, scales = np.float32([123.675, 0.1, -7.0]), np.float32([1 / 58.395, 3.3, -0.7])
+    channels = np.int32([2, 0, 1])
+    found = np.full((3, 1, count), np.nan, dtype=np.float32)
+    kernel.normalise(pixels, means, scales, channels, found)
+    planes = pixels[..., channels].transpose(2, 0, 1).astype(np.float32)
+    expected = (planes - means[:, None, None]) * scales[:, None, None]
+    assert expected.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_writes_only_where_it_may(kernel: Kernel) -> None:
     pixels = np.zeros((4, 4, 3), dtype=np.uint8)
-    numbers, channels = np.zeros((3, 256), dtype=np.float32), np.arange(3, dtype=np.int32)
+    means, scales = np.zeros(3, dtype=np.float32), np.ones(3, dtype=np.float32)
+    channels = np.arange(3, dtype=np.int32)
     out = np.zeros((3, 4, 4), dtype=np.float32)
-    kernel.spread(pixels, numbers, channels, out)
+    kernel.normalise(pixels, means, scales, channels, out)
     for wrong in (
-        (pixels[:3], numbers, channels, out),
-        (pixels, numbers[:, :255], channels, out),
-        (pixels, numbers, channels + 1, out),
-        (pixels, numbers, channels, out.astype(np.float64)),
-        (pixels, numbers, channels, out.transpose(0, 2, 1)),
+        (pixels[:3], means, scales, channels, out),
+        (pixels, means[:2], scales, channels, out),
+        (pixels, means, scales.astype(np.float64), channels, out),
+        (pixels, means, scales, channels + 1, out),
+        (pixels, means, scales, channels, out.astype(np.float64)),
+        (pixels, means, scales, channels, out.transpose(0, 2, 1)),
     ):
-        with pytest.raises(ValueError, match="cannot spread"):
-            kernel.spread(*wrong)
+        with pytest.raises(ValueError, match="cannot normalise"):
+            kernel.normalise(*wrong)
 
 
 @pytest.fixture
