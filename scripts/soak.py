@@ -13,8 +13,10 @@ else. Node and cameras are processes of their own:
 The third line decodes pictures at half their size. The last one is the overload mode: the network
 is slower than the cameras.
 
-Overhead is the time from the arrival of the last image to the publication, without the network and
-without the time that the worker waited for pictures to be decoded.
+Overhead is the time from the arrival of the last image to the publication, without the time that
+decoding of this image took and without the network. "Overhead in turn" is stricter: it leaves out
+only the time that the worker waited for pictures to be decoded, so that what passed while one was
+decoded counts as well.
 """
 
 from __future__ import annotations
@@ -58,8 +60,6 @@ POSE_PERIOD_S = 0.01
 SPEED = 10.0
 #: Sets and memory are counted once discovery and first allocations are over, seconds.
 SETTLE_S = 15.0
-#: The worker waited for pictures if it took longer than this, ms.
-WAIT_MS = 0.1
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -256,11 +256,9 @@ def figures(record: Record, before: Record, cpu: float, hz: float) -> dict[str, 
     """Boil a record down."""
     stamps = record.stamps_ns
     expected = round((stamps[-1] - stamps[0]) * 1e-9 * hz) + 1
-    overhead = [each["total"] - each["images"] - each["network"] for each in record.latencies]
-    bare = [each - lat["preprocess"] for each, lat in zip(overhead, record.latencies, strict=True)]
-    beside = [
-        each - beside_decoding(lat) for each, lat in zip(overhead, record.latencies, strict=True)
-    ]
+    overhead = [each["total"] - each["last_image"] - each["network"] for each in record.latencies]
+    in_turn = [each["total"] - each["images"] - each["network"] for each in record.latencies]
+    bare = [each - lat["preprocess"] for each, lat in zip(in_turn, record.latencies, strict=True)]
     quarter = max(1, len(record.resident) // 4)
     first = median(size for _, size in record.resident[:quarter])
     last = median(size for _, size in record.resident[-quarter:])
@@ -280,23 +278,13 @@ def figures(record: Record, before: Record, cpu: float, hz: float) -> dict[str, 
     }
     for name, values in {
         "overhead": overhead,
-        "overhead without preprocess": bare,
-        "overhead not beside decoding": beside,
+        "overhead in turn": in_turn,
+        "overhead in turn without preprocess": bare,
         **stages,
     }.items():
         for q in (50, 99):
             found[f"{name} p{q} ms"] = float(np.percentile(values, q))
     return found
-
-
-def beside_decoding(latency_ms: dict[str, float]) -> float:
-    """Return the part of the overhead that passed while pictures were still being decoded.
-
-    Worker and decoding begin with the last image; where the worker came to wait for pictures, what
-    it did before took no time of its own.
-    """
-    waited = latency_ms["images"] > WAIT_MS
-    return latency_ms["queue"] + latency_ms["transforms"] if waited else 0.0
 
 
 def total_stages(record: Record) -> list[str]:

@@ -16,6 +16,8 @@ from streampetr_ros.ros.topic import Output, Topic
 END_TO_END = "end_to_end"
 #: From the arrival of the last image to the publication.
 TOTAL = "total"
+#: How long decoding of that image took, beside other stages; has no topic.
+LAST_IMAGE = "last_image"
 #: Stages that have a topic, in the order they run.
 STAGES = (
     "queue",

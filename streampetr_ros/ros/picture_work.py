@@ -5,6 +5,7 @@ So what is left once the last camera has delivered is the work of its image alon
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
@@ -70,9 +71,11 @@ class PictureWork:
         return begun
 
     def _work(self, camera: str, image: ReceivedImage) -> Pixels:
+        begin = time.perf_counter()
         try:
             pixels = decode_message(image.message, self._calibrations.reduction(camera))
         finally:
+            image.progress.decode_ms = (time.perf_counter() - begin) * 1e3
             with self._lock:
                 self._waiting -= 1
         calibration = self._calibrations.last_built(camera)

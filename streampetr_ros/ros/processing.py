@@ -18,7 +18,7 @@ from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.assembly import FrameSetAssembler, prepared_ahead
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.convert import SetReport, detections_message, write_latencies
-from streampetr_ros.ros.latency_topics import END_TO_END, TOTAL
+from streampetr_ros.ros.latency_topics import END_TO_END, LAST_IMAGE, TOTAL
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.params import DetectionParameters
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
@@ -143,9 +143,11 @@ class SetProcessor:
         self._refuse_unneeded(found)
         clock = StageClock()
         begin_ns = self._now_ns()
-        arrival = max(image.payload.arrival for image in found.images)
+        last = max((image.payload for image in found.images), key=lambda image: image.arrival)
+        arrival = last.arrival
         clock.timings_ms["queue"] = (time.perf_counter() - arrival) * 1e3
         frame_set = self._assembler.assemble(found, clock)
+        clock.timings_ms[LAST_IMAGE] = last.progress.decode_ms
         result = self._pipeline.step(frame_set, prepared_ahead(found))
         clock.timings_ms.update(result.timings_ms)
         report = self._report(found, result)
