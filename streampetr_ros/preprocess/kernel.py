@@ -137,12 +137,15 @@ class Kernel:
             (height, width, 3) uint8.
 
         Raises:
-            ValueError: if the picture is not of the size that the plan is for.
+            ValueError: if the picture is not of the size that the plan is for, or no RGB one.
             MemoryError: if there is no memory.
         """
         first, end = plan.rows_read
-        if pixels.shape[1] != plan.source_width or pixels.shape[0] < end:
-            raise ValueError(f"a plan for {plan.source_width} columns got {pixels.shape}")
+        fits = pixels.shape[1:] == (plan.source_width, 3) and pixels.shape[0] >= end
+        if not fits or pixels.dtype != np.uint8:
+            raise ValueError(
+                f"a plan for {plan.source_width} columns got {pixels.shape} {pixels.dtype}"
+            )
         source = pixels[first:end]
         if source.strides[1:] != (3, 1) or source.strides[0] < 3 * plan.source_width:
             source = np.ascontiguousarray(source)

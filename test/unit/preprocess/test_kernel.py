@@ -71,11 +71,13 @@ def test_takes_pictures_as_they_lie_in_memory() -> None:
         np.testing.assert_array_equal(resize_and_crop(view, plan), expected)
 
 
-def test_refuses_a_picture_of_another_size(kernel: Kernel) -> None:
+def test_refuses_what_the_plan_is_not_for(kernel: Kernel) -> None:
     plan = kernel_plan(axis_taps(64, 32, 0, 32), axis_taps(48, 24, 0, 24), 64)
-    for size in ((48, 63), (47, 64)):
+    for shape in ((48, 63, 3), (47, 64, 3), (48, 64), (48, 64, 1), (48, 64, 4)):
         with pytest.raises(ValueError, match="plan for 64 columns"):
-            kernel.resize(np.zeros((*size, 3), dtype=np.uint8), plan)
+            kernel.resize(np.zeros(shape, dtype=np.uint8), plan)
+    with pytest.raises(ValueError, match="float32"):
+        kernel.resize(np.zeros((48, 64, 3), dtype=np.float32), plan)
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
@@ -123,6 +125,11 @@ def test_writes_only_where_it_may(kernel: Kernel) -> None:
     ):
         with pytest.raises(ValueError, match="cannot normalise"):
             kernel.normalise(*wrong)
+
+
+def test_lies_beside_the_messages() -> None:
+    messages = pytest.importorskip("streampetr_ros.msg", reason="no messages were built")
+    assert (Path(messages.__file__).parents[1] / "resize.so").is_file()
 
 
 @pytest.fixture
