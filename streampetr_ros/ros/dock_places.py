@@ -35,6 +35,8 @@ def renamed_state(state: str, places: Mapping[str, str]) -> str:
     Qt writes a name as its length in bytes, 4 bytes, and UTF-16, both big-endian. Docks that there
     are not keep their place empty; docks that have none go to the left.
     """
+    if not places:
+        return state
     parts = {_name(old): _name(new) for old, new in places.items()}
     pattern = re.compile(b"|".join(map(re.escape, parts)))
     return pattern.sub(lambda found: parts[found[0]], bytes.fromhex(state)).hex()

@@ -165,6 +165,7 @@ def test_pictures_lie_where_their_cameras_look() -> None:
     few = shown_docks(("mast", "rear"))
     assert few[6] == "rear"
     assert "mast" in few
+    assert "CAM_FRONT" in shown_docks(())
 
 
 def test_every_camera_gets_its_own_topic_whatever_its_name() -> None:
