@@ -88,6 +88,8 @@ class PublishProbe:
         deadline = time.monotonic() + _LONGEST_WAIT_S
         while self._publisher.get_subscription_count() == 0:
             if listener.poll() is not None or time.monotonic() > deadline:
+                # What could not even be found may never see that its input has ended.
+                listener.kill()
                 raise TimeoutError("no listener was found over DDS; see 'ros2 doctor'")
             time.sleep(0.05)
 
@@ -106,11 +108,13 @@ def open_probe(model: str, cameras: Sequence[str]) -> Iterator[PublishProbe]:
     """
     context = rclpy.Context()
     rclpy.init(context=context)
-    node = rclpy.create_node(_NAME, context=context, start_parameter_services=False)
-    probe = PublishProbe(node, model, cameras)
     try:
-        with probe.heard():
-            yield probe
+        node = rclpy.create_node(_NAME, context=context, start_parameter_services=False)
+        try:
+            probe = PublishProbe(node, model, cameras)
+            with probe.heard():
+                yield probe
+        finally:
+            node.destroy_node()
     finally:
-        node.destroy_node()
         rclpy.try_shutdown(context=context)
