@@ -67,7 +67,8 @@ class StreamPetrNode(LifecycleNode):
             return FAILURE
         except Exception as error:
             # rclpy says nothing about what it catches.
-            self.get_logger().error(f"cannot configure, by a mistake in this program: {error!r}")
+            self._health.fault = f"a mistake in this program: {error!r}"
+            self.get_logger().error(f"cannot configure, by {self._health.fault}")
             raise
         self._health.fault = ""
         self._health.set_period(parameters.diagnostics.period_s)
