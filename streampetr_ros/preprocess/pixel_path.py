@@ -62,7 +62,7 @@ class PictureAhead(Generic[Made]):
     Attributes:
         source: picture and the calibration known then; its pose is not used.
         config: of the network image.
-        masks: regions that were blanked out.
+        masks: regions that are blanked out, now or with the set.
         image: all that the path needs for the network image.
         pinhole: calibration of the picture without distortion.
     """
@@ -199,7 +199,7 @@ class HostPath:
         Args:
             frame: of which the pose is not used.
             config: of the network image.
-            masks: regions to blank out.
+            masks: regions to blank out, which the set does.
 
         Raises:
             PreprocessError: if the picture cannot be used.

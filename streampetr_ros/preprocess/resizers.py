@@ -1,4 +1,4 @@
-"""Ways to resize a picture on the CPU: Pillow's pixels, or nearly those much faster."""
+"""Ways to resize a picture on the CPU: Pillow's pixels, or nearly those, much faster than Pillow."""
 
 from __future__ import annotations
 

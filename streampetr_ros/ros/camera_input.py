@@ -30,7 +30,8 @@ class Progress:
     Attributes:
         decoded: the picture; None before that has begun.
         decode_ms: how long decoding took, milliseconds; there before `decoded` is done.
-        prepared: the network image, there before `decoded` is done if it is made ahead at all.
+        prepared: what the network image is made of, there before `decoded` is done if it is made
+            ahead at all.
     """
 
     decoded: Future[Pixels] | None = None
