@@ -1,4 +1,4 @@
-"""Ways to resize a picture on the CPU: Pillow's pixels, or nearly those, much faster than Pillow."""
+"""Ways to resize a picture on the CPU: to Pillow's pixels, or much faster to nearly those."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ _BEHIND = re.compile(r"rear|back", re.I)
 
 
 def camera_places(shipped: Sequence[str], cameras: Sequence[str]) -> dict[str, str]:
-    """Give each camera the place of a shipped one: one that looks the same way by its name, else any.
+    """Give each camera the place of a shipped one that looks the same way by its name, else any.
 
     Args:
         shipped: names that have places.
