@@ -84,6 +84,10 @@ DEPLOYMENT_PAGE: dict[str, Way] = {
     "streampetr export out/tiny_fp16 --to tensorrt_rtx --compute-capability 8.6 "
     "--compute-capability 8.9": DEPLOYMENT,
     "streampetr export out/tiny_fp16 --to tensorrt": DEPLOYMENT,
+    "ros2 run streampetr_ros streampetr_node --ros-args --params-file vehicle.yaml "
+    "-p model.build_only:=true": ROS_INSTALLED,
+    "ros2 launch streampetr_ros streampetr.launch.py params_file:=vehicle.yaml "
+    "build_only:=true": ROS_INSTALLED,
     "ros2 launch streampetr_ros streampetr.launch.py params_file:=vehicle.yaml": ROS_INSTALLED,
     "ros2 launch streampetr_ros streampetr.launch.py weights:=out/tiny_fp16 "
     "backend:=tensorrt_rtx device:=cuda": ROS_INSTALLED,
