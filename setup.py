@@ -23,6 +23,7 @@ setup(
         "rosbags>=0.11",
         "safetensors>=0.4",
         "scipy>=1.8",
+        "threadpoolctl>=3",
         "torch>=2.2",
         "tqdm>=4.60",
         "typer>=0.9",

@@ -27,6 +27,7 @@ from streampetr_ros.ros.convert import detections_from
 from streampetr_ros.ros.demo_record import DemoRecorder, print_summary
 from streampetr_ros.sources import SourceError, open_source
 from streampetr_ros.sources.published import ENCODINGS, FrameNames
+from streampetr_ros.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.types import Detections, FrameSet
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer
@@ -219,6 +220,7 @@ def main() -> None:
     """Command line entry."""
     options = _parsed()
     console = Console()
+    keep_linear_algebra_in_one_thread()
     rclpy.init()
     try:
         run_demo(options, console)

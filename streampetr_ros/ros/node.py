@@ -23,6 +23,7 @@ from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.session import DetectionSession
 from streampetr_ros.ros.signals import ros_until_signal
 from streampetr_ros.ros.transitions import refuse_impossible_transitions
+from streampetr_ros.threads import keep_linear_algebra_in_one_thread
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -171,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: with code 1 if the node was only to build engines and could not.
     """
+    keep_linear_algebra_in_one_thread()
     with ros_until_signal(arguments):
         _run()
 

@@ -30,6 +30,7 @@ from streampetr_ros.ros.replay_messages import CameraMessages, SetMessages, set_
 from streampetr_ros.ros.signals import ros_until_signal
 from streampetr_ros.sources import Source, SourceError, open_source
 from streampetr_ros.sources.published import ENCODINGS, FrameNames
+from streampetr_ros.threads import keep_linear_algebra_in_one_thread
 
 #: The clock goes on after the last image, so that deadlines of the receivers pass: seconds of wall
 #: time, and least nanoseconds of the recording.
@@ -300,6 +301,7 @@ def _play(options: argparse.Namespace) -> None:
 def main() -> None:
     """Command line entry."""
     options = _parsed(remove_ros_args(sys.argv)[1:])
+    keep_linear_algebra_in_one_thread()
     with ros_until_signal():
         try:
             _play(options)

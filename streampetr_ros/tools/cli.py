@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 
 import typer
 
+from streampetr_ros.threads import keep_linear_algebra_in_one_thread
+
 #: Verb, which is also its module and function, and the line shown in the overview.
 VERBS = {
     "replay": "Detect objects in bags, recordings or the synthetic world; write boxes.",
@@ -26,7 +28,9 @@ VERBS = {
 
 def main() -> None:
     """Run the verb named first on the command line."""
-    build_app(set(sys.argv[1:2]) & set(VERBS))()
+    app = build_app(set(sys.argv[1:2]) & set(VERBS))
+    keep_linear_algebra_in_one_thread()
+    app()
 
 
 def build_app(loaded: Collection[str]) -> typer.Typer:

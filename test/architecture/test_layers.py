@@ -9,6 +9,7 @@ from repository import PACKAGE, imports, modules
 
 FOUNDATION = ("types", "geometry", "config", "files", "timing", "model.config", "model.state")
 STAGES = ("ingest", "preprocess", "decode", "filters", "track")
+PROGRAMS = ("threads",)
 OFFLINE = ("sources", "synth", "viz", "training", "evaluation", "export", "tools", "__main__")
 CORE = (*FOUNDATION, *STAGES, "model", "backends", "lineage", "memory_policy", "pipeline")
 
@@ -21,8 +22,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lineage": FOUNDATION,
     "memory_policy": (*FOUNDATION, *STAGES),
     "pipeline": CORE,
-    **dict.fromkeys(OFFLINE, (*CORE, *OFFLINE)),
-    "ros": (*CORE, *OFFLINE, "ros", "msg"),
+    "threads": (),
+    **dict.fromkeys(OFFLINE, (*CORE, *OFFLINE, *PROGRAMS)),
+    "ros": (*CORE, *OFFLINE, *PROGRAMS, "ros", "msg"),
 }
 
 #: The same for packages from outside; parts that are not listed may import any declared one.
@@ -31,6 +33,7 @@ MAY_USE: dict[str, set[str]] = {
     "geometry": {"numpy"},
     "config": {"numpy", "yaml"},
     "timing": {"torch"},
+    "threads": {"threadpoolctl"},
     "model.config": {"numpy"},
     "model.state": {"torch"},
     "ingest": {"numpy", "PIL", "cv2", "simplejpeg"},
