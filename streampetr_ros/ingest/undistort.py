@@ -68,6 +68,11 @@ class Rectifier:
         self._undistorters: dict[str, Undistorter] = {}
         self._lock = Lock()
 
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration that the pictures of a camera have without distortion."""
+        undistort = self.undistorter(raw)
+        return raw if undistort is None else undistort.pinhole(raw)
+
     def __call__(self, frame: CameraFrame) -> CameraFrame:
         """Return the frame as a pinhole camera would have taken it."""
         undistort = self.undistorter(frame.calibration)

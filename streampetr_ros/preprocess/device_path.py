@@ -29,7 +29,6 @@ from streampetr_ros.preprocess.image import (
 from streampetr_ros.preprocess.picture_stream import PictureStream, picture_stream
 from streampetr_ros.preprocess.pixel_path import (
     CameraMap,
-    NetworkImages,
     PictureAhead,
     PicturesAhead,
     check_size,
@@ -101,6 +100,11 @@ class DevicePath:
         path._ahead = ahead
         return path
 
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration of undistorted pictures; see `PixelPath`."""
+        lens = self._lens_of(raw)
+        return raw if lens is None else lens.pinhole(raw)
+
     def prepare_ahead(
         self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
     ) -> PictureAhead[Tensor]:
@@ -116,15 +120,14 @@ class DevicePath:
             source = self._staged(frame, lens, config)
             with self._stream.working():
                 image = self._images([source], config, [masks])[0]
-        pinhole = frame.calibration if lens is None else lens.pinhole(frame.calibration)
-        return PictureAhead(source=frame, config=config, masks=masks, image=image, pinhole=pinhole)
+        return PictureAhead(source=frame, config=config, masks=masks, image=image)
 
     def __call__(
         self,
         frames: Sequence[CameraFrame | None],
         image: ImageConfig,
         masks: Sequence[tuple[Polygon, ...]],
-    ) -> NetworkImages:
+    ) -> Tensor:
         """Prepare the images of one set; see `PixelPath`."""
         lenses = [None if frame is None else self._lens_of(frame.calibration) for frame in frames]
         made = [
@@ -147,7 +150,7 @@ class DevicePath:
                     if ahead is not None:
                         picture.copy_(ahead.image)
             self._stream.hand_over(images)
-        return NetworkImages(images, list(map(_pinhole, frames, lenses)))
+        return images
 
     def _staged(self, frame: CameraFrame, lens: Lens | None, image: ImageConfig) -> _Source:
         """Copy the rows that are needed to where they can be uploaded from."""
@@ -210,12 +213,6 @@ def _one_sentence(device: torch.device) -> Iterator[None]:
             f"{device} has too little free memory to prepare images; close other programs on it "
             "or choose a smaller model"
         ) from error
-
-
-def _pinhole(frame: CameraFrame | None, lens: Lens | None) -> CameraCalibration | None:
-    if frame is None or lens is None:
-        return None if frame is None else frame.calibration
-    return lens.pinhole(frame.calibration)
 
 
 def _normalised(pixels: Tensor, image: ImageConfig) -> Tensor:

@@ -7,7 +7,7 @@ absolute coordinates and absolute time never reach it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -117,23 +117,23 @@ def prepare_inputs(
         _check_reduction(frame.calibration, config.image)
     frames = _in_order(frame_set, cameras)
     masks = [config.masks_of(camera.name) for camera in cameras]
-    images, pinholes = pixel_path(frames, config.image, masks)
     geometries = [
         _absent_geometry(camera, frame_set, config.image)
-        if frame is None or pinhole is None
-        else _geometry(replace(frame, calibration=pinhole), frame_set, config.image)
-        for camera, frame, pinhole in zip(cameras, frames, pinholes, strict=True)
+        if frame is None
+        else _geometry(frame, pixel_path.pinhole(frame.calibration), frame_set, config.image)
+        for camera, frame in zip(cameras, frames, strict=True)
     ]
     present = [frame is not None for frame in frames]
     now_from_previous, elapsed = _motion(frame_set, previous)
     return ModelInputs(
-        images=images[None],
         model_from_image=_float32([_model_from_image(g) for g in geometries]),
         focal_lengths=_float32([np.abs(np.diag(g.intrinsic)[:2]) for g in geometries]),
         now_from_previous=_float32(now_from_previous),
         elapsed=torch.tensor([elapsed], dtype=torch.float32),
         continues=torch.tensor([0.0 if previous is None else 1.0], dtype=torch.float32),
         camera_present=None if all(present) else torch.tensor([present]),
+        # Pictures come last, since some of them may still be in work.
+        images=pixel_path(frames, config.image, masks)[None],
     )
 
 
@@ -156,12 +156,13 @@ def _in_order(
     return [frames.get(camera.name) for camera in cameras]
 
 
-def _geometry(frame: CameraFrame, frame_set: FrameSet, image: ImageConfig) -> CameraGeometry:
-    """Geometry of a camera whose calibration is that of a pinhole."""
-    calibration = frame.calibration
-    plan = plan_resize_crop(calibration.width, calibration.height, image)
+def _geometry(
+    frame: CameraFrame, pinhole: CameraCalibration, frame_set: FrameSet, image: ImageConfig
+) -> CameraGeometry:
+    """Geometry of a camera whose pictures have the calibration of a pinhole once undistorted."""
+    plan = plan_resize_crop(pinhole.width, pinhole.height, image)
     return CameraGeometry(
-        intrinsic=plan.network_from_image @ calibration.intrinsic,
+        intrinsic=plan.network_from_image @ pinhole.intrinsic,
         model_from_camera=model_from_camera(frame, frame_set),
     )
 

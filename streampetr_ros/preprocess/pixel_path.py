@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -28,8 +28,17 @@ from streampetr_ros.types import CameraCalibration, CameraFrame
 Result = TypeVar("Result")
 Made = TypeVar("Made")
 
-#: Gives a camera frame whose pixels and calibration follow the pinhole model.
-Rectify = Callable[[CameraFrame], CameraFrame]
+
+class Rectify(Protocol):
+    """Makes pinhole cameras of distorting ones."""
+
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration that the pictures of a camera have without distortion."""
+        ...
+
+    def __call__(self, frame: CameraFrame) -> CameraFrame:
+        """Return a frame as a pinhole camera would have taken it."""
+        ...
 
 
 class CameraMap(Protocol):
@@ -42,19 +51,6 @@ class CameraMap(Protocol):
         ...
 
 
-class NetworkImages(NamedTuple):
-    """What the network sees of a frame set.
-
-    Attributes:
-        images: (N, 3, H, W) float32, normalised; zero for cameras without a picture.
-        pinholes: N calibrations that camera pictures have without distortion, of their full size;
-            None for cameras without a picture.
-    """
-
-    images: Tensor
-    pinholes: list[CameraCalibration | None]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PictureAhead(Generic[Made]):
     """What a pixel path made of a picture before its frame set was complete.
@@ -64,14 +60,12 @@ class PictureAhead(Generic[Made]):
         config: of the network image.
         masks: regions that are blanked out, now or with the set.
         image: all that the path needs for the network image.
-        pinhole: calibration of the picture without distortion.
     """
 
     source: CameraFrame
     config: ImageConfig
     masks: tuple[Polygon, ...]
     image: Made
-    pinhole: CameraCalibration
 
     def fits(self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]) -> bool:
         """Tell whether this is what would be made of a frame now."""
@@ -116,12 +110,20 @@ def check_size(frame: CameraFrame) -> None:
 class PixelPath(Protocol):
     """Undistorts, resizes, crops, masks and normalises the pictures of a frame set."""
 
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration of a camera's pictures without distortion, of their full size.
+
+        Raises:
+            PreprocessError: if distortion cannot be removed here.
+        """
+        ...
+
     def __call__(
         self,
         frames: Sequence[CameraFrame | None],
         image: ImageConfig,
         masks: Sequence[tuple[Polygon, ...]],
-    ) -> NetworkImages:
+    ) -> Tensor:
         """Prepare the images of one set.
 
         Args:
@@ -130,25 +132,42 @@ class PixelPath(Protocol):
             image: size, channel order and statistics of the network image.
             masks: regions to blank out, per camera.
 
+        Returns:
+            (N, 3, H, W) float32, normalised; zero for cameras without a picture.
+
         Raises:
             PreprocessError: if a picture cannot be used.
         """
         ...
 
 
-def require_rectified(frame: CameraFrame) -> CameraFrame:
-    """Return the frame as it is, or refuse one whose lens distorts.
+class OnlyPinholes:
+    """Removes no distortion, but refuses cameras whose lens distorts."""
 
-    Raises:
-        PreprocessError: if the calibration carries distortion.
-    """
-    calibration = frame.calibration
-    if calibration.distortion_model != "none" and np.any(calibration.distortion):
-        raise PreprocessError(
-            f"camera '{calibration.name}' has {calibration.distortion_model} distortion; rectify "
-            "its images first or hand prepare_inputs a rectifier"
-        )
-    return frame
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration as it is.
+
+        Raises:
+            PreprocessError: if it carries distortion.
+        """
+        if raw.distortion_model != "none" and np.any(raw.distortion):
+            raise PreprocessError(
+                f"camera '{raw.name}' has {raw.distortion_model} distortion; rectify its images "
+                "first or hand prepare_inputs a rectifier"
+            )
+        return raw
+
+    def __call__(self, frame: CameraFrame) -> CameraFrame:
+        """Return the frame as it is.
+
+        Raises:
+            PreprocessError: if its calibration carries distortion.
+        """
+        self.pinhole(frame.calibration)
+        return frame
+
+
+_ONLY_PINHOLES = OnlyPinholes()
 
 
 class HostPicture(NamedTuple):
@@ -169,7 +188,7 @@ class HostPath:
     """Prepares pictures on the CPU.
 
     Args:
-        rectify: undistorts a camera frame; the default refuses distorted ones.
+        rectify: removes distortion; the default refuses what distorts.
         camera_map: ``Executor.map`` prepares the cameras side by side.
         resize: one of `RESIZERS`.
         ahead: pictures of the set that are prepared already, or soon.
@@ -177,7 +196,7 @@ class HostPath:
 
     def __init__(
         self,
-        rectify: Rectify = require_rectified,
+        rectify: Rectify = _ONLY_PINHOLES,
         camera_map: CameraMap = map,
         resize: Resizer = resize_and_crop,
         ahead: PicturesAhead | None = None,
@@ -190,6 +209,10 @@ class HostPath:
     def with_ahead(self, ahead: PicturesAhead) -> HostPath:
         """Return the path for a set of which pictures were prepared ahead."""
         return HostPath(self._rectify, self._camera_map, self._resize, ahead)
+
+    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
+        """Return the calibration of undistorted pictures; see `PixelPath`."""
+        return self._rectify.pinhole(raw)
 
     def prepare_ahead(
         self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
@@ -211,7 +234,6 @@ class HostPath:
             config=config,
             masks=masks,
             image=HostPicture(*resize_picture(straight.pixels, config, self._resize)),
-            pinhole=straight.calibration,
         )
 
     def __call__(
@@ -219,10 +241,9 @@ class HostPath:
         frames: Sequence[CameraFrame | None],
         image: ImageConfig,
         masks: Sequence[tuple[Polygon, ...]],
-    ) -> NetworkImages:
+    ) -> Tensor:
         """Prepare the images of one set; see `PixelPath`."""
         images = np.empty((len(frames), 3, image.height, image.width), dtype=np.float32)
-        pinholes: list[CameraCalibration | None] = [None] * len(frames)
         left = []
         # What is still in work comes last, so that it is waited for when all else is done.
         for index in sorted(range(len(frames)), key=lambda each: self._is_in_work(frames[each])):
@@ -235,19 +256,15 @@ class HostPath:
                 left.append(index)
                 continue
             finish_picture(*made.image, image, images[index], masks[index])
-            base_from_camera = frame.calibration.base_from_camera
-            pinholes[index] = replace(made.pinhole, base_from_camera=base_from_camera)
 
-        def prepare(index: int) -> CameraCalibration:
+        def prepare(index: int) -> None:
             straight = self._rectify(frames[index])
             prepare_image(straight.pixels, image, images[index], masks[index], self._resize)
-            return straight.calibration
 
         # Threads are woken only if something is left: waiting for one costs the set time.
-        rest = self._camera_map(prepare, left) if left else ()
-        for index, pinhole in zip(left, rest, strict=True):
-            pinholes[index] = pinhole
-        return NetworkImages(torch.from_numpy(images), pinholes)
+        for _ in self._camera_map(prepare, left) if left else ():
+            continue
+        return torch.from_numpy(images)
 
     def _is_in_work(self, frame: CameraFrame | None) -> bool:
         future = None if frame is None else self._ahead.get(frame.calibration.name)

@@ -69,15 +69,32 @@ def test_a_picture_is_not_prepared_twice() -> None:
     assert torch.equal(images(one, path.with_ahead(ahead)), wanted)
 
 
-def test_pictures_in_work_are_waited_for_in_any_order() -> None:
+def test_what_is_still_in_work_is_waited_for_last() -> None:
     one, path = bent_front(), HostPath(Rectifier())
-    ahead = {frame.calibration.name: prepared(path, frame) for frame in one.cameras}
-    first = one.cameras[0].calibration.name
-    made, ahead[first] = ahead[first], Future()
+    done = [prepared(path, frame).result() for frame in one.cameras]
+    late: Future[PictureAhead] = Future()
+    taken = []
+
+    class Ready(Future):
+        """Tells the first picture, which is in work, when all others were taken."""
+
+        def result(self, timeout: float | None = None) -> PictureAhead:
+            taken.append(self)
+            if len(taken) == len(done) - 1:
+                late.set_result(done[0])
+            return super().result(timeout)
+
+    ahead = {one.cameras[0].calibration.name: late}
+    for frame, made in zip(one.cameras[1:], done[1:], strict=True):
+        ahead[frame.calibration.name] = Ready()
+        ahead[frame.calibration.name].set_result(made)
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(images, one, path.with_ahead(ahead))
-        ahead[first].set_result(made.result())
-        assert torch.equal(found.result(), images(one, path))
+        try:
+            assert torch.equal(found.result(timeout=60), images(one, path))
+        finally:
+            if not late.done():
+                late.set_exception(TimeoutError())
 
 
 def test_the_mounting_is_that_of_the_set() -> None:

@@ -154,10 +154,30 @@ def test_rectifier_is_asked_for_distorted_cameras():
     distorted = replaced_front(calibration=bent)
     with pytest.raises(PreprocessError, match="'CAM_FRONT' has plumb_bob distortion"):
         prepare_inputs(distorted, None, CONFIG)
-    straight = replace(bent, distortion_model="none", distortion=np.zeros(0))
-    path = HostPath(lambda frame: replace(frame, calibration=straight))
-    inputs = prepare_inputs(distorted, None, CONFIG, pixel_path=path)
-    assert torch.isfinite(inputs.model_from_image).all()
+    longer = rig()[0].intrinsic * [[2.0], [2.0], [1.0]]
+
+    class Rectified:
+        def pinhole(self, raw):
+            return replace(
+                raw, distortion_model="none", distortion=np.zeros(0), intrinsic=longer
+            )
+
+        def __call__(self, frame):
+            return replace(
+                frame,
+                calibration=self.pinhole(frame.calibration),
+                pixels=np.full_like(frame.pixels, 9),
+            )
+
+    inputs = prepare_inputs(
+        replaced_front(calibration=bent), None, CONFIG, pixel_path=HostPath(Rectified())
+    )
+    even = np.full_like(distorted.cameras[0].pixels, 9)
+    straight = replace(rig()[0], intrinsic=longer)
+    wanted = prepare_inputs(replaced_front(calibration=straight, pixels=even), None, CONFIG)
+    assert torch.equal(inputs.model_from_image[0, 0], wanted.model_from_image[0, 0])
+    assert torch.equal(inputs.focal_lengths[0, 0], wanted.focal_lengths[0, 0])
+    assert torch.equal(inputs.images[0, 0], wanted.images[0, 0])
 
 
 def reduced_too_far():
