@@ -74,9 +74,9 @@ class FrameSetAssembler:
         self._transforms = transforms
         self._work = PictureWork(calibrations, decode_threads, prepare)
 
-    def begin_early(self, image: Received) -> None:
+    def begin_early(self, camera: str, image: ReceivedImage) -> None:
         """Begin to decode an image whose set is not complete yet; never waits."""
-        self._work.begin_early(image.camera, image.payload)
+        self._work.begin_early(camera, image)
 
     def assemble(self, found: SyncedSet[ReceivedImage], clock: StageClock) -> FrameSet:
         """Make a frame set.

@@ -17,7 +17,12 @@ from streampetr_ros.pipeline import PipelineError, StepResult, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.assembly import FrameSetAssembler, prepared_ahead
 from streampetr_ros.ros.camera_input import ReceivedImage
-from streampetr_ros.ros.convert import SetReport, detections_message, write_latencies
+from streampetr_ros.ros.convert import (
+    ObjectShelf,
+    SetReport,
+    detections_message,
+    write_latencies,
+)
 from streampetr_ros.ros.latency_topics import END_TO_END, LAST_IMAGE, TOTAL
 from streampetr_ros.ros.outputs import Outputs
 from streampetr_ros.ros.params import DetectionParameters
@@ -101,6 +106,7 @@ class SetProcessor:
         self._problems = problems
         self._now_ns = now_ns
         self._labels = labels
+        self._shelf = ObjectShelf()
         self._lock = Lock()
         self._recent: deque[dict[str, float]] = deque(maxlen=_WINDOW)
         self._processed = 0
@@ -152,7 +158,9 @@ class SetProcessor:
         clock.timings_ms.update(result.timings_ms)
         report = self._report(found, result)
         with clock.stage("message"):
-            message = detections_message(result.detections, report, result.tracks)
+            message = detections_message(
+                result.detections, report, result.tracks, self._shelf
+            )
         clock.timings_ms[TOTAL] = (time.perf_counter() - arrival) * 1e3
         clock.timings_ms.update(self._age_ms(found.stamp_ns, begin_ns))
         write_latencies(message, clock.timings_ms)

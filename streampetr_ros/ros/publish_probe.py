@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import SetReport, detections_message
+from streampetr_ros.ros.convert import ObjectShelf, SetReport, detections_message
 from streampetr_ros.types import Detections
 
 _NAME = "streampetr_benchmark"
@@ -35,6 +35,7 @@ class PublishProbe:
         self._model = model
         self._cameras = cameras
         self._received = 0
+        self._shelf = ObjectShelf()
 
     @property
     def kind(self) -> str:
@@ -63,7 +64,8 @@ class PublishProbe:
             memory_age=0.0,
             reset_reason="",
         )
-        self._publisher.publish(detections_message(detections_base, report))
+        message = detections_message(detections_base, report, shelf=self._shelf)
+        self._publisher.publish(message)
 
     @contextmanager
     def heard(self) -> Iterator[None]:

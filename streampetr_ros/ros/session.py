@@ -184,21 +184,23 @@ class DetectionSession:
         )
 
     def _on_image(self, camera: str, received: ReceivedImage) -> None:
+        stamp_ns = stamp_ns_from(received.message.header.stamp)
+        # First of all: whatever follows passes while the image is decoded.
+        self._begin_early(camera, stamp_ns, received)
         image = StampedImage(
             camera=camera,
-            stamp_ns=stamp_ns_from(received.message.header.stamp),
+            stamp_ns=stamp_ns,
             payload=received,
             fingerprint=fingerprint(received.message) if self._sync_config.frozen_after else None,
         )
-        self._begin_early(image)
         self._offer(self._synchroniser.add(image, self._now_ns()))
         self._poll_if_needed()
 
-    def _begin_early(self, image: StampedImage[ReceivedImage]) -> None:
+    def _begin_early(self, camera: str, stamp_ns: int, received: ReceivedImage) -> None:
         """Begin with an image unless its set would probably be overtaken or skipped."""
         is_behind = self._worker is None or self._worker.is_behind
-        if not is_behind and self.processor.wants(image.stamp_ns):
-            self._assembler.begin_early(image)
+        if not is_behind and self.processor.wants(stamp_ns):
+            self._assembler.begin_early(camera, received)
 
     def _poll(self) -> None:
         deadline_ns = self._synchroniser.next_deadline_ns

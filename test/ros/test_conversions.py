@@ -125,6 +125,16 @@ def test_detections_carry_the_identity_and_age_of_their_track() -> None:
     np.testing.assert_array_equal(convert.detections_from(message).track_ids, [7, 0])
 
 
+def test_objects_from_the_shelf_keep_nothing_of_the_set_before() -> None:
+    shelf = convert.ObjectShelf()
+    identified = replace(detections(), track_ids=np.array([7, 8]))
+    turned = detections().selected(np.array([1, 0]))
+    for sent, of in ((turned, None), (identified, tracks()), (detections(), None), (turned, None)):
+        message = convert.detections_message(sent, report(), of, shelf)
+        fresh = convert.detections_message(sent, report(), of)
+        assert serialize_message(message) == serialize_message(fresh)
+
+
 def test_tracks_survive_the_wire() -> None:
     sent = tracks()
     message = convert.tracks_message(sent, report())
