@@ -20,6 +20,8 @@
 #define BLOCK 4
 /* Bytes of a row that are weighed together. */
 #define ROW_STEP 16
+/* Parts of a picture that are resized side by side. */
+#define BANDS 2
 
 /* Which pixels make up those of the result, and with which weights.
  *
@@ -42,6 +44,7 @@ typedef struct {
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <immintrin.h>
+#include <pthread.h>
 
 #define AVX2 __attribute__((target("avx2")))
 
@@ -106,25 +109,25 @@ AVX2 static void resize_rows(const uint8_t *const *rows, const int32_t *weights,
   }
 }
 
-/* What a picture is worked on with: a ring of rows that are resized along the row, room for one
+/* What a band is worked on with: a ring of rows that are resized along the row, room for one
  * finished row, and a copy of the last rows with room behind them. */
 typedef struct {
-  ptrdiff_t row_bytes, padded_bytes, source_bytes;
+  ptrdiff_t row_bytes, padded_bytes, source_bytes, behind_bytes;
   int32_t ring_rows, done;
   uint8_t *ring, *finished, *tail;
   const uint8_t **taps;
 } Room;
 
-static int make_room(const Plan *plan, Room *room) {
+static int make_room(const Plan *plan, int32_t first, Room *room) {
   room->row_bytes = 3 * (ptrdiff_t)plan->width;
   room->padded_bytes = (room->row_bytes + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
   room->source_bytes = 3 * (ptrdiff_t)plan->source_width;
+  room->behind_bytes = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
   room->ring_rows = plan->row_taps + BLOCK;
-  room->done = 0;
-  const ptrdiff_t behind = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
+  room->done = first;
   room->ring = calloc((size_t)room->ring_rows, (size_t)room->padded_bytes);
   room->finished = malloc((size_t)room->padded_bytes);
-  room->tail = calloc(BLOCK, (size_t)(room->source_bytes + behind));
+  room->tail = calloc(BLOCK, (size_t)(room->source_bytes + room->behind_bytes));
   room->taps = malloc(sizeof(uint8_t *) * (size_t)plan->row_taps);
   return room->ring && room->finished && room->tail && room->taps;
 }
@@ -141,13 +144,12 @@ static void fill_ring(const Plan *plan, Room *room, const uint8_t *source, ptrdi
   uint8_t *rows[BLOCK];
   for (int i = 0; i < BLOCK; i++)
     rows[i] = room->ring + (room->done + i) % room->ring_rows * room->padded_bytes;
-  const ptrdiff_t behind = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
   /* What is read behind a row is the row below, but for the last rows, which are copied first. */
   const int32_t left = plan->source_height - room->done;
-  if (left > BLOCK && (left - BLOCK) * step >= behind) {
+  if (left > BLOCK && (left - BLOCK) * step >= room->behind_bytes) {
     resize_columns(plan, source + room->done * step, step, rows);
   } else {
-    const ptrdiff_t tail_step = room->source_bytes + behind;
+    const ptrdiff_t tail_step = room->source_bytes + room->behind_bytes;
     for (int i = 0; i < BLOCK && i < left; i++)
       memcpy(room->tail + i * tail_step, source + (room->done + i) * step,
              (size_t)room->source_bytes);
@@ -159,7 +161,35 @@ static void fill_ring(const Plan *plan, Room *room, const uint8_t *source, ptrdi
 /* Return whether this processor can run what is here. */
 int can_resize(void) { return __builtin_cpu_supports("avx2") != 0; }
 
-/* Resize a picture.
+/* Rows `from` to `to` (exclusive) of a resized picture, and whether there was memory for them. */
+typedef struct {
+  const Plan *plan;
+  const uint8_t *source;
+  ptrdiff_t step;
+  uint8_t *out;
+  int32_t from, to;
+  int is_done;
+} Band;
+
+static void *resize_band(void *band_of_picture) {
+  Band *band = band_of_picture;
+  const Plan *plan = band->plan;
+  Room room;
+  band->is_done = make_room(plan, plan->row_first[band->from], &room);
+  for (int32_t y = band->from; band->is_done && y < band->to; y++) {
+    const int32_t first = plan->row_first[y];
+    while (room.done < first + plan->row_taps) fill_ring(plan, &room, band->source, band->step);
+    for (int32_t tap = 0; tap < plan->row_taps; tap++)
+      room.taps[tap] = room.ring + (first + tap) % room.ring_rows * room.padded_bytes;
+    resize_rows(room.taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
+                room.padded_bytes, room.finished);
+    memcpy(band->out + y * room.row_bytes, room.finished, (size_t)room.row_bytes);
+  }
+  free_room(&room);
+  return NULL;
+}
+
+/* Resize a picture, its bands in threads of their own.
  *
  * source: `source_height` rows of `source_width` RGB pixels, `step` bytes apart (at least a row).
  * out: `height` rows of `width` RGB pixels without gaps.
@@ -167,19 +197,22 @@ int can_resize(void) { return __builtin_cpu_supports("avx2") != 0; }
  * Returns 0, or 1 if there is no memory.
  */
 int resize(const Plan *plan, const uint8_t *source, ptrdiff_t step, uint8_t *out) {
-  Room room;
-  const int has_room = make_room(plan, &room);
-  for (int32_t y = 0; has_room && y < plan->height; y++) {
-    const int32_t first = plan->row_first[y];
-    while (room.done < first + plan->row_taps) fill_ring(plan, &room, source, step);
-    for (int32_t tap = 0; tap < plan->row_taps; tap++)
-      room.taps[tap] = room.ring + (first + tap) % room.ring_rows * room.padded_bytes;
-    resize_rows(room.taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
-                room.padded_bytes, room.finished);
-    memcpy(out + y * room.row_bytes, room.finished, (size_t)room.row_bytes);
+  const int32_t bands = plan->height < BANDS ? plan->height : BANDS;
+  Band band[BANDS];
+  pthread_t thread[BANDS];
+  int has_thread[BANDS] = {0}, is_done = 1;
+  for (int32_t i = 0; i < bands; i++)
+    band[i] = (Band){plan, source, step, out, i * plan->height / bands,
+                     (i + 1) * plan->height / bands, 0};
+  for (int32_t i = 1; i < bands; i++)
+    has_thread[i] = !pthread_create(&thread[i], NULL, resize_band, &band[i]);
+  for (int32_t i = 0; i < bands; i++)
+    if (!has_thread[i]) resize_band(&band[i]);
+  for (int32_t i = 0; i < bands; i++) {
+    if (has_thread[i]) pthread_join(thread[i], NULL);
+    is_done = is_done && band[i].is_done;
   }
-  free_room(&room);
-  return !has_room;
+  return !is_done;
 }
 
 /* Subtract a number from eight levels, multiply, write; rounds as one number after the other. */
