@@ -7,7 +7,7 @@ replaced together at the end of a successful step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -199,18 +199,22 @@ class StreamingPipeline:
                 return True
         return is_due(self._history, stamp_ns, self._policy)
 
-    def prepare_ahead(self, frame: CameraFrame) -> Future[PictureAhead]:
-        """Begin with a picture of a set to come, its pose unused, while others may be in work."""
+    def prepare_ahead(self, frame: CameraFrame) -> PictureAhead:
+        """Prepare a picture of a set to come, its pose unused; any number of threads may do so.
+
+        Raises:
+            PreprocessError: if the picture cannot be used.
+        """
         inputs = self._inputs
         masks = inputs.masks_of(frame.calibration.name)
-        return self._pool.submit(self._pixel_path.prepare_ahead, frame, inputs.image, masks)
+        return self._pixel_path.prepare_ahead(frame, inputs.image, masks)
 
     def step(self, frame_set: FrameSet, ahead: PicturesAhead | None = None) -> StepResult:
         """Detect objects in one frame set.
 
         Args:
             frame_set: images and geometry of one exposure cycle.
-            ahead: what `prepare_ahead` gave for its pictures; changes no result.
+            ahead: what `prepare_ahead` gives for its pictures, by camera; changes no result.
 
         Returns:
             Boxes at the set's reference time.

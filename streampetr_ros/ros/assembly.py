@@ -47,7 +47,7 @@ class FrameSetAssembler:
         calibrations: newest CameraInfo of each camera.
         transforms: where transforms come from.
         decode_threads: images decoded side by side.
-        prepare: begins to prepare a decoded picture; None prepares nothing ahead.
+        prepare: prepares a decoded picture; None prepares nothing ahead.
 
     Attributes:
         timeout_s: longest wait for transforms; may change at any time.

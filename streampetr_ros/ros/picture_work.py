@@ -19,8 +19,8 @@ from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.decoding import decode_message
 from streampetr_ros.types import CameraFrame
 
-#: Begins to prepare a picture, of which the pose is not used.
-PrepareAhead = Callable[[CameraFrame], "Future[PictureAhead]"]
+#: Prepares a picture, of which the pose is not used.
+PrepareAhead = Callable[[CameraFrame], PictureAhead]
 
 #: Images may wait for a thread so long as they are fewer than this per thread; a camera that sends
 #: far too many must not fill the memory.
@@ -30,12 +30,12 @@ _NO_POSE = np.full((4, 4), np.nan)
 
 
 class PictureWork:
-    """Decodes images in threads of its own and has them prepared.
+    """Decodes images in threads of its own and prepares them there.
 
     Args:
         calibrations: newest ones of the cameras.
-        threads: images decoded side by side.
-        prepare: begins to prepare a decoded picture; None prepares nothing ahead.
+        threads: images in work side by side.
+        prepare: prepares a decoded picture; None prepares nothing ahead.
     """
 
     def __init__(
@@ -66,26 +66,45 @@ class PictureWork:
     def _begin(self, camera: str, image: ReceivedImage) -> Future[Pixels]:
         with self._lock:
             self._waiting += 1
-        begun = self._pool.submit(self._work, camera, image)
+        begun: Future[Pixels] = Future()
         image.progress.decoded = begun
+        self._pool.submit(self._work, camera, image, begun)
         return begun
 
-    def _work(self, camera: str, image: ReceivedImage) -> Pixels:
+    def _work(self, camera: str, image: ReceivedImage, decoded: Future[Pixels]) -> None:
+        try:
+            pixels = self._decode(camera, image)
+            frame = self._frame(camera, pixels)
+        except Exception as error:  # noqa: BLE001 - raised to the set that waits for the picture
+            decoded.set_exception(error)
+            return
+        if frame is None or self._prepare is None:
+            decoded.set_result(pixels)
+            return
+        prepared: Future[PictureAhead] = Future()
+        image.progress.prepared = prepared
+        # The set goes on with all that only needs to know the picture. Another thread would be
+        # quick to prepare it, too, but would have to wait for Python until the set had done so.
+        decoded.set_result(pixels)
+        try:
+            prepared.set_result(self._prepare(frame))
+        except Exception as error:  # noqa: BLE001 - the set prepares it again, and reports why not
+            prepared.set_exception(error)
+
+    def _frame(self, camera: str, pixels: Pixels) -> CameraFrame | None:
+        """Return a picture with the calibration that its set probably has; None if none fits."""
+        calibration = self._calibrations.last_built(camera)
+        if calibration is None or pixels.shape[:2] != (calibration.height, calibration.width):
+            return None
+        return CameraFrame(
+            calibration=calibration, stamp_ns=0, pixels=pixels, fixed_from_base=_NO_POSE
+        )
+
+    def _decode(self, camera: str, image: ReceivedImage) -> Pixels:
         begin = time.perf_counter()
         try:
-            pixels = decode_message(image.message, self._calibrations.reduction(camera))
+            return decode_message(image.message, self._calibrations.reduction(camera))
         finally:
             image.progress.decode_ms = (time.perf_counter() - begin) * 1e3
             with self._lock:
                 self._waiting -= 1
-        calibration = self._calibrations.last_built(camera)
-        if (
-            self._prepare is not None
-            and calibration is not None
-            and pixels.shape[:2] == (calibration.height, calibration.width)
-        ):
-            frame = CameraFrame(
-                calibration=calibration, stamp_ns=0, pixels=pixels, fixed_from_base=_NO_POSE
-            )
-            image.progress.prepared = self._prepare(frame)
-        return pixels

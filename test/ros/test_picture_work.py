@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from threading import Event
 
 import cv2
@@ -17,7 +16,7 @@ from rigs import calibration
 from sensor_msgs.msg import CompressedImage
 
 from streampetr_ros.ingest.images import ImageError
-from streampetr_ros.preprocess.pixel_path import PictureAhead
+from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros import picture_work
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.picture_work import PictureWork
@@ -33,7 +32,7 @@ class Cameras:
     def __init__(self) -> None:
         self.known = None
         self.frames: list[CameraFrame] = []
-        self.future: Future[PictureAhead] = Future()
+        self.made = object()
 
     def reduction(self, camera: str) -> int:
         assert camera == "CAM_FRONT"
@@ -43,9 +42,11 @@ class Cameras:
         assert camera == "CAM_FRONT"
         return self.known
 
-    def prepare(self, frame: CameraFrame) -> Future[PictureAhead]:
+    def prepare(self, frame: CameraFrame) -> object:
         self.frames.append(frame)
-        return self.future
+        if self.made is None:
+            raise PreprocessError("cannot be used")
+        return self.made
 
 
 @pytest.fixture
@@ -87,11 +88,35 @@ def test_pictures_of_known_cameras_are_prepared(cameras: Cameras, work: PictureW
     cameras.known = calibration("CAM_FRONT", 0.0, SIZE)
     image = received()
     pixels = work.pixels("CAM_FRONT", image).result()
-    assert image.progress.prepared is cameras.future
+    assert image.progress.prepared.result() is cameras.made
     (frame,) = cameras.frames
     assert frame.pixels is pixels
     # A pose that nobody knows yet can never be taken for one.
     assert np.isnan(frame.fixed_from_base).all()
+
+
+def test_a_set_need_not_wait_for_what_is_still_prepared(cameras: Cameras) -> None:
+    cameras.known = calibration("CAM_FRONT", 0.0, SIZE)
+    gate = Event()
+    work = PictureWork(cameras, THREADS, lambda _: gate.wait(20.0))
+    image = received()
+    try:
+        assert work.pixels("CAM_FRONT", image).result().any()
+        assert not image.progress.prepared.done()
+    finally:
+        gate.set()
+        work.close()
+    assert image.progress.prepared.result() is True
+
+
+def test_a_picture_that_cannot_be_prepared_is_left_to_the_set(
+    cameras: Cameras, work: PictureWork
+) -> None:
+    cameras.known, cameras.made = calibration("CAM_FRONT", 0.0, SIZE), None
+    image = received()
+    assert work.pixels("CAM_FRONT", image).result().any()
+    assert isinstance(image.progress.prepared.exception(), PreprocessError)
+    assert work.pixels("CAM_FRONT", received()).result().any()
 
 
 def test_pictures_of_another_size_are_left_to_the_set(cameras: Cameras, work: PictureWork) -> None:
@@ -138,7 +163,7 @@ def test_a_flood_of_images_does_not_pile_up(
 
 def test_nothing_is_prepared_where_only_whole_sets_are(cameras: Cameras) -> None:
     cameras.known = calibration("CAM_FRONT", 0.0, SIZE)
-    work = PictureWork(cameras, THREADS, lambda _: None)
+    work = PictureWork(cameras, THREADS, None)
     image = received()
     work.pixels("CAM_FRONT", image).result()
     work.close()

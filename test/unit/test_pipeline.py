@@ -1,5 +1,6 @@
 """The whole step on a small random network: frames, memory, resets, map scale, errors."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -290,11 +291,12 @@ def test_pictures_prepared_ahead_change_nothing(backend):
     first, second = drive(2)
     nowhere = np.full((4, 4), np.nan)
     wanted, ahead = StreamingPipeline(backend), StreamingPipeline(backend)
-    for one in (first, second):
-        begun = {
-            frame.calibration.name: ahead.prepare_ahead(replace(frame, fixed_from_base=nowhere))
-            for frame in one.cameras[1:]
-        }
-        same_boxes(ahead.step(one, begun).detections, wanted.step(one).detections)
+    with ThreadPoolExecutor(2) as pool:
+        for one in (first, second):
+            frames = [replace(frame, fixed_from_base=nowhere) for frame in one.cameras[1:]]
+            begun = {
+                frame.calibration.name: pool.submit(ahead.prepare_ahead, frame) for frame in frames
+            }
+            same_boxes(ahead.step(one, begun).detections, wanted.step(one).detections)
     for each in (wanted, ahead):
         each.close()
