@@ -24,7 +24,7 @@ setup(
         "safetensors>=0.4",
         "scipy>=1.8",
         "threadpoolctl>=3",
-        "torch>=2.2",
+        "torch>=2.3",
         "tqdm>=4.60",
         "typer>=0.9",
     ],

@@ -177,6 +177,8 @@ def rig_changed(
 
 
 def _change(before: CameraCalibration, after: CameraCalibration, limit: RigTolerance) -> str | None:
+    if before is after:
+        return None
     sizes = [(camera.width, camera.height) for camera in (before, after)]
     if sizes[0] != sizes[1]:
         return "went from {}x{} to {}x{} pixels".format(*sizes[0], *sizes[1])

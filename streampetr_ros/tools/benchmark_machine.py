@@ -40,16 +40,17 @@ def peak_memory_mb() -> float:
     return peak / (1024.0**2 if sys.platform == "darwin" else 1024.0)
 
 
-def gpu_memory_mb() -> dict[str, float] | None:
-    """Return GPU memory, MB of 2^20 bytes; None where no GPU was used.
+def gpu_memory_mb(device: torch.device) -> dict[str, float] | None:
+    """Return the memory of a GPU, MB of 2^20 bytes; None where that is no GPU.
 
     ``pytorch`` is the most that PyTorch has had at a time, ``in_use`` what all programs have now,
     which includes engines of TensorRT.
     """
-    if not torch.cuda.is_initialized():
+    if device.type != "cuda":
         return None
-    free, total = torch.cuda.mem_get_info()
-    most = torch.cuda.max_memory_allocated()
+    index = torch.cuda.current_device() if device.index is None else device.index
+    free, total = torch.cuda.mem_get_info(index)
+    most = torch.cuda.max_memory_allocated(index)
     return {"pytorch": most / 1024.0**2, "in_use": (total - free) / 1024.0**2}
 
 

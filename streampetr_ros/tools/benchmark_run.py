@@ -173,7 +173,7 @@ def _measured(
         "publish": publishing.summary,
         "sets_per_second": rates,
         "peak_memory_mb": peak_memory_mb(),
-        "gpu_memory_mb": gpu_memory_mb(),
+        "gpu_memory_mb": gpu_memory_mb(backend.image_device),
     }
 
 
