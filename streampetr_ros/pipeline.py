@@ -6,10 +6,11 @@ replaced together at the end of a successful step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,7 +37,13 @@ from streampetr_ros.memory_policy import (
 )
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 from streampetr_ros.preprocess.device_path import DevicePath
-from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
+from streampetr_ros.preprocess.inputs import (
+    CameraMask,
+    InputConfig,
+    SetGeometry,
+    join_images,
+    prepare_geometry,
+)
 from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhead, PicturesAhead
 from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.timing import StageClock
@@ -75,6 +82,19 @@ class PipelineConfig:
             raise ValueError(f"resize '{self.resize}' is not one of {', '.join(RESIZERS)}")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
+
+
+class WholeSet(NamedTuple):
+    """A frame set whose pictures have come.
+
+    Attributes:
+        frame_set: with its pixels.
+        ahead: what `StreamingPipeline.prepare_ahead` gives for its pictures, by camera; changes no
+            result.
+    """
+
+    frame_set: FrameSet
+    ahead: PicturesAhead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,12 +229,16 @@ class StreamingPipeline:
         masks = inputs.masks_of(frame.calibration.name)
         return self._pixel_path.prepare_ahead(frame, inputs.image, masks)
 
-    def step(self, frame_set: FrameSet, ahead: PicturesAhead | None = None) -> StepResult:
+    def step(
+        self, frame_set: FrameSet, complete: Callable[[], WholeSet] | None = None
+    ) -> StepResult:
         """Detect objects in one frame set.
 
         Args:
             frame_set: images and geometry of one exposure cycle.
-            ahead: what `prepare_ahead` gives for its pictures, by camera; changes no result.
+            complete: gives the set with its pixels, for which it may wait; asked once all is done
+                that needs no picture. The pixels of `frame_set` are not looked at then. What it
+                raises ends the step.
 
         Returns:
             Boxes at the set's reference time.
@@ -229,7 +253,11 @@ class StreamingPipeline:
         with clock.stage("plan"):
             plan = self._plan(frame_set, requests)
         with clock.stage("preprocess"):
-            inputs = self._prepare(frame_set, plan, ahead)
+            known = self._geometry(frame_set, plan)
+        whole = WholeSet(frame_set, {}) if complete is None else complete()
+        with clock.stage("preprocess"):
+            path = self._pixel_path.with_ahead(whole.ahead) if whole.ahead else self._pixel_path
+            inputs = join_images(known, whole.frame_set, self._inputs, path)
         with clock.stage("network"):
             outputs, memory = self._run(inputs, plan)
         with clock.stage("decode"):
@@ -301,14 +329,13 @@ class StreamingPipeline:
             requests[-1] if requests else None,
         )
 
-    def _prepare(self, frame_set: FrameSet, plan: Plan, ahead: PicturesAhead | None) -> ModelInputs:
-        path = self._pixel_path.with_ahead(ahead) if ahead else self._pixel_path
-        return prepare_inputs(
+    def _geometry(self, frame_set: FrameSet, plan: Plan) -> SetGeometry:
+        return prepare_geometry(
             frame_set,
             plan.previous,
             self._inputs,
             rig=ordered_rig(plan.rig, self._config.cameras),
-            pixel_path=path,
+            pixel_path=self._pixel_path,
         )
 
     def _run(self, inputs: ModelInputs, plan: Plan) -> tuple[DetectorOutputs, MemoryState | None]:

@@ -71,6 +71,28 @@ class PreviousFrame:
     fixed_from_model: Array
 
 
+class SetGeometry(NamedTuple):
+    """All that the network is told about a frame set beside its images.
+
+    Attributes:
+        cameras: N cameras in the order they are fed.
+        model_from_image: (1, N, 4, 4) float32, see `ModelInputs` for this and the others.
+        focal_lengths: (1, N, 2) float32, pixels of the network image.
+        now_from_previous: (1, 4, 4) float32.
+        elapsed: (1,) float32, seconds.
+        continues: (1,) float32.
+        camera_present: (1, N) bool; None if all cameras are.
+    """
+
+    cameras: tuple[CameraCalibration, ...]
+    model_from_image: torch.Tensor
+    focal_lengths: torch.Tensor
+    now_from_previous: torch.Tensor
+    elapsed: torch.Tensor
+    continues: torch.Tensor
+    camera_present: torch.Tensor | None
+
+
 class CameraGeometry(NamedTuple):
     """Pinhole model of one network image.
 
@@ -112,11 +134,27 @@ def prepare_inputs(
     Raises:
         PreprocessError: if an image, calibration or pose cannot be used; names the camera.
     """
+    known = prepare_geometry(frame_set, previous, config, rig=rig, pixel_path=pixel_path)
+    return join_images(known, frame_set, config, pixel_path)
+
+
+def prepare_geometry(
+    frame_set: FrameSet,
+    previous: PreviousFrame | None,
+    config: InputConfig,
+    *,
+    rig: Sequence[CameraCalibration] = (),
+    pixel_path: PixelPath = _ON_THE_CPU,
+) -> SetGeometry:
+    """Do the part of `prepare_inputs` that looks at no pixel.
+
+    Raises:
+        PreprocessError: if a calibration or pose cannot be used; names the camera.
+    """
     cameras = tuple(rig) or tuple(frame.calibration for frame in frame_set.cameras)
     for frame in frame_set.cameras:
         _check_reduction(frame.calibration, config.image)
     frames = _in_order(frame_set, cameras)
-    masks = [config.masks_of(camera.name) for camera in cameras]
     geometries = [
         _absent_geometry(camera, frame_set, config.image)
         if frame is None
@@ -125,15 +163,43 @@ def prepare_inputs(
     ]
     present = [frame is not None for frame in frames]
     now_from_previous, elapsed = _motion(frame_set, previous)
-    return ModelInputs(
+    return SetGeometry(
+        cameras=cameras,
         model_from_image=_float32([_model_from_image(g) for g in geometries]),
         focal_lengths=_float32([np.abs(np.diag(g.intrinsic)[:2]) for g in geometries]),
         now_from_previous=_float32(now_from_previous),
         elapsed=torch.tensor([elapsed], dtype=torch.float32),
         continues=torch.tensor([0.0 if previous is None else 1.0], dtype=torch.float32),
         camera_present=None if all(present) else torch.tensor([present]),
-        # Pictures come last, since some of them may still be in work.
-        images=pixel_path(frames, config.image, masks)[None],
+    )
+
+
+def join_images(
+    known: SetGeometry, frame_set: FrameSet, config: InputConfig, pixel_path: PixelPath
+) -> ModelInputs:
+    """Do the rest of `prepare_inputs`.
+
+    Args:
+        known: geometry of the set.
+        frame_set: with its pixels.
+        config: image preparation.
+        pixel_path: prepares the images.
+
+    Raises:
+        PreprocessError: if an image cannot be used; names the camera.
+    """
+    for frame in frame_set.cameras:
+        check_size(frame)
+    masks = [config.masks_of(camera.name) for camera in known.cameras]
+    images = pixel_path(_in_order(frame_set, known.cameras), config.image, masks)
+    return ModelInputs(
+        images=images[None],
+        model_from_image=known.model_from_image,
+        focal_lengths=known.focal_lengths,
+        now_from_previous=known.now_from_previous,
+        elapsed=known.elapsed,
+        continues=known.continues,
+        camera_present=known.camera_present,
     )
 
 
@@ -151,8 +217,6 @@ def _in_order(
             f"camera names must be unique and belong to the rig {sorted(known)}, "
             f"got {[frame.calibration.name for frame in frame_set.cameras]}"
         )
-    for frame in frame_set.cameras:
-        check_size(frame)
     return [frames.get(camera.name) for camera in cameras]
 
 

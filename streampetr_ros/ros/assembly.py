@@ -6,9 +6,11 @@ decoded the whole set is skipped, and the memory of the network stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
+import numpy as np
 from sensor_msgs.msg import CompressedImage
 
 from streampetr_ros.ingest.assembly import (
@@ -24,6 +26,7 @@ from streampetr_ros.ingest.images import ImageError, Pixels
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.poses import TransformUnavailable
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
+from streampetr_ros.pipeline import WholeSet
 from streampetr_ros.preprocess.pixel_path import PicturesAhead
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage
@@ -36,6 +39,51 @@ from streampetr_ros.timing import StageClock
 from streampetr_ros.types import CameraCalibration, FrameSet
 
 Received = StampedImage[ReceivedImage]
+
+_NO_PIXELS = np.zeros((0, 0, 3), dtype=np.uint8)
+
+
+class AssembledSet:
+    """A frame set whose pictures may still be decoded.
+
+    Args:
+        found: synchronised images.
+        outline: the set without pixels.
+        begun: pictures of its images.
+        clock: books the stage "images".
+
+    Attributes:
+        outline: as given.
+        frame_set: with its pixels; the outline before `complete`.
+    """
+
+    def __init__(
+        self,
+        found: SyncedSet[ReceivedImage],
+        outline: FrameSet,
+        begun: Sequence[Future[Pixels]],
+        clock: StageClock,
+    ) -> None:
+        self.outline = self.frame_set = outline
+        self._found = found
+        self._begun = begun
+        self._clock = clock
+
+    def complete(self) -> WholeSet:
+        """Wait for the pictures.
+
+        Raises:
+            SkippedSetError: for one that cannot be decoded or is of another size.
+        """
+        images = self._found.images
+        with self._clock.stage("images"):
+            pixels = list(map(_decoded, images, self._begun))
+        cameras = []
+        for image, frame, picture in zip(images, self.outline.cameras, pixels, strict=True):
+            _require_size(image, picture, frame.calibration)
+            cameras.append(replace(frame, pixels=picture))
+        self.frame_set = replace(self.outline, cameras=tuple(cameras))
+        return WholeSet(self.frame_set, _prepared_ahead(self._found))
 
 
 class FrameSetAssembler:
@@ -78,12 +126,12 @@ class FrameSetAssembler:
         """Begin to decode an image whose set is not complete yet; never waits."""
         self._work.begin_early(camera, image)
 
-    def assemble(self, found: SyncedSet[ReceivedImage], clock: StageClock) -> FrameSet:
-        """Make a frame set.
+    def assemble(self, found: SyncedSet[ReceivedImage], clock: StageClock) -> AssembledSet:
+        """Make a frame set, whose pictures may still be decoded.
 
         Args:
             found: synchronised images.
-            clock: books the stages "transforms" and "images".
+            clock: books the stages "transforms" and, once the set is completed, "images".
 
         Raises:
             SkippedSetError: naming topic, stamp and remedy.
@@ -92,33 +140,19 @@ class FrameSetAssembler:
             self._calibrations.require(image.camera, image.stamp_ns)
         with clock.stage("transforms"):
             poses = self._poses(found)
-        with clock.stage("images"):
-            begun = [self._work.pixels(image.camera, image.payload) for image in found.images]
-            pixels = list(map(_decoded, found.images, begun))
+        begun = [self._work.pixels(image.camera, image.payload) for image in found.images]
         calibrations = [
-            self._calibration(image, decoded, poses)
-            for image, decoded in zip(found.images, pixels, strict=True)
+            self._calibrations.calibration(
+                image.camera, poses.base_from_camera[image.camera], image.stamp_ns
+            )
+            for image in found.images
         ]
-        return join(found, calibrations, pixels, poses)
+        outline = join(found, calibrations, [_NO_PIXELS] * len(begun), poses)
+        return AssembledSet(found, outline, begun, clock)
 
     def close(self) -> None:
         """Stop the threads."""
         self._work.close()
-
-    def _calibration(self, image: Received, pixels: Pixels, poses: SetPoses) -> CameraCalibration:
-        """Return the calibration of an image, which is of the same size."""
-        calibration = self._calibrations.calibration(
-            image.camera, poses.base_from_camera[image.camera], image.stamp_ns
-        )
-        if pixels.shape[:2] != (calibration.height, calibration.width):
-            raise SkippedSetError(
-                Problem.BAD_IMAGE,
-                image.payload.topic,
-                f"{_place(image)} is {pixels.shape[1]} x {pixels.shape[0]} but CameraInfo is for "
-                f"{calibration.width} x {calibration.height}; publish the CameraInfo of the "
-                "streamed resolution",
-            )
-        return calibration
 
     def _poses(self, found: SyncedSet[ReceivedImage]) -> SetPoses:
         optical = self._optical_frames(found)
@@ -154,10 +188,21 @@ class FrameSetAssembler:
         )
 
 
-def prepared_ahead(found: SyncedSet[ReceivedImage]) -> PicturesAhead:
-    """Return what is made, or in the making, of an assembled set's pictures, by camera."""
+def _prepared_ahead(found: SyncedSet[ReceivedImage]) -> PicturesAhead:
+    """Return what is made, or in the making, of a set's decoded pictures, by camera."""
     ahead = {image.camera: image.payload.progress.prepared for image in found.images}
     return {camera: future for camera, future in ahead.items() if future is not None}
+
+
+def _require_size(image: Received, pixels: Pixels, calibration: CameraCalibration) -> None:
+    if pixels.shape[:2] != (calibration.height, calibration.width):
+        raise SkippedSetError(
+            Problem.BAD_IMAGE,
+            image.payload.topic,
+            f"{_place(image)} is {pixels.shape[1]} x {pixels.shape[0]} but CameraInfo is for "
+            f"{calibration.width} x {calibration.height}; publish the CameraInfo of the "
+            "streamed resolution",
+        )
 
 
 def _decoded(image: Received, begun: Future[Pixels]) -> Pixels:

@@ -15,7 +15,7 @@ from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync_types import SyncedSet
 from streampetr_ros.pipeline import PipelineError, StepResult, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
-from streampetr_ros.ros.assembly import FrameSetAssembler, prepared_ahead
+from streampetr_ros.ros.assembly import FrameSetAssembler
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.convert import (
     ObjectShelf,
@@ -152,9 +152,9 @@ class SetProcessor:
         last = max((image.payload for image in found.images), key=lambda image: image.arrival)
         arrival = last.arrival
         clock.timings_ms["queue"] = (time.perf_counter() - arrival) * 1e3
-        frame_set = self._assembler.assemble(found, clock)
+        assembled = self._assembler.assemble(found, clock)
+        result = self._pipeline.step(assembled.outline, assembled.complete)
         clock.timings_ms[LAST_IMAGE] = last.progress.decode_ms
-        result = self._pipeline.step(frame_set, prepared_ahead(found))
         clock.timings_ms.update(result.timings_ms)
         report = self._report(found, result)
         with clock.stage("message"):
@@ -168,7 +168,7 @@ class SetProcessor:
         self._remember(found.stamp_ns, result, clock)
         self._outputs.publish_others(
             SetResult(
-                frame_set=frame_set,
+                frame_set=assembled.frame_set,
                 detections=result.detections,
                 tracks=result.tracks,
                 report=report,

@@ -87,7 +87,10 @@ def assemble(graph: Graph) -> Iterator[Assemble]:
             for camera in messages.cameras
         )
         found = SyncedSet(stamp_ns=original.stamp_ns, images=images)
-        return assemblers[-1].assemble(found, StageClock())
+        assembled = assemblers[-1].assemble(found, StageClock())
+        assert_same_geometry(assembled.outline, original, 1e-8)
+        assert not any(camera.pixels.size for camera in assembled.outline.cameras)
+        return assembled.complete().frame_set
 
     yield run
     for assembler in assemblers:

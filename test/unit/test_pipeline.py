@@ -14,7 +14,7 @@ from streampetr_ros.filters import FilterConfig
 from streampetr_ros.memory_policy import MemoryPolicyConfig, ResetReason
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.detector import build_detector
-from streampetr_ros.pipeline import PipelineConfig, PipelineError, StreamingPipeline
+from streampetr_ros.pipeline import PipelineConfig, PipelineError, StreamingPipeline, WholeSet
 from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask
@@ -297,6 +297,30 @@ def test_pictures_prepared_ahead_change_nothing(backend):
             begun = {
                 frame.calibration.name: pool.submit(ahead.prepare_ahead, frame) for frame in frames
             }
-            same_boxes(ahead.step(one, begun).detections, wanted.step(one).detections)
+            blank = tuple(replace(each, pixels=each.pixels[:0]) for each in one.cameras)
+            outline, whole = replace(one, cameras=blank), WholeSet(one, begun)
+            same_boxes(
+                ahead.step(outline, lambda whole=whole: whole).detections,
+                wanted.step(one).detections,
+            )
     for each in (wanted, ahead):
+        each.close()
+
+
+def test_a_set_whose_pictures_fail_leaves_no_trace(backend):
+    first, second = drive(2)
+    disturbed, plain = StreamingPipeline(backend), StreamingPipeline(backend)
+
+    def fail():
+        raise OSError("no picture")
+
+    for each in (disturbed, plain):
+        each.step(first)
+    disturbed.reset()
+    with pytest.raises(OSError, match="no picture"):
+        disturbed.step(second, fail)
+    plain.reset()
+    same_boxes(disturbed.step(second).detections, plain.step(second).detections)
+    assert disturbed.statistics == plain.statistics
+    for each in (disturbed, plain):
         each.close()
