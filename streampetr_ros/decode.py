@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from streampetr_ros.model.config import DetectorConfig
@@ -39,26 +38,26 @@ def decode(
     """
     if outputs.logits.shape[0] != 1:
         raise ValueError(f"one stream at a time is decoded, got {outputs.logits.shape[0]}")
-    scores = outputs.logits[0].float().sigmoid().flatten()
+    # Few numbers, and NumPy is done before PyTorch has given Python to other threads and back.
+    logits, codes = (each[0].float().cpu().numpy() for each in outputs)
     wanted = config.max_detections * (_NMS_CANDIDATES if config.nms_radius else 1)
-    best, index = scores.topk(min(wanted, scores.numel()))
-    code = outputs.codes[0].float()[index // config.num_classes]
+    index = _largest(logits.ravel(), wanted)
+    code = codes[index // config.num_classes]
     # Bounds count as inside, so they are compared in the precision of the predictions.
-    low, high = torch.tensor(config.center_range, device=code.device).chunk(2)
-    inside = ((code[:, :3] >= low) & (code[:, :3] <= high)).all(dim=1)
-    code, best, index = code[inside].double().cpu(), best[inside].cpu(), index[inside].cpu()
-    boxes = Boxes(
-        centers=code[:, :3].numpy(),
-        sizes=code[:, 3:6].exp().numpy(),
-        yaws=torch.atan2(code[:, 6], code[:, 7]).numpy(),
-        velocities=code[:, 8:10].numpy(),
-    )
-    queries = (index // config.num_classes).numpy()
+    low, high = np.split(np.float32(config.center_range), 2)
+    inside = ((code[:, :3] >= low) & (code[:, :3] <= high)).all(axis=1)
+    code, index = code[inside].astype(np.float64), index[inside]
+    queries = index // config.num_classes
     found = Detections(
         stamp_ns=stamp_ns,
-        boxes=boxes,
-        scores=best.double().numpy(),
-        labels=(index % config.num_classes).numpy(),
+        boxes=Boxes(
+            centers=code[:, :3],
+            sizes=np.exp(code[:, 3:6]),
+            yaws=np.arctan2(code[:, 6], code[:, 7]),
+            velocities=code[:, 8:10],
+        ),
+        scores=1.0 / (1.0 + np.exp(-logits.ravel()[index].astype(np.float64))),
+        labels=index % config.num_classes,
         class_names=config.class_names,
         frame="model",
         query_ids=None if query_ids is None else query_ids[queries],
@@ -66,6 +65,15 @@ def decode(
     if not config.nms_radius:
         return found
     return found.selected(circle_nms(found, config.nms_radius)[: config.max_detections])
+
+
+def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the indices of the largest values, at most `count`, the largest first."""
+    if count < len(values):
+        index = np.argpartition(values, len(values) - count)[-count:]
+    else:
+        index = np.arange(len(values))
+    return index[np.argsort(-values[index], kind="stable")]
 
 
 def circle_nms(detections: Detections, radius: float) -> NDArray[np.int64]:

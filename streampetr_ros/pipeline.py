@@ -341,7 +341,9 @@ class StreamingPipeline:
     def _run(self, inputs: ModelInputs, plan: Plan) -> tuple[DetectorOutputs, MemoryState | None]:
         memory = None if plan.previous is None else self._memory
         outputs, next_memory = self._backend.run(inputs, memory)
-        if not (torch.isfinite(outputs.logits).all() and torch.isfinite(outputs.codes).all()):
+        # The memory stays where it is; what becomes boxes is looked at here.
+        outputs = DetectorOutputs(*(each.float().cpu() for each in outputs))
+        if not all(np.isfinite(each.numpy()).all() for each in outputs):
             raise PipelineError(
                 "the network gave numbers that are not finite, so this frame set is skipped; if "
                 "it happens again, check the weights file and the calibration"

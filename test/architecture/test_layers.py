@@ -38,7 +38,7 @@ MAY_USE: dict[str, set[str]] = {
     "model.state": {"torch"},
     "ingest": {"numpy", "PIL", "cv2", "simplejpeg"},
     "preprocess": {"numpy", "PIL", "cv2", "torch"},
-    "decode": {"numpy", "torch"},
+    "decode": {"numpy"},
     "filters": {"numpy"},
     "track": {"numpy", "scipy"},
     "model": {"numpy", "torch", "safetensors"},
