@@ -169,7 +169,8 @@ def rig_changed(
     known = {camera.name: camera for camera in before}
     limit = tolerance or RigTolerance()
     for camera in after:
-        if camera.name in known:
+        # Most rigs are the same objects from set to set.
+        if known.get(camera.name, camera) is not camera:
             change = _change(known[camera.name], camera, limit)
             if change is not None:
                 return f"camera '{camera.name}' {change}"
@@ -177,8 +178,6 @@ def rig_changed(
 
 
 def _change(before: CameraCalibration, after: CameraCalibration, limit: RigTolerance) -> str | None:
-    if before is after:
-        return None
     sizes = [(camera.width, camera.height) for camera in (before, after)]
     if sizes[0] != sizes[1]:
         return "went from {}x{} to {}x{} pixels".format(*sizes[0], *sizes[1])

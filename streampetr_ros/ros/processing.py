@@ -158,9 +158,7 @@ class SetProcessor:
         clock.timings_ms.update(result.timings_ms)
         report = self._report(found, result)
         with clock.stage("message"):
-            message = detections_message(
-                result.detections, report, result.tracks, self._shelf
-            )
+            message = detections_message(result.detections, report, result.tracks, self._shelf)
         clock.timings_ms[TOTAL] = (time.perf_counter() - arrival) * 1e3
         clock.timings_ms.update(self._age_ms(found.stamp_ns, begin_ns))
         write_latencies(message, clock.timings_ms)

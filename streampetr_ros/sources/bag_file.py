@@ -108,7 +108,7 @@ class BagFile:
     def _decoded(self, data: bytes, topic: str, kind: str) -> Any:
         try:
             return typestore().deserialize_cdr(data, kind)
-        except Exception as error:  # noqa: BLE001 - what the decoder stumbled over, whatever it was
+        except Exception as error:  # what the decoder stumbled over, whatever it was
             raise SourceError(
                 f"bag '{self.path}': a message on '{topic}' is no {kind} of ROS 2 "
                 f"({_words(error)}); record the topic again with the standard definition"
@@ -123,7 +123,7 @@ class BagFile:
             raise
         except PermissionError as error:
             raise SourceError(f"bag '{self.path}' cannot be read: {_words(error)}") from error
-        except Exception as error:  # noqa: BLE001 - lengths, indices, memory: damage has many faces
+        except Exception as error:  # lengths, indices, memory: damage has many faces
             raise SourceError(
                 f"bag '{self.path}' is damaged or was not closed ({_words(error)}); repair it with "
                 "'ros2 bag reindex' or, for MCAP, 'mcap recover', or record it again"

@@ -1,4 +1,4 @@
-"""A node that is only to build engines ends by itself; its exit code says whether they are ready."""
+"""A node that is only to build engines ends by itself; its exit code says if they are ready."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def _node(
     # Half a second of the recording takes five at the slowest pace.
     monkeypatch.setattr(replay_publisher, "_TAIL_S", 0.6)
     monkeypatch.setattr(replay_publisher, "_LEAST_TAIL_NS", 0)
-    # The sets exist before they are played: a hiccup of the machine does not make them a slow source,
-    # for which playback would be held back until the pause is over.
+    # The sets exist before they are played: a hiccup of the machine does not make them a slow
+    # source, for which playback would be held back until the pause is over.
     monkeypatch.setattr(read_ahead, "_MARGIN", 0.01)
     node = start_node(
         **{

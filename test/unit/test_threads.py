@@ -53,7 +53,7 @@ def _output(program: str, folder: Path) -> list[str]:
     path.write_text(_THREADS + program)
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     # A constant program in our own interpreter.
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(
         [sys.executable, str(path)],
         capture_output=True,
         text=True,

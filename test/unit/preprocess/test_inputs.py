@@ -158,9 +158,7 @@ def test_rectifier_is_asked_for_distorted_cameras():
 
     class Rectified:
         def pinhole(self, raw):
-            return replace(
-                raw, distortion_model="none", distortion=np.zeros(0), intrinsic=longer
-            )
+            return replace(raw, distortion_model="none", distortion=np.zeros(0), intrinsic=longer)
 
         def __call__(self, frame):
             return replace(
