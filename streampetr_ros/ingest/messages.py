@@ -14,8 +14,9 @@ from streampetr_ros.ingest import rig
 from streampetr_ros.ingest.images import RawImage
 
 _SECOND_NS = 1_000_000_000
-#: Bytes of a picture that are looked at to tell it from the one before.
-_SAMPLED_BYTES = 1 << 16
+#: Pictures of so many bytes are read whole to tell them from the one before; other threads of Python
+#: go on meanwhile. Of larger ones so many bytes are looked at.
+_WHOLE_BYTES, _SAMPLED_BYTES = 1 << 20, 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,4 +103,6 @@ def raw_image_from(message: Any) -> RawImage:
 def fingerprint(message: Any) -> int:
     """Return a cheap digest of an image's data that tells a frozen camera from a live one."""
     data = message.data
-    return zlib.crc32(bytes(data[:: max(1, len(data) // _SAMPLED_BYTES)]))
+    if len(data) <= _WHOLE_BYTES:
+        return zlib.crc32(data)
+    return zlib.crc32(bytes(data[:: len(data) // _SAMPLED_BYTES]))
