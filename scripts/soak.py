@@ -8,10 +8,11 @@ else. Node and cameras are processes of their own:
     python scripts/soak.py --minutes 10
     python scripts/soak.py --minutes 10 --encoding raw
     python scripts/soak.py --minutes 10 --reduction 2
+    python scripts/soak.py --minutes 10 --priority 10
     python scripts/soak.py --minutes 2 --model-ms 150
 
-The third line decodes pictures at half their size. The last one is the overload mode: the network
-is slower than the cameras.
+The third line decodes pictures at half their size, the fourth gives the node alone a real-time
+priority. The last one is the overload mode: the network is slower than the cameras.
 
 Overhead is the time from the arrival of the last image to the publication, without the time that
 decoding of this image took and without the network. "Overhead in turn" is stricter: it leaves out
@@ -199,7 +200,8 @@ def node_command(options: argparse.Namespace) -> list[str]:
         "diagnostics.period_s": 1.0,
         "tracking.enabled": "false",
     }
-    command = [sys.executable, "-m", "streampetr_ros.ros.node", "--ros-args"]
+    priority = ["chrt", "--rr", str(options.priority)] if options.priority else []
+    command = [*priority, sys.executable, "-m", "streampetr_ros.ros.node", "--ros-args"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     return command
@@ -303,6 +305,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), help="width, height")
     parser.add_argument("--reduction", type=int, default=1, help="as cameras.reductions")
     parser.add_argument("--resize", default="exact", help="as cameras.resize")
+    parser.add_argument("--priority", type=int, default=0, help="of the node, real-time, 1 to 99")
     parser.add_argument("--folder", type=Path, default=Path("out/soak"), help="of logs, figures")
     parser.add_argument("--cameras", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
