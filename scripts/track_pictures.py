@@ -20,7 +20,8 @@ from PIL import Image
 from streampetr_ros import geometry
 from streampetr_ros.backends.opening import default_weights, is_random, open_backend
 from streampetr_ros.model.checkpoint import CheckpointError
-from streampetr_ros.pipeline import PipelineConfig, StepResult, StreamingPipeline
+from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
+from streampetr_ros.pipeline_data import StepResult
 from streampetr_ros.sources import SourceError, open_source
 from streampetr_ros.track import TrackingConfig
 from streampetr_ros.types import FrameSet

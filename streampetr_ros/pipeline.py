@@ -6,11 +6,10 @@ replaced together at the end of a successful step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +35,7 @@ from streampetr_ros.memory_policy import (
     without_pixels,
 )
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+from streampetr_ros.pipeline_data import PipelineSnapshot, StepResult, WholeSet
 from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.inputs import (
     CameraMask,
@@ -44,7 +44,7 @@ from streampetr_ros.preprocess.inputs import (
     join_images,
     prepare_geometry,
 )
-from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhead, PicturesAhead
+from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhead
 from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.timing import StageClock
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
@@ -82,64 +82,6 @@ class PipelineConfig:
             raise ValueError(f"resize '{self.resize}' is not one of {', '.join(RESIZERS)}")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
-
-
-class WholeSet(NamedTuple):
-    """A frame set whose pictures have come.
-
-    Attributes:
-        frame_set: with its pixels.
-        ahead: what `StreamingPipeline.prepare_ahead` gives for its pictures, by camera; changes no
-            result.
-    """
-
-    frame_set: FrameSet
-    ahead: PicturesAhead
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StepResult:
-    """What a step gives.
-
-    Attributes:
-        detections: boxes that passed the filters, base frame, best first.
-        tracks: objects followed, base frame, most certain first; none without a tracker. Their
-            `sources` are rows of `detections_model`.
-        detections_model: all decoded boxes, model frame, best first.
-        reset_reason: why the memory was dropped before this step; None when it was continued.
-        wrote_memory: whether this step replaced the kept memory.
-        num_cameras: cameras that had an image.
-        timings_ms: wall time per stage, milliseconds.
-        statistics: state of the memory after the step.
-    """
-
-    detections: Detections
-    tracks: Tracks
-    detections_model: Detections
-    reset_reason: ResetReason | None
-    wrote_memory: bool
-    num_cameras: int
-    timings_ms: Mapping[str, float]
-    statistics: MemoryStatistics
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PipelineSnapshot:
-    """All that a pipeline remembers between steps; can be pickled.
-
-    Attributes:
-        memory: object memory; None when it is empty.
-        history: sets it belongs to, without their pixels; None before the first step.
-        statistics: state of the memory.
-        tracker: objects followed.
-        lineage: identities of what the memory holds.
-    """
-
-    memory: MemoryState | None
-    history: History | None
-    statistics: MemoryStatistics
-    tracker: Tracker | NullTracker
-    lineage: Lineage
 
 
 class StreamingPipeline:

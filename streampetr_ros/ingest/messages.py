@@ -14,8 +14,8 @@ from streampetr_ros.ingest import rig
 from streampetr_ros.ingest.images import RawImage
 
 _SECOND_NS = 1_000_000_000
-#: Pictures of so many bytes are read whole to tell them from the one before; other threads of Python
-#: go on meanwhile. Of larger ones so many bytes are looked at.
+#: Pictures of so many bytes are read whole to tell them from the one before; other threads of
+#: Python go on meanwhile. Of larger ones so many bytes are looked at.
 _WHOLE_BYTES, _SAMPLED_BYTES = 1 << 20, 1 << 16
 
 

@@ -26,7 +26,7 @@ from streampetr_ros.ingest.images import ImageError, Pixels
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.poses import TransformUnavailable
 from streampetr_ros.ingest.sync_types import StampedImage, SyncedSet
-from streampetr_ros.pipeline import WholeSet
+from streampetr_ros.pipeline_data import WholeSet
 from streampetr_ros.preprocess.pixel_path import PicturesAhead
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage

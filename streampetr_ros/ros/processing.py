@@ -13,7 +13,8 @@ import numpy as np
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync_types import SyncedSet
-from streampetr_ros.pipeline import PipelineError, StepResult, StreamingPipeline
+from streampetr_ros.pipeline import PipelineError, StreamingPipeline
+from streampetr_ros.pipeline_data import StepResult
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.assembly import FrameSetAssembler
 from streampetr_ros.ros.camera_input import ReceivedImage

@@ -16,7 +16,7 @@ from PIL import Image
 from streampetr_ros import geometry
 from streampetr_ros.files import replacing
 from streampetr_ros.ingest.undistort import Rectifier
-from streampetr_ros.pipeline import StepResult
+from streampetr_ros.pipeline_data import StepResult
 from streampetr_ros.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streampetr_ros.files import replacing
-from streampetr_ros.pipeline import PipelineSnapshot
+from streampetr_ros.pipeline_data import PipelineSnapshot
 from streampetr_ros.tools.replay_output import RESULTS, SUMMARY
 
 _STATE = ".replay_state"

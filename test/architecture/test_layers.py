@@ -11,7 +11,8 @@ FOUNDATION = ("types", "geometry", "config", "files", "timing", "model.config", 
 STAGES = ("ingest", "preprocess", "decode", "filters", "track")
 PROGRAMS = ("threads",)
 OFFLINE = ("sources", "synth", "viz", "training", "evaluation", "export", "tools", "__main__")
-CORE = (*FOUNDATION, *STAGES, "model", "backends", "lineage", "memory_policy", "pipeline")
+PARTS = ("lineage", "memory_policy", "pipeline_data")
+CORE = (*FOUNDATION, *STAGES, "model", "backends", *PARTS, "pipeline")
 
 #: Part of the package -> parts it may import. The longest matching name counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -21,6 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends": (*FOUNDATION, "model", "backends"),
     "lineage": FOUNDATION,
     "memory_policy": (*FOUNDATION, *STAGES),
+    "pipeline_data": (*FOUNDATION, *STAGES, *PARTS),
     "pipeline": CORE,
     "threads": (),
     **dict.fromkeys(OFFLINE, (*CORE, *OFFLINE, *PROGRAMS)),
@@ -45,6 +47,7 @@ MAY_USE: dict[str, set[str]] = {
     "backends": {"numpy", "torch", "onnx", "onnxruntime", "tensorrt"},
     "lineage": {"numpy"},
     "memory_policy": {"numpy"},
+    "pipeline_data": set(),
     "pipeline": {"numpy", "torch"},
 }
 

@@ -25,7 +25,8 @@ from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.config import dump_config
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.memory_policy import MemoryPolicyConfig
-from streampetr_ros.pipeline import PipelineConfig, StepResult, StreamingPipeline
+from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
+from streampetr_ros.pipeline_data import StepResult
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.replay_messages import set_messages
 from streampetr_ros.sources.published import FrameNames

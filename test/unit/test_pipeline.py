@@ -14,7 +14,8 @@ from streampetr_ros.filters import FilterConfig
 from streampetr_ros.memory_policy import MemoryPolicyConfig, ResetReason
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.detector import build_detector
-from streampetr_ros.pipeline import PipelineConfig, PipelineError, StreamingPipeline, WholeSet
+from streampetr_ros.pipeline import PipelineConfig, PipelineError, StreamingPipeline
+from streampetr_ros.pipeline_data import WholeSet
 from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask
