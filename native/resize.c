@@ -5,6 +5,7 @@
  * level and clipped to 0..255. All sums are exact, so their order changes nothing.
  */
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@
 #define BLOCK 4
 /* Bytes of a row that are weighed together. */
 #define ROW_STEP 16
-/* Parts of a picture that are resized side by side. */
-#define BANDS 2
+/* Parts of a picture, which threads take one after the other. */
+#define BANDS 8
 
 /* Which pixels make up those of the result, and with which weights.
  *
@@ -41,10 +42,24 @@ typedef struct {
   const int32_t *row_weights;
 } Plan;
 
+/* A picture in work, which any number of threads may work on. All numbers begin with 0.
+ *
+ * source: `source_height` rows of `source_width` RGB pixels, `step` bytes apart (at least a row).
+ * out: `height` rows of `width` RGB pixels without gaps.
+ * bands_taken: bands that a thread has begun with, or more when none is left.
+ * lacks_memory: not 0 if a thread had no memory, so that rows are missing.
+ */
+typedef struct {
+  const Plan *plan;
+  const uint8_t *source;
+  ptrdiff_t step;
+  uint8_t *out;
+  atomic_int bands_taken, lacks_memory;
+} Job;
+
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <immintrin.h>
-#include <pthread.h>
 
 #define AVX2 __attribute__((target("avx2")))
 
@@ -109,8 +124,9 @@ AVX2 static void resize_rows(const uint8_t *const *rows, const int32_t *weights,
   }
 }
 
-/* What a band is worked on with: a ring of rows that are resized along the row, room for one
- * finished row, and a copy of the last rows with room behind them. */
+/* What a thread works with: a ring of rows that are resized along the row, the last of them before
+ * row `done` of the source, room for one finished row, and a copy of the last rows with room behind
+ * them. */
 typedef struct {
   ptrdiff_t row_bytes, padded_bytes, source_bytes, behind_bytes;
   int32_t ring_rows, done;
@@ -118,13 +134,13 @@ typedef struct {
   const uint8_t **taps;
 } Room;
 
-static int make_room(const Plan *plan, int32_t first, Room *room) {
+static int make_room(const Plan *plan, Room *room) {
   room->row_bytes = 3 * (ptrdiff_t)plan->width;
   room->padded_bytes = (room->row_bytes + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
   room->source_bytes = 3 * (ptrdiff_t)plan->source_width;
   room->behind_bytes = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
   room->ring_rows = plan->row_taps + BLOCK;
-  room->done = first;
+  room->done = 0;
   room->ring = calloc((size_t)room->ring_rows, (size_t)room->padded_bytes);
   room->finished = malloc((size_t)room->padded_bytes);
   room->tail = calloc(BLOCK, (size_t)(room->source_bytes + room->behind_bytes));
@@ -161,58 +177,32 @@ static void fill_ring(const Plan *plan, Room *room, const uint8_t *source, ptrdi
 /* Return whether this processor can run what is here. */
 int can_resize(void) { return __builtin_cpu_supports("avx2") != 0; }
 
-/* Rows `from` to `to` (exclusive) of a resized picture, and whether there was memory for them. */
-typedef struct {
-  const Plan *plan;
-  const uint8_t *source;
-  ptrdiff_t step;
-  uint8_t *out;
-  int32_t from, to;
-  int is_done;
-} Band;
-
-static void *resize_band(void *band_of_picture) {
-  Band *band = band_of_picture;
-  const Plan *plan = band->plan;
-  Room room;
-  band->is_done = make_room(plan, plan->row_first[band->from], &room);
-  for (int32_t y = band->from; band->is_done && y < band->to; y++) {
-    const int32_t first = plan->row_first[y];
-    while (room.done < first + plan->row_taps) fill_ring(plan, &room, band->source, band->step);
-    for (int32_t tap = 0; tap < plan->row_taps; tap++)
-      room.taps[tap] = room.ring + (first + tap) % room.ring_rows * room.padded_bytes;
-    resize_rows(room.taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
-                room.padded_bytes, room.finished);
-    memcpy(band->out + y * room.row_bytes, room.finished, (size_t)room.row_bytes);
-  }
-  free_room(&room);
-  return NULL;
+/* Finish row `y` of the result, which lies behind those that this thread finished before. */
+static void finish_row(const Job *job, Room *room, int32_t y) {
+  const Plan *plan = job->plan;
+  const int32_t first = plan->row_first[y];
+  /* Rows of bands that other threads took are passed over. */
+  if (room->done < first) room->done = first;
+  while (room->done < first + plan->row_taps) fill_ring(plan, room, job->source, job->step);
+  for (int32_t tap = 0; tap < plan->row_taps; tap++)
+    room->taps[tap] = room->ring + (first + tap) % room->ring_rows * room->padded_bytes;
+  resize_rows(room->taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
+              room->padded_bytes, room->finished);
+  memcpy(job->out + y * room->row_bytes, room->finished, (size_t)room->row_bytes);
 }
 
-/* Resize a picture, its bands in threads of their own.
- *
- * source: `source_height` rows of `source_width` RGB pixels, `step` bytes apart (at least a row).
- * out: `height` rows of `width` RGB pixels without gaps.
- *
- * Returns 0, or 1 if there is no memory.
- */
-int resize(const Plan *plan, const uint8_t *source, ptrdiff_t step, uint8_t *out) {
-  const int32_t bands = plan->height < BANDS ? plan->height : BANDS;
-  Band band[BANDS];
-  pthread_t thread[BANDS];
-  int has_thread[BANDS] = {0}, is_done = 1;
-  for (int32_t i = 0; i < bands; i++)
-    band[i] = (Band){plan, source, step, out, i * plan->height / bands,
-                     (i + 1) * plan->height / bands, 0};
-  for (int32_t i = 1; i < bands; i++)
-    has_thread[i] = !pthread_create(&thread[i], NULL, resize_band, &band[i]);
-  for (int32_t i = 0; i < bands; i++)
-    if (!has_thread[i]) resize_band(&band[i]);
-  for (int32_t i = 0; i < bands; i++) {
-    if (has_thread[i]) pthread_join(thread[i], NULL);
-    is_done = is_done && band[i].is_done;
-  }
-  return !is_done;
+/* Work on bands of a picture until all are taken; others may still be in work elsewhere then. */
+void take_bands(Job *job) {
+  const int32_t height = job->plan->height;
+  Room room;
+  int32_t band;
+  if (!make_room(job->plan, &room))
+    job->lacks_memory = 1;
+  else
+    while ((band = job->bands_taken++) < BANDS)
+      for (int32_t y = band * height / BANDS; y < (band + 1) * height / BANDS; y++)
+        finish_row(job, &room, y);
+  free_room(&room);
 }
 
 /* Subtract a number from eight levels, multiply, write; rounds as one number after the other. */
@@ -256,10 +246,7 @@ AVX2 void normalise(const uint8_t *pixels, ptrdiff_t count, const float *means,
 
 int can_resize(void) { return 0; }
 
-int resize(const Plan *plan, const uint8_t *source, ptrdiff_t step, uint8_t *out) {
-  (void)plan, (void)source, (void)step, (void)out;
-  return 1;
-}
+void take_bands(Job *job) { job->lacks_memory = 1; }
 
 void normalise(const uint8_t *pixels, ptrdiff_t count, const float *means, const float *scales,
                const int32_t *channels, float *planes) {

@@ -61,6 +61,8 @@ POSE_PERIOD_S = 0.01
 SPEED = 10.0
 #: Sets and memory are counted once discovery and first allocations are over, seconds.
 SETTLE_S = 15.0
+#: One of them names the DDS profile, which the default one is no match for at these rates.
+PROFILE_VARIABLES = {"FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"}
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -318,6 +320,8 @@ def main() -> None:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         Cameras(options.encoding, tuple(options.size), options.hz).run()
         return
+    if not PROFILE_VARIABLES & os.environ.keys():
+        sys.exit("images would be lost on the way: `. scripts/environment.sh --local` comes first")
     options.folder.mkdir(parents=True, exist_ok=True)
     found = soak(options, options.folder)
     (options.folder / "figures.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -116,6 +116,13 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
     return kernel.resize(pixels, _kernel_plan(g))
 
 
+def help_resizing() -> None:
+    """Take part in exact resizing that other threads are busy with now, instead of waiting idly."""
+    kernel = installed_kernel()
+    if kernel is not None:
+        kernel.help()
+
+
 def exact_resizer() -> str:
     """Name what resizes pictures exactly here; both give the same pixels, the kernel sooner."""
     return "Pillow" if installed_kernel() is None else "the compiled kernel"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,34 @@ class _Plan(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("column_first", "column_weights")),
         *((name, ctypes.c_void_p) for name in ("row_first", "row_weights")),
     )
+
+
+class _Job(ctypes.Structure):
+    """Layout of ``Job`` in the library."""
+
+    _fields_ = (
+        ("plan", ctypes.POINTER(_Plan)),
+        ("source", ctypes.c_void_p),
+        ("step", ctypes.c_ssize_t),
+        ("out", ctypes.c_void_p),
+        ("bands_taken", ctypes.c_int),
+        ("lacks_memory", ctypes.c_int),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Running:
+    """A picture in work.
+
+    Attributes:
+        job: for the library.
+        buffers: that it points into.
+        helping: held by a thread that helps.
+    """
+
+    job: _Job
+    buffers: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    helping: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,13 +139,10 @@ class Kernel:
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path))
-        self._resize = library.resize
-        self._resize.argtypes = (
-            ctypes.POINTER(_Plan),
-            ctypes.c_void_p,
-            ctypes.c_ssize_t,
-            ctypes.c_void_p,
-        )
+        self._take_bands = library.take_bands
+        self._take_bands.argtypes = (ctypes.POINTER(_Job),)
+        self._take_bands.restype = None
+        self._running: list[_Running] = []
         self._normalise = library.normalise
         self._normalise.argtypes = (
             ctypes.c_void_p,
@@ -127,7 +153,7 @@ class Kernel:
         self.runs_here = bool(library.can_resize())
 
     def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
-        """Resize and crop a picture; Python goes on in other threads meanwhile.
+        """Resize and crop a picture; other threads go on meanwhile and may `help`.
 
         Args:
             pixels: (source height, source width, 3) uint8.
@@ -163,10 +189,27 @@ class Kernel:
             plan.row_first.ctypes.data,
             plan.row_weights.ctypes.data,
         )
-        step = source.strides[0]
-        if self._resize(ctypes.byref(fields), source.ctypes.data, step, out.ctypes.data):
-            raise MemoryError(f"no memory to resize a picture of {pixels.shape}")
+        job = _Job(
+            ctypes.pointer(fields), source.ctypes.data, source.strides[0], out.ctypes.data, 0, 0
+        )
+        running = _Running(job, (source, out))
+        self._running.append(running)
+        self._take_bands(job)
+        self._running.remove(running)
+        with running.helping:
+            if job.lacks_memory:
+                raise MemoryError(f"no memory to resize a picture of {pixels.shape}")
         return out
+
+    def help(self) -> None:
+        """Take part in the pictures that other threads resize now, until all parts are taken."""
+        for running in tuple(self._running):
+            # One helper halves the time; more would only wait for each other.
+            if running.helping.acquire(blocking=False):
+                try:
+                    self._take_bands(running.job)
+                finally:
+                    running.helping.release()
 
     def normalise(
         self,

@@ -19,6 +19,7 @@ from streampetr_ros.preprocess.image import (
     ResizeCrop,
     Resizer,
     finish_picture,
+    help_resizing,
     prepare_image,
     resize_and_crop,
     resize_picture,
@@ -251,6 +252,8 @@ class HostPath:
             if frame is None:
                 images[index] = 0.0
                 continue
+            if self._is_in_work(frame):
+                help_resizing()
             made = taken(self._ahead, frame, image, masks[index])
             if made is None:
                 left.append(index)

@@ -10,6 +10,9 @@ import torch
 
 T = TypeVar("T")
 
+#: Longest wait for an idle worker to begin, seconds.
+_HANDOVER_S = 0.01
+
 
 class NewestWorker(Generic[T]):
     """Runs a function on the newest item offered, in a thread of its own.
@@ -30,7 +33,7 @@ class NewestWorker(Generic[T]):
         self._process = process
         self._torch_threads = torch_threads
         self._slot: T | None = None
-        self._running = False
+        self._running = self._is_idle = False
         self._news = Condition()
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
@@ -40,11 +43,17 @@ class NewestWorker(Generic[T]):
         self._thread.start()
 
     def offer(self, item: T) -> None:
-        """Hand over an item; one that still waits is dropped."""
+        """Hand over an item; one that still waits is dropped.
+
+        An idle worker has normally begun when this returns: whatever the caller did next would hold
+        it up, because only one thread of Python runs at a time.
+        """
         with self._news:
             self.overtaken += self._slot is not None
             self._slot = item
             self._news.notify_all()
+            if self._is_idle:
+                self._news.wait_for(lambda: self._slot is not item, _HANDOVER_S)
 
     @property
     def is_behind(self) -> bool:
@@ -70,8 +79,11 @@ class NewestWorker(Generic[T]):
             torch.set_num_threads(self._torch_threads)
         while True:
             with self._news:
+                self._is_idle = True
                 self._news.wait_for(lambda: self._slot is not None or not self._running)
+                self._is_idle = False
                 if not self._running or self._slot is None:
                     return
                 item, self._slot = self._slot, None
+                self._news.notify_all()
             self._process(item)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from streampetr_ros.ingest.sync_types import CameraStatistics, DropReason, SyncStatistics
 from streampetr_ros.ros import diagnostics, health
+from streampetr_ros.ros import worker as worker_module
 from streampetr_ros.ros.diagnostics import GpuMemory
 from streampetr_ros.ros.drop_report import DropReport
 from streampetr_ros.ros.params import DiagnosticsParameters
@@ -171,6 +173,19 @@ def test_worker_takes_the_newest() -> None:
     worker.stop()
     assert taken == [1, 4]
     assert worker.overtaken == 2
+
+
+def test_an_idle_worker_has_begun_when_an_item_was_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "_HANDOVER_S", 60.0)
+    worker: NewestWorker[int] = NewestWorker(lambda _: None)
+    worker.start()
+    while not worker._is_idle:
+        time.sleep(0.001)
+    worker.offer(1)
+    assert not worker.is_behind
+    worker.stop()
 
 
 def test_worker_drops_what_waits_when_stopped() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -78,6 +81,47 @@ def test_refuses_what_the_plan_is_not_for(kernel: Kernel) -> None:
             kernel.resize(np.zeros(shape, dtype=np.uint8), plan)
     with pytest.raises(ValueError, match="float32"):
         kernel.resize(np.zeros((48, 64, 3), dtype=np.float32), plan)
+
+
+@pytest.mark.parametrize("height", [256, 3])
+def test_one_that_helps_resizes_what_others_have_not(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, height: int
+) -> None:
+    """The resizing thread begins only when the helper has done everything."""
+    pixels = pictures(1600, 900)[0]
+    plan = plan_resize_crop(1600, 900, ImageConfig(width=704, height=256))
+    plan = replace(plan, height=height)
+    take_bands, begun, helped = kernel._take_bands, Event(), Event()
+
+    def wait_first(job: object) -> None:
+        if current_thread() is not main_thread():
+            begun.set()
+            assert helped.wait(60)
+        take_bands(job)
+
+    monkeypatch.setattr(kernel, "_take_bands", wait_first)
+    with ThreadPoolExecutor(1) as pool:
+        resized = pool.submit(resize_and_crop, pixels, plan)
+        assert begun.wait(60)
+        (running,) = kernel._running
+        kernel.help()
+        done = running.buffers[1].copy()
+        helped.set()
+    np.testing.assert_array_equal(done, resize_with_pillow(pixels, plan))
+    np.testing.assert_array_equal(resized.result(), done)
+    assert not kernel._running
+
+
+def test_helping_at_any_moment_changes_no_pixel(kernel: Kernel) -> None:
+    pixels = pictures(1600, 900)
+    plan = plan_resize_crop(1600, 900, ImageConfig(width=704, height=256))
+    expected = [resize_with_pillow(each, plan) for each in pixels]
+    with ThreadPoolExecutor(2) as pool:
+        resized = [pool.submit(resize_and_crop, each, plan) for each in pixels * 8]
+        while not all(each.done() for each in resized):
+            kernel.help()
+    for index, found in enumerate(resized):
+        np.testing.assert_array_equal(found.result(), expected[index % len(pixels)])
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
