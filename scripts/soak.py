@@ -145,7 +145,7 @@ class Record:
 
     stamps_ns: list[int] = field(default_factory=list)
     latencies: list[dict[str, float]] = field(default_factory=list)
-    resident: list[tuple[float, int]] = field(default_factory=list)
+    resident: list[int] = field(default_factory=list)
     health: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def count(self, status: str, key: str) -> int:
@@ -248,12 +248,13 @@ def soak(options: argparse.Namespace, folder: Path) -> dict[str, float]:
 
 def watch(recorder: Recorder, pid: int, seconds: float) -> None:
     """Record for a time."""
-    start = time.monotonic()
-    while (elapsed := time.monotonic() - start) < seconds:
-        resident = recorder.record.resident
-        if not resident or elapsed - resident[-1][0] >= 1.0:
-            resident.append((elapsed, resident_bytes(pid)))
+    end = time.monotonic() + seconds
+    record = recorder.record
+    while time.monotonic() < end:
         rclpy.spin_once(recorder, timeout_sec=0.1)
+        # Always at the same moment of a cycle, because a set of pictures is held in between.
+        if len(record.resident) < len(record.stamps_ns):
+            record.resident.append(resident_bytes(pid))
 
 
 def figures(record: Record, before: Record, cpu: float, hz: float) -> dict[str, float]:
@@ -264,8 +265,7 @@ def figures(record: Record, before: Record, cpu: float, hz: float) -> dict[str, 
     in_turn = [each["total"] - each["images"] - each["network"] for each in record.latencies]
     bare = [each - lat["preprocess"] for each, lat in zip(in_turn, record.latencies, strict=True)]
     quarter = max(1, len(record.resident) // 4)
-    first = median(size for _, size in record.resident[:quarter])
-    last = median(size for _, size in record.resident[-quarter:])
+    first, last = median(record.resident[:quarter]), median(record.resident[-quarter:])
     found = {
         "sets expected": expected,
         "sets published": len(stamps),

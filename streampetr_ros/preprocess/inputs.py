@@ -6,8 +6,9 @@ absolute coordinates and absolute time never reach it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -76,21 +77,11 @@ class SetGeometry(NamedTuple):
 
     Attributes:
         cameras: N cameras in the order they are fed.
-        model_from_image: (1, N, 4, 4) float32, see `ModelInputs` for this and the others.
-        focal_lengths: (1, N, 2) float32, pixels of the network image.
-        now_from_previous: (1, 4, 4) float32.
-        elapsed: (1,) float32, seconds.
-        continues: (1,) float32.
-        camera_present: (1, N) bool; None if all cameras are.
+        with_images: makes the inputs, given (1, N, 3, H, W) images.
     """
 
     cameras: tuple[CameraCalibration, ...]
-    model_from_image: torch.Tensor
-    focal_lengths: torch.Tensor
-    now_from_previous: torch.Tensor
-    elapsed: torch.Tensor
-    continues: torch.Tensor
-    camera_present: torch.Tensor | None
+    with_images: Callable[[torch.Tensor], ModelInputs]
 
 
 class CameraGeometry(NamedTuple):
@@ -163,8 +154,8 @@ def prepare_geometry(
     ]
     present = [frame is not None for frame in frames]
     now_from_previous, elapsed = _motion(frame_set, previous)
-    return SetGeometry(
-        cameras=cameras,
+    with_images = partial(
+        ModelInputs,
         model_from_image=_float32([_model_from_image(g) for g in geometries]),
         focal_lengths=_float32([np.abs(np.diag(g.intrinsic)[:2]) for g in geometries]),
         now_from_previous=_float32(now_from_previous),
@@ -172,6 +163,7 @@ def prepare_geometry(
         continues=torch.tensor([0.0 if previous is None else 1.0], dtype=torch.float32),
         camera_present=None if all(present) else torch.tensor([present]),
     )
+    return SetGeometry(cameras, with_images)
 
 
 def join_images(
@@ -192,15 +184,7 @@ def join_images(
         check_size(frame)
     masks = [config.masks_of(camera.name) for camera in known.cameras]
     images = pixel_path(_in_order(frame_set, known.cameras), config.image, masks)
-    return ModelInputs(
-        images=images[None],
-        model_from_image=known.model_from_image,
-        focal_lengths=known.focal_lengths,
-        now_from_previous=known.now_from_previous,
-        elapsed=known.elapsed,
-        continues=known.continues,
-        camera_present=known.camera_present,
-    )
+    return known.with_images(images[None])
 
 
 def _in_order(

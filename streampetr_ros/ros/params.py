@@ -120,7 +120,9 @@ class CameraParameters:
         choices=("best_effort", "reliable"),
     )
     depth: int = parameter(2, "Messages the middleware keeps per image topic", between=(1, 5))
-    decode_threads: int = parameter(2, "Threads that decode images side by side", between=(1, 16))
+    decode_threads: int = parameter(
+        2, "Threads that decode and prepare images side by side", between=(1, 16)
+    )
     masks_file: str = parameter(
         "",
         "YAML file: camera name to polygons of image fractions that show the own vehicle",

@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from textwrap import shorten
+
+
+def shortened(text: str) -> str:
+    """Cut a text so that a row of the table stays readable, and show that it goes on."""
+    return shorten(text, 160, placeholder=" …")
 
 
 def write_row(fault: str, expected: str, seen: str) -> None:

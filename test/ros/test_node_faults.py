@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from builtin_interfaces.msg import Time
 from drive import PACKED, Drive, Tamper
-from fault_rows import write_row
+from fault_rows import shortened, write_row
 from graph import NAMES, NODE, RELIABLE, Graph
 from lifecycle_msgs.msg import Transition
 from node_process import NodeProcess
@@ -78,7 +78,7 @@ class Fault:
     def logged(self, pattern: str) -> str:
         """Wait for the line that names the fault."""
         line = self.drive.node.wait_for_log(pattern, self._start)
-        self.note("log: " + line.partition("]: ")[2][:160])
+        self.note("log: " + shortened(line.partition("]: ")[2]))
         return line
 
     def note(self, text: str) -> None:
@@ -294,7 +294,7 @@ def test_not_a_number_as_a_parameter(drive: Drive, fault: Fault) -> None:
     fault.expect("refused with the reason")
     answer = drive.graph.set_parameter("detection.score_thresholds", [math.nan])
     assert not answer.successful
-    fault.note(answer.reason[:160])
+    fault.note(shortened(answer.reason))
 
 
 def test_storm_of_activations(drive: Drive, fault: Fault) -> None:
