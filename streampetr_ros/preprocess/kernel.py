@@ -55,12 +55,12 @@ class _Running:
 
     Attributes:
         job: for the library.
-        buffers: that it points into.
+        held: what it points into: picture, result and plan.
         helping: held by a thread that helps.
     """
 
     job: _Job
-    buffers: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    held: tuple[NDArray[np.uint8], NDArray[np.uint8], KernelPlan]
     helping: Lock = field(default_factory=Lock)
 
 
@@ -192,10 +192,12 @@ class Kernel:
         job = _Job(
             ctypes.pointer(fields), source.ctypes.data, source.strides[0], out.ctypes.data, 0, 0
         )
-        running = _Running(job, (source, out))
+        running = _Running(job, (source, out, plan))
         self._running.append(running)
-        self._take_bands(job)
-        self._running.remove(running)
+        try:
+            self._take_bands(job)
+        finally:
+            self._running.remove(running)
         with running.helping:
             if job.lacks_memory:
                 raise MemoryError(f"no memory to resize a picture of {pixels.shape}")

@@ -105,7 +105,7 @@ def test_one_that_helps_resizes_what_others_have_not(
         assert begun.wait(60)
         (running,) = kernel._running
         kernel.help()
-        done = running.buffers[1].copy()
+        done = running.held[1].copy()
         helped.set()
     np.testing.assert_array_equal(done, resize_with_pillow(pixels, plan))
     np.testing.assert_array_equal(resized.result(), done)
