@@ -117,7 +117,7 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
 
 
 def help_resizing() -> None:
-    """Take part in exact resizing that other threads are busy with now, instead of waiting idly."""
+    """Take part in exact resizing that goes on elsewhere, the longest first, instead of waiting."""
     kernel = installed_kernel()
     if kernel is not None:
         kernel.help()

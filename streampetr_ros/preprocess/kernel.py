@@ -204,8 +204,8 @@ class Kernel:
         return out
 
     def help(self) -> None:
-        """Take part in the pictures that other threads resize now, until all parts are taken."""
-        for running in tuple(self._running):
+        """Take part in the picture that other threads resize for longest, until its end."""
+        for running in self._running[:1]:
             # One helper halves the time; more would only wait for each other.
             if running.helping.acquire(blocking=False):
                 try:
