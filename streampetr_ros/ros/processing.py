@@ -228,7 +228,7 @@ def _stages(recent: list[dict[str, float]]) -> list[str]:
 
 
 def _summary(stage: str, recent: list[dict[str, float]]) -> StageLatency:
-    # Sorting takes a tenth of the time of NumPy's percentiles, and the executor waits for it.
+    # Sorting takes an eighth of the time of NumPy's percentiles, and the executor waits for it.
     values = sorted(latency[stage] for latency in recent if stage in latency)
     p50, p99 = (values[round(share * (len(values) - 1))] for share in (0.5, 0.99))
     return StageLatency(stage=stage, p50_ms=p50, p99_ms=p99)
