@@ -1,5 +1,5 @@
 /* Resizes and crops an RGB picture along both axes with given integer weights, for processors with
- * AVX2, and turns it into planes of numbers.
+ * AVX2, and turns it into planes of numbers if asked to.
  *
  * Weights are in units of 2^-22, as those of Pillow. After each axis the sum is rounded to a whole
  * level and clipped to 0..255. All sums are exact, so their order changes nothing.
@@ -42,10 +42,21 @@ typedef struct {
   const int32_t *row_weights;
 } Plan;
 
-/* A picture in work, which any number of threads may work on. All numbers begin with 0.
+/* How the levels of a picture become numbers in three planes: a number is a level less the mean,
+ * then times the scale.
+ *
+ * channels: which channel of a pixel each plane shows.
+ */
+typedef struct {
+  float means[3], scales[3];
+  int32_t channels[3];
+} Look;
+
+/* A picture in work, which any number of threads may work on. Counters begin with 0.
  *
  * source: `source_height` rows of `source_width` RGB pixels, `step` bytes apart (at least a row).
- * out: `height` rows of `width` RGB pixels without gaps.
+ * levels: `height` rows of `width` RGB pixels without gaps; may be null.
+ * look, planes: three planes of `height` times `width` numbers, written if `levels` is null.
  * bands_taken: bands that a thread has begun with, or more when none is left.
  * lacks_memory: not 0 if a thread had no memory, so that rows are missing.
  */
@@ -53,7 +64,9 @@ typedef struct {
   const Plan *plan;
   const uint8_t *source;
   ptrdiff_t step;
-  uint8_t *out;
+  uint8_t *levels;
+  const Look *look;
+  float *planes;
   atomic_int bands_taken, lacks_memory;
 } Job;
 
@@ -124,6 +137,37 @@ AVX2 static void resize_rows(const uint8_t *const *rows, const int32_t *weights,
   }
 }
 
+/* Turn eight levels into numbers; rounds as one operation after the other. */
+AVX2 static inline void store_numbers(__m128i levels, float mean, float scale, float *out) {
+  const __m256 numbers = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(levels));
+  const __m256 shifted = _mm256_sub_ps(numbers, _mm256_set1_ps(mean));
+  _mm256_storeu_ps(out, _mm256_mul_ps(shifted, _mm256_set1_ps(scale)));
+}
+
+/* Normalise `count` RGB pixels and write them in planes that are `plane_step` numbers apart. */
+AVX2 void normalise(const uint8_t *pixels, ptrdiff_t count, const Look *look, ptrdiff_t plane_step,
+                    float *planes) {
+  /* The first five of eight levels lie in the bytes from the first on, the others in those that end
+   * with the last. */
+  const __m128i left = _mm_setr_epi8(0, 3, 6, 9, 12, -1, -1, -1, /* no more than eight */
+                                     -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m128i right = _mm_setr_epi8(-1, -1, -1, -1, -1, 9, 12, 15, /* likewise */
+                                      -1, -1, -1, -1, -1, -1, -1, -1);
+  for (int plane = 0; plane < 3; plane++, planes += plane_step) {
+    const uint8_t *levels = pixels + look->channels[plane];
+    const float mean = look->means[plane], scale = look->scales[plane];
+    ptrdiff_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      const uint8_t *from = levels + 3 * i;
+      const __m128i first = _mm_loadu_si128((const __m128i *)from);
+      const __m128i last = _mm_loadu_si128((const __m128i *)(from + 6));
+      store_numbers(_mm_or_si128(_mm_shuffle_epi8(first, left), _mm_shuffle_epi8(last, right)),
+                    mean, scale, planes + i);
+    }
+    for (; i < count; i++) planes[i] = ((float)levels[3 * i] - mean) * scale;
+  }
+}
+
 /* What a thread works with: a ring of rows that are resized along the row, the last of them before
  * row `done` of the source, room for one finished row, and a copy of the last rows with room behind
  * them. */
@@ -188,7 +232,11 @@ static void finish_row(const Job *job, Room *room, int32_t y) {
     room->taps[tap] = room->ring + (first + tap) % room->ring_rows * room->padded_bytes;
   resize_rows(room->taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
               room->padded_bytes, room->finished);
-  memcpy(job->out + y * room->row_bytes, room->finished, (size_t)room->row_bytes);
+  if (job->levels)
+    memcpy(job->levels + y * room->row_bytes, room->finished, (size_t)room->row_bytes);
+  else
+    normalise(room->finished, plan->width, job->look, (ptrdiff_t)plan->height * plan->width,
+              job->planes + (ptrdiff_t)y * plan->width);
 }
 
 /* Work on bands of a picture until all are taken; others may still be in work elsewhere then. */
@@ -205,52 +253,15 @@ void take_bands(Job *job) {
   free_room(&room);
 }
 
-/* Subtract a number from eight levels, multiply, write; rounds as one number after the other. */
-AVX2 static inline void store_numbers(__m128i levels, float mean, float scale, float *out) {
-  const __m256 numbers = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(levels));
-  const __m256 shifted = _mm256_sub_ps(numbers, _mm256_set1_ps(mean));
-  _mm256_storeu_ps(out, _mm256_mul_ps(shifted, _mm256_set1_ps(scale)));
-}
-
-/* Normalise the levels of a picture and write them in planes.
- *
- * pixels: `count` RGB pixels.
- * means, scales: of three planes; a number is a level less the mean, then times the scale.
- * channels: which channel of a pixel each plane shows.
- * planes: three times `count` numbers.
- */
-AVX2 void normalise(const uint8_t *pixels, ptrdiff_t count, const float *means,
-                    const float *scales, const int32_t *channels, float *planes) {
-  for (int plane = 0; plane < 3; plane++, planes += count) {
-    const uint8_t *levels = pixels + channels[plane];
-    const float mean = means[plane], scale = scales[plane];
-    /* The first five of eight levels lie in the bytes from the first on, the others in those that
-     * end with the last. */
-    const __m128i left = _mm_setr_epi8(0, 3, 6, 9, 12, -1, -1, -1, /* no more than eight */
-                                       -1, -1, -1, -1, -1, -1, -1, -1);
-    const __m128i right = _mm_setr_epi8(-1, -1, -1, -1, -1, 9, 12, 15, /* likewise */
-                                        -1, -1, -1, -1, -1, -1, -1, -1);
-    ptrdiff_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-      const uint8_t *from = levels + 3 * i;
-      const __m128i first = _mm_loadu_si128((const __m128i *)from);
-      const __m128i last = _mm_loadu_si128((const __m128i *)(from + 6));
-      store_numbers(_mm_or_si128(_mm_shuffle_epi8(first, left), _mm_shuffle_epi8(last, right)),
-                    mean, scale, planes + i);
-    }
-    for (; i < count; i++) planes[i] = ((float)levels[3 * i] - mean) * scale;
-  }
-}
-
 #else
 
 int can_resize(void) { return 0; }
 
 void take_bands(Job *job) { job->lacks_memory = 1; }
 
-void normalise(const uint8_t *pixels, ptrdiff_t count, const float *means, const float *scales,
-               const int32_t *channels, float *planes) {
-  (void)pixels, (void)count, (void)means, (void)scales, (void)channels, (void)planes;
+void normalise(const uint8_t *pixels, ptrdiff_t count, const Look *look, ptrdiff_t plane_step,
+               float *planes) {
+  (void)pixels, (void)count, (void)look, (void)plane_step, (void)planes;
 }
 
 #endif

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.kernel import KernelPlan, installed_kernel, kernel_plan
+from streampetr_ros.preprocess.kernel import (
+    KernelPlan,
+    Look,
+    installed_kernel,
+    kernel_plan,
+    look_of,
+)
 from streampetr_ros.preprocess.resampling import axis_taps
 
 Array = NDArray[np.float64]
@@ -62,8 +68,9 @@ class ResizeCrop:
         return np.array([[scale_x, 0.0, -self.left], [0.0, scale_y, -self.top], [0.0, 0.0, 1.0]])
 
 
-#: Turns (source_height, source_width, 3) uint8 into (height, width, 3) uint8.
-Resizer = Callable[[NDArray[np.uint8], ResizeCrop], NDArray[np.uint8]]
+#: Resizes, crops and normalises: (source_height, source_width, 3) uint8 to (3, height, width)
+#: float32, written into the last argument.
+Resizer = Callable[[NDArray[np.uint8], ResizeCrop, ImageConfig, NDArray[np.float32]], None]
 
 
 @lru_cache(maxsize=32)
@@ -195,6 +202,28 @@ def plane_order(config: ImageConfig) -> tuple[int, int, int]:
     return (0, 1, 2) if config.channel_order == "rgb" else (2, 1, 0)
 
 
+def exact_network_image(
+    pixels: NDArray[np.uint8],
+    geometry: ResizeCrop,
+    config: ImageConfig,
+    out: NDArray[np.float32],
+) -> None:
+    """Do `resize_and_crop` and `normalise_into`, in one pass where there is the compiled kernel.
+
+    Args:
+        pixels: (source_height, source_width, 3) uint8, RGB.
+        geometry: from `plan_resize_crop`.
+        config: channel order and statistics.
+        out: (3, height, width) float32, overwritten.
+    """
+    kernel, g = installed_kernel(), geometry
+    is_resized = (g.resized_width, g.resized_height) != (g.source_width, g.source_height)
+    if kernel is not None and is_resized and out.flags.c_contiguous:
+        kernel.network_image(pixels, _kernel_plan(g), _look(config), out)
+    else:
+        normalise_into(resize_and_crop(pixels, g), config, out)
+
+
 def normalise_into(
     pixels: NDArray[np.uint8], config: ImageConfig, out: NDArray[np.float32]
 ) -> None:
@@ -207,8 +236,7 @@ def normalise_into(
     """
     kernel = installed_kernel()
     if kernel is not None and out.flags.c_contiguous:
-        channels = np.array(plane_order(config), dtype=np.int32)
-        kernel.normalise(pixels, *_statistics(config), channels, out)
+        kernel.normalise(pixels, _look(config), out)
         return
     for plane, channel, mean, scale in zip(
         out, plane_order(config), *_statistics(config), strict=True
@@ -221,6 +249,12 @@ def normalise_into(
 def _statistics(config: ImageConfig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return mean and reciprocal deviation per plane, each (3,)."""
     return np.float32(config.mean), np.float32([1.0 / std for std in config.std])
+
+
+@lru_cache(maxsize=32)
+def _look(config: ImageConfig) -> Look:
+    means, scales = _statistics(config)
+    return look_of(means.tolist(), scales.tolist(), plane_order(config))
 
 
 @lru_cache(maxsize=32)
@@ -262,7 +296,7 @@ def prepare_image(
     config: ImageConfig,
     out: NDArray[np.float32],
     masked: tuple[Polygon, ...] = (),
-    resize: Resizer = resize_and_crop,
+    resize: Resizer = exact_network_image,
 ) -> Array:
     """Turn a camera image into the network image.
 
@@ -271,7 +305,7 @@ def prepare_image(
         config: size, channel order and statistics of the network image.
         out: (3, height, width) float32, overwritten.
         masked: regions to blank out with the mean colour, such as the own vehicle's body.
-        resize: resizes and crops, see `resizers`.
+        resize: one of `RESIZERS`.
 
     Returns:
         (3, 3) float64 ``network_from_image``, to be applied to the intrinsics.
@@ -279,48 +313,9 @@ def prepare_image(
     Raises:
         PreprocessError: if the array is not an RGB uint8 image.
     """
-    levels, geometry = resize_picture(pixels, config, resize)
-    finish_picture(levels, geometry, config, out, masked)
-    return geometry.network_from_image
-
-
-def resize_picture(
-    pixels: NDArray[np.uint8], config: ImageConfig, resize: Resizer = resize_and_crop
-) -> tuple[NDArray[np.uint8], ResizeCrop]:
-    """Do the first part of `prepare_image`, which takes nearly all of its time.
-
-    Args:
-        pixels: (h, w, 3) uint8, RGB, any size.
-        config: size of the network image.
-        resize: resizes and crops, see `resizers`.
-
-    Returns:
-        (height, width, 3) uint8, possibly a read-only view, and how it was made.
-
-    Raises:
-        PreprocessError: if the array is not an RGB uint8 image.
-    """
     check_pixels(pixels)
     geometry = plan_resize_crop(pixels.shape[1], pixels.shape[0], config)
-    return resize(pixels, geometry), geometry
-
-
-def finish_picture(
-    levels: NDArray[np.uint8],
-    geometry: ResizeCrop,
-    config: ImageConfig,
-    out: NDArray[np.float32],
-    masked: tuple[Polygon, ...] = (),
-) -> None:
-    """Do the second part of `prepare_image`: normalise and mask.
-
-    Args:
-        levels: (height, width, 3) uint8 of `resize_picture`.
-        geometry: how they were made.
-        config: channel order and statistics of the network image.
-        out: (3, height, width) float32, overwritten.
-        masked: regions to blank out with the mean colour.
-    """
-    normalise_into(levels, config, out)
+    resize(pixels, geometry, config, out)
     if masked:
         out[:, region_mask(masked, geometry)] = 0.0
+    return geometry.network_from_image

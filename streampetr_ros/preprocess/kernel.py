@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,32 @@ _LOGGER = logging.getLogger(__name__)
 _LIBRARY = "resize.so"
 #: As in the source of the library: source columns per step, bits of the lower part of a weight.
 _GROUP, _LOW_BITS = 4, 11
+
+
+class Look(ctypes.Structure):
+    """How levels become numbers: a level less the mean, then times the scale; see `look_of`."""
+
+    _fields_ = (
+        ("means", ctypes.c_float * 3),
+        ("scales", ctypes.c_float * 3),
+        ("channels", ctypes.c_int32 * 3),
+    )
+
+
+def look_of(means: Sequence[float], scales: Sequence[float], channels: Sequence[int]) -> Look:
+    """Describe the three planes of a network image.
+
+    Args:
+        means: per plane.
+        scales: per plane.
+        channels: channel of the picture that each plane shows, 0 to 2.
+
+    Raises:
+        ValueError: if these are not three of each, or a channel is another.
+    """
+    if {len(means), len(scales), len(channels)} != {3} or not set(channels) <= {0, 1, 2}:
+        raise ValueError(f"no three planes: {means}, {scales}, {channels}")
+    return Look(tuple(means), tuple(scales), tuple(channels))
 
 
 class _Plan(ctypes.Structure):
@@ -43,7 +71,9 @@ class _Job(ctypes.Structure):
         ("plan", ctypes.POINTER(_Plan)),
         ("source", ctypes.c_void_p),
         ("step", ctypes.c_ssize_t),
-        ("out", ctypes.c_void_p),
+        ("levels", ctypes.c_void_p),
+        ("look", ctypes.POINTER(Look)),
+        ("planes", ctypes.c_void_p),
         ("bands_taken", ctypes.c_int),
         ("lacks_memory", ctypes.c_int),
     )
@@ -55,12 +85,12 @@ class _Running:
 
     Attributes:
         job: for the library.
-        held: what it points into: picture, result and plan.
+        held: what it points into: picture, plan and result.
         helping: held by a thread that helps.
     """
 
     job: _Job
-    held: tuple[NDArray[np.uint8], NDArray[np.uint8], KernelPlan]
+    held: tuple[NDArray[np.uint8], KernelPlan, NDArray[Any]]
     helping: Lock = field(default_factory=Lock)
 
 
@@ -83,6 +113,11 @@ class KernelPlan:
     column_weights: NDArray[np.int16]
     row_first: NDArray[np.int32]
     row_weights: NDArray[np.int32]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the resized picture."""
+        return len(self.row_first), len(self.column_first)
 
 
 def kernel_plan(columns: Taps, rows: Taps, source_width: int) -> KernelPlan:
@@ -147,7 +182,9 @@ class Kernel:
         self._normalise.argtypes = (
             ctypes.c_void_p,
             ctypes.c_ssize_t,
-            *(ctypes.c_void_p for _ in range(4)),
+            ctypes.POINTER(Look),
+            ctypes.c_ssize_t,
+            ctypes.c_void_p,
         )
         self._normalise.restype = None
         self.runs_here = bool(library.can_resize())
@@ -166,6 +203,36 @@ class Kernel:
             ValueError: if the picture is not of the size that the plan is for, or no RGB one.
             MemoryError: if there is no memory.
         """
+        out = np.empty((*plan.shape, 3), dtype=np.uint8)
+        self._work(pixels, plan, out)
+        return out
+
+    def network_image(
+        self, pixels: NDArray[np.uint8], plan: KernelPlan, look: Look, out: NDArray[np.float32]
+    ) -> None:
+        """Resize, crop and normalise a picture as `resize` and `normalise` do, in one pass.
+
+        Args:
+            pixels: (source height, source width, 3) uint8.
+            plan: for this size.
+            look: of the planes.
+            out: (3, height, width) float32 without gaps, overwritten.
+
+        Raises:
+            ValueError: if picture or planes are not of the sizes that the plan is for.
+            MemoryError: if there is no memory.
+        """
+        _require_planes(out, plan.shape)
+        self._work(pixels, plan, out, look)
+
+    def _work(
+        self,
+        pixels: NDArray[np.uint8],
+        plan: KernelPlan,
+        out: NDArray[Any],
+        look: Look | None = None,
+    ) -> None:
+        """Write levels, or with a look planes."""
         first, end = plan.rows_read
         fits = pixels.shape[1:] == (plan.source_width, 3) and pixels.shape[0] >= end
         if not fits or pixels.dtype != np.uint8:
@@ -175,8 +242,7 @@ class Kernel:
         source = pixels[first:end]
         if source.strides[1:] != (3, 1) or source.strides[0] < 3 * plan.source_width:
             source = np.ascontiguousarray(source)
-        height, width = len(plan.row_first), len(plan.column_first)
-        out = np.empty((height, width, 3), dtype=np.uint8)
+        height, width = plan.shape
         fields = _Plan(
             plan.source_width,
             end - first,
@@ -190,9 +256,14 @@ class Kernel:
             plan.row_weights.ctypes.data,
         )
         job = _Job(
-            ctypes.pointer(fields), source.ctypes.data, source.strides[0], out.ctypes.data, 0, 0
+            plan=ctypes.pointer(fields),
+            source=source.ctypes.data,
+            step=source.strides[0],
+            levels=out.ctypes.data if look is None else None,
+            look=None if look is None else ctypes.pointer(look),
+            planes=None if look is None else out.ctypes.data,
         )
-        running = _Running(job, (source, out, plan))
+        running = _Running(job, (source, plan, out))
         self._running.append(running)
         try:
             self._take_bands(job)
@@ -201,7 +272,6 @@ class Kernel:
         with running.helping:
             if job.lacks_memory:
                 raise MemoryError(f"no memory to resize a picture of {pixels.shape}")
-        return out
 
     def help(self) -> None:
         """Take part in the picture that other threads resize for longest, until its end."""
@@ -213,47 +283,29 @@ class Kernel:
                 finally:
                     running.helping.release()
 
-    def normalise(
-        self,
-        pixels: NDArray[np.uint8],
-        means: NDArray[np.float32],
-        scales: NDArray[np.float32],
-        channels: NDArray[np.int32],
-        out: NDArray[np.float32],
-    ) -> None:
+    def normalise(self, pixels: NDArray[np.uint8], look: Look, out: NDArray[np.float32]) -> None:
         """Write ``(levels - mean) * scale`` of a picture, plane by plane.
 
         Args:
             pixels: (height, width, 3) uint8.
-            means: (3,) float32, per plane.
-            scales: (3,) float32, per plane.
-            channels: (3,) int32, channel of the picture that each plane shows, 0 to 2.
+            look: of the planes.
             out: (3, height, width) float32 without gaps, overwritten.
 
         Raises:
             ValueError: if the arrays are of other shapes or types.
         """
         height, width = pixels.shape[:2]
-        fits = (
-            pixels.shape == (height, width, 3)
-            and out.shape == (3, height, width)
-            and all(each.shape == (3,) for each in (means, scales, channels))
-            and all(each.dtype == np.float32 for each in (means, scales, out))
-            and (pixels.dtype, channels.dtype) == (np.uint8, np.int32)
-            and all(each.flags.c_contiguous for each in (means, scales, channels, out))
-            and ((channels >= 0) & (channels < 3)).all()
-        )
-        if not fits:
-            raise ValueError(f"cannot normalise {pixels.shape} {pixels.dtype} into {out.shape}")
+        if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
+            raise ValueError(f"cannot normalise {pixels.shape} {pixels.dtype}")
+        _require_planes(out, (height, width))
         packed = np.ascontiguousarray(pixels)
-        self._normalise(
-            packed.ctypes.data,
-            height * width,
-            means.ctypes.data,
-            scales.ctypes.data,
-            channels.ctypes.data,
-            out.ctypes.data,
-        )
+        count = height * width
+        self._normalise(packed.ctypes.data, count, look, count, out.ctypes.data)
+
+
+def _require_planes(out: NDArray[np.float32], shape: tuple[int, int]) -> None:
+    if out.shape != (3, *shape) or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise ValueError(f"cannot write planes of {shape} into {out.shape} {out.dtype}")
 
 
 @lru_cache(maxsize=1)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.preprocess.batches import ImageBatches, ImagePlace
 from streampetr_ros.preprocess.image import (
     Polygon,
     PreprocessError,
-    ResizeCrop,
     Resizer,
-    finish_picture,
+    exact_network_image,
     help_resizing,
     prepare_image,
-    resize_and_crop,
-    resize_picture,
 )
 from streampetr_ros.types import CameraCalibration, CameraFrame
 
@@ -171,20 +169,6 @@ class OnlyPinholes:
 _ONLY_PINHOLES = OnlyPinholes()
 
 
-class HostPicture(NamedTuple):
-    """A picture on the CPU that only has to be normalised and masked.
-
-    It stays in bytes until its set takes it in: a quarter of the numbers they stand for.
-
-    Attributes:
-        levels: (H, W, 3) uint8, RGB; nobody writes there.
-        geometry: how they were made.
-    """
-
-    levels: NDArray[np.uint8]
-    geometry: ResizeCrop
-
-
 class HostPath:
     """Prepares pictures on the CPU.
 
@@ -192,24 +176,25 @@ class HostPath:
         rectify: removes distortion; the default refuses what distorts.
         camera_map: ``Executor.map`` prepares the cameras side by side.
         resize: one of `RESIZERS`.
-        ahead: pictures of the set that are prepared already, or soon.
     """
 
     def __init__(
         self,
         rectify: Rectify = _ONLY_PINHOLES,
         camera_map: CameraMap = map,
-        resize: Resizer = resize_and_crop,
-        ahead: PicturesAhead | None = None,
+        resize: Resizer = exact_network_image,
     ) -> None:
         self._rectify = rectify
         self._camera_map = camera_map
         self._resize = resize
-        self._ahead = ahead or {}
+        self._batches = ImageBatches()
+        self._ahead: PicturesAhead = {}
 
     def with_ahead(self, ahead: PicturesAhead) -> HostPath:
-        """Return the path for a set of which pictures were prepared ahead."""
-        return HostPath(self._rectify, self._camera_map, self._resize, ahead)
+        """Return the path for a set of which pictures were prepared ahead, or will be soon."""
+        path = copy(self)
+        path._ahead = ahead
+        return path
 
     def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
         """Return the calibration of undistorted pictures; see `PixelPath`."""
@@ -217,25 +202,22 @@ class HostPath:
 
     def prepare_ahead(
         self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
-    ) -> PictureAhead[HostPicture]:
+    ) -> PictureAhead[ImagePlace]:
         """Prepare a picture of a set that is not complete yet.
 
         Args:
             frame: of which the pose is not used.
             config: of the network image.
-            masks: regions to blank out, which the set does.
+            masks: regions to blank out.
 
         Raises:
             PreprocessError: if the picture cannot be used.
         """
         check_size(frame)
         straight = self._rectify(frame)
-        return PictureAhead(
-            source=frame,
-            config=config,
-            masks=masks,
-            image=HostPicture(*resize_picture(straight.pixels, config, self._resize)),
-        )
+        place = self._batches.place(frame.calibration.name, (config.height, config.width))
+        prepare_image(straight.pixels, config, place.image, masks, self._resize)
+        return PictureAhead(source=frame, config=config, masks=masks, image=place)
 
     def __call__(
         self,
@@ -244,21 +226,24 @@ class HostPath:
         masks: Sequence[tuple[Polygon, ...]],
     ) -> Tensor:
         """Prepare the images of one set; see `PixelPath`."""
-        images = np.empty((len(frames), 3, image.height, image.width), dtype=np.float32)
-        left = []
-        # What is still in work comes last, so that it is waited for when all else is done.
-        for index in sorted(range(len(frames)), key=lambda each: self._is_in_work(frames[each])):
-            frame = frames[index]
-            if frame is None:
-                images[index] = 0.0
-                continue
+        for frame in frames:
             if self._is_in_work(frame):
                 help_resizing()
-            made = taken(self._ahead, frame, image, masks[index])
-            if made is None:
+        made = [
+            None if frame is None else taken(self._ahead, frame, image, polygons)
+            for frame, polygons in zip(frames, masks, strict=True)
+        ]
+        images = self._batches.gather(
+            ["" if frame is None else frame.calibration.name for frame in frames],
+            {index: ahead.image for index, ahead in enumerate(made) if ahead is not None},
+            (image.height, image.width),
+        )
+        left = []
+        for index, frame in enumerate(frames):
+            if frame is None:
+                images[index] = 0.0
+            elif made[index] is None:
                 left.append(index)
-                continue
-            finish_picture(*made.image, image, images[index], masks[index])
 
         def prepare(index: int) -> None:
             straight = self._rectify(frames[index])

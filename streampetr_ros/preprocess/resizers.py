@@ -10,7 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from streampetr_ros.preprocess.image import ResizeCrop, Resizer, common_grid, resize_and_crop
+from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.preprocess.image import (
+    ResizeCrop,
+    Resizer,
+    common_grid,
+    exact_network_image,
+    normalise_into,
+)
 
 #: Resized pixels that the bicubic filter reaches across the edge of a picture.
 _REACH = 2
@@ -47,5 +54,15 @@ def resize_and_crop_fast(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDA
     return resized[top : top + g.height, g.left : g.left + g.width].numpy()
 
 
+def fast_network_image(
+    pixels: NDArray[np.uint8],
+    geometry: ResizeCrop,
+    config: ImageConfig,
+    out: NDArray[np.float32],
+) -> None:
+    """Do `resize_and_crop_fast` and `normalise_into`; see `exact_network_image`."""
+    normalise_into(resize_and_crop_fast(pixels, geometry), config, out)
+
+
 #: By the name users choose them with.
-RESIZERS: Mapping[str, Resizer] = {"exact": resize_and_crop, "fast": resize_and_crop_fast}
+RESIZERS: Mapping[str, Resizer] = {"exact": exact_network_image, "fast": fast_network_image}

@@ -37,13 +37,12 @@ def bent_front() -> FrameSet:
 
 
 def prepared(path: HostPath, frame: CameraFrame, mark: int | None = None) -> Future[PictureAhead]:
-    """Prepare a picture ahead; a mark, one level all over, tells later whether it was taken."""
+    """Prepare a picture ahead; a mark, one number all over, tells later whether it was taken."""
     future: Future[PictureAhead] = Future()
     masks = CONFIG.masks_of(frame.calibration.name)
     made = path.prepare_ahead(replace(frame, fixed_from_base=NOWHERE), CONFIG.image, masks)
     if mark is not None:
-        levels = np.full_like(made.image.levels, mark)
-        made = replace(made, image=made.image._replace(levels=levels))
+        made.image.image[...] = mark
     future.set_result(made)
     return future
 
@@ -63,38 +62,54 @@ def test_inputs_are_the_same_bits() -> None:
 
 def test_a_picture_is_not_prepared_twice() -> None:
     one, path = bent_front(), HostPath(Rectifier())
-    ahead = {frame.calibration.name: prepared(path, frame, 7) for frame in one.cameras}
-    even = [replace(each, pixels=np.full_like(each.pixels, 7)) for each in frame_set().cameras]
-    wanted = images(replace(one, cameras=tuple(even)), HostPath())
-    assert torch.equal(images(one, path.with_ahead(ahead)), wanted)
+    for _ in range(3):
+        ahead = {
+            frame.calibration.name: prepared(path, frame, mark)
+            for mark, frame in enumerate(one.cameras)
+        }
+        found = images(one, path.with_ahead(ahead))
+        for mark, picture in enumerate(found):
+            assert (picture == mark).all()
 
 
-def test_what_is_still_in_work_is_waited_for_last() -> None:
+def test_pictures_are_written_where_their_set_wants_them() -> None:
+    """From the second set on, when the order of the cameras is known."""
+    one, path = frame_set(), HostPath(Rectifier())
+    wanted = images(one, path)
+    for count in range(4):
+        ahead = {frame.calibration.name: prepared(path, frame) for frame in reversed(one.cameras)}
+        found = images(one, path.with_ahead(ahead))
+        assert torch.equal(found, wanted)
+        for index, frame in enumerate(one.cameras):
+            place = ahead[frame.calibration.name].result().image.image
+            assert np.shares_memory(place, found[index].numpy()) == (count > 0)
+
+
+def test_a_camera_without_a_picture_is_blank() -> None:
+    one, path = frame_set(), HostPath(Rectifier())
+    rig = tuple(frame.calibration for frame in one.cameras)
+    for absent in (2, 2, 0, 5):
+        shown = tuple(frame for index, frame in enumerate(one.cameras) if index != absent)
+        ahead = {frame.calibration.name: prepared(path, frame, 7) for frame in shown}
+        found = prepare_inputs(
+            replace(one, cameras=shown), None, CONFIG, rig=rig, pixel_path=path.with_ahead(ahead)
+        ).images[0]
+        for index, picture in enumerate(found):
+            assert (picture == (0 if index == absent else 7)).all()
+
+
+def test_what_is_still_in_work_is_waited_for() -> None:
     one, path = bent_front(), HostPath(Rectifier())
-    done = [prepared(path, frame).result() for frame in one.cameras]
+    first = prepared(path, one.cameras[0]).result()
     late: Future[PictureAhead] = Future()
-    taken = []
-
-    class Ready(Future):
-        """Tells the first picture, which is in work, when all others were taken."""
-
-        def result(self, timeout: float | None = None) -> PictureAhead:
-            taken.append(self)
-            if len(taken) == len(done) - 1:
-                late.set_result(done[0])
-            return super().result(timeout)
-
     ahead = {one.cameras[0].calibration.name: late}
-    for frame, made in zip(one.cameras[1:], done[1:], strict=True):
-        ahead[frame.calibration.name] = Ready()
-        ahead[frame.calibration.name].set_result(made)
+    ahead |= {frame.calibration.name: prepared(path, frame) for frame in one.cameras[1:]}
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(images, one, path.with_ahead(ahead))
-        try:
-            assert torch.equal(found.result(timeout=60), images(one, path))
-        finally:
-            if not late.done():
-                late.set_exception(TimeoutError())
+        with pytest.raises(TimeoutError):
+            found.result(timeout=0.2)
+        late.set_result(first)
+        assert torch.equal(found.result(timeout=60), images(one, path))
 
 
 def test_the_mounting_is_that_of_the_set() -> None:

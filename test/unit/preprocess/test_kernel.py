@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,13 +16,14 @@ import streampetr_ros
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess import image
 from streampetr_ros.preprocess.image import (
+    exact_network_image,
     exact_resizer,
     normalise_into,
     plan_resize_crop,
     resize_and_crop,
     resize_with_pillow,
 )
-from streampetr_ros.preprocess.kernel import Kernel, installed_kernel, kernel_plan
+from streampetr_ros.preprocess.kernel import Kernel, installed_kernel, kernel_plan, look_of
 from streampetr_ros.preprocess.resampling import axis_taps
 
 
@@ -105,7 +107,7 @@ def test_one_that_helps_resizes_what_others_have_not(
         assert begun.wait(60)
         (running,) = kernel._running
         kernel.help()
-        done = running.held[1].copy()
+        done = running.held[2].copy()
         helped.set()
     np.testing.assert_array_equal(done, resize_with_pillow(pixels, plan))
     np.testing.assert_array_equal(resized.result(), done)
@@ -114,61 +116,125 @@ def test_one_that_helps_resizes_what_others_have_not(
 
 def test_helping_at_any_moment_changes_no_pixel(kernel: Kernel) -> None:
     pixels = pictures(1600, 900)
-    plan = plan_resize_crop(1600, 900, ImageConfig(width=704, height=256))
-    expected = [resize_with_pillow(each, plan) for each in pixels]
+    config = ImageConfig(width=704, height=256)
+    plan = plan_resize_crop(1600, 900, config)
+    expected = np.empty((len(pixels), 3, 256, 704), dtype=np.float32)
+    for each, out in zip(pixels, expected, strict=True):
+        normalise_into(resize_with_pillow(each, plan), config, out)
+    found = np.full((8, *expected.shape), np.nan, dtype=np.float32)
     with ThreadPoolExecutor(2) as pool:
-        resized = [pool.submit(resize_and_crop, each, plan) for each in pixels * 8]
-        while not all(each.done() for each in resized):
+        made = [
+            pool.submit(exact_network_image, each, plan, config, out)
+            for images in found
+            for each, out in zip(pixels, images, strict=True)
+        ]
+        while not all(each.done() for each in made):
             kernel.help()
-    for index, found in enumerate(resized):
-        np.testing.assert_array_equal(found.result(), expected[index % len(pixels)])
+    assert not any(each.result() for each in made)
+    np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))
+
+
+def test_a_helper_takes_the_picture_that_is_in_work_for_longest(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread begins by itself; the second helper finds the first picture helped already."""
+    pixels = pictures(200, 120)
+    plan = plan_resize_crop(200, 120, ImageConfig(width=96, height=32))
+    take_bands, may_end = kernel._take_bands, Event()
+    jobs = []
+
+    def wait_instead(job: object) -> None:
+        jobs.append(job)
+        assert may_end.wait(60)
+
+    monkeypatch.setattr(kernel, "_take_bands", wait_instead)
+    with ThreadPoolExecutor(2) as pool:
+        made = []
+        for count, each in enumerate(pixels, start=1):
+            made.append(pool.submit(resize_and_crop, each, plan))
+            while len(jobs) < count:
+                time.sleep(0.001)
+        try:
+            helped = []
+            monkeypatch.setattr(kernel, "_take_bands", helped.append)
+            kernel.help()
+            with kernel._running[0].helping:
+                kernel.help()
+            assert helped == jobs[:1]
+        finally:
+            monkeypatch.setattr(kernel, "_take_bands", take_bands)
+            for job in jobs:
+                take_bands(job)
+            may_end.set()
+    for each, found in zip(pixels, made, strict=True):
+        np.testing.assert_array_equal(found.result(), resize_with_pillow(each, plan))
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
-def test_normalises_to_the_same_bits(
-    kernel: Kernel, order: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("source", [(80, 40), (64, 32), (333, 97)], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_network_images_are_the_same_bits(
+    kernel: Kernel, order: str, source: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kernel.runs_here
     config = ImageConfig(width=64, height=32, channel_order=order)
-    pixels = pictures(80, 40)[0][4:36, 8:72]
-    found, expected = (np.full((3, 32, 64), np.nan, dtype=np.float32) for _ in range(2))
-    normalise_into(pixels, config, found)
-    monkeypatch.setattr(image, "installed_kernel", lambda: None)
-    normalise_into(pixels, config, expected)
-    np.testing.assert_array_equal(found, expected)
+    plan = plan_resize_crop(*source, config)
+    for pixels in pictures(*source):
+        found, expected = (np.full((3, 32, 64), np.nan, dtype=np.float32) for _ in range(2))
+        exact_network_image(pixels, plan, config, found)
+        with monkeypatch.context() as without:
+            without.setattr(image, "installed_kernel", lambda: None)
+            exact_network_image(pixels, plan, config, expected)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_planes_with_gaps_are_written_as_well() -> None:
+    config = ImageConfig(width=64, height=32)
+    plan, pixels = plan_resize_crop(80, 40, config), pictures(80, 40)[0]
+    apart, together = (np.zeros((3, 32, width), dtype=np.float32) for width in (100, 64))
+    exact_network_image(pixels, plan, config, apart[..., :64])
+    exact_network_image(pixels, plan, config, together)
+    np.testing.assert_array_equal(apart[..., :64], together)
+    assert not apart[..., 64:].any()
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 256])
 def test_normalises_every_level_and_any_number_of_pixels(kernel: Kernel, count: int) -> None:
-    assert kernel.runs_here
     levels = np.linspace(0, 255, count).astype(np.uint8)
     pixels = np.stack([levels, levels[::-1], 255 - levels // 2], axis=1)[None]
-    means, scales = np.float32([123.675, 0.1, -7.0]), np.float32([1 / 58.395, 3.3, -0.7])
-    channels = np.int32([2, 0, 1])
+    means, scales, channels = (123.675, 0.1, -7.0), (1 / 58.395, 3.3, -0.7), (2, 0, 1)
     found = np.full((3, 1, count), np.nan, dtype=np.float32)
-    kernel.normalise(pixels, means, scales, channels, found)
+    kernel.normalise(pixels, look_of(means, scales, channels), found)
     planes = pixels[..., channels].transpose(2, 0, 1).astype(np.float32)
-    expected = (planes - means[:, None, None]) * scales[:, None, None]
+    expected = (planes - np.float32(means)[:, None, None]) * np.float32(scales)[:, None, None]
     assert expected.dtype == np.float32
     np.testing.assert_array_equal(found, expected)
 
 
 def test_writes_only_where_it_may(kernel: Kernel) -> None:
-    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
-    means, scales = np.zeros(3, dtype=np.float32), np.ones(3, dtype=np.float32)
-    channels = np.arange(3, dtype=np.int32)
-    out = np.zeros((3, 4, 4), dtype=np.float32)
-    kernel.normalise(pixels, means, scales, channels, out)
-    for wrong in (
-        (pixels[:3], means, scales, channels, out),
-        (pixels, means[:2], scales, channels, out),
-        (pixels, means, scales.astype(np.float64), channels, out),
-        (pixels, means, scales, channels + 1, out),
-        (pixels, means, scales, channels, out.astype(np.float64)),
-        (pixels, means, scales, channels, out.transpose(0, 2, 1)),
-    ):
+    pixels, look = np.zeros((4, 4, 3), dtype=np.uint8), look_of((0, 0, 0), (1, 1, 1), (0, 1, 2))
+    plan = kernel_plan(axis_taps(8, 4, 0, 4), axis_taps(8, 4, 0, 4), 8)
+    source = np.zeros((8, 8, 3), dtype=np.uint8)
+    out = np.ones((3, 4, 4), dtype=np.float32)
+    kernel.normalise(pixels, look, out)
+    assert not out.any()
+    out[...] = 1
+    kernel.network_image(source, plan, look, out)
+    assert not out.any()
+    for wrong in (out[:, 1:], out.astype(np.float64), out.transpose(0, 2, 1), out[0]):
+        with pytest.raises(ValueError, match="cannot write planes"):
+            kernel.normalise(pixels, look, wrong)
+        with pytest.raises(ValueError, match="cannot write planes"):
+            kernel.network_image(source, plan, look, wrong)
+    for wrong in (pixels[0], pixels[..., :2], pixels.astype(np.float32)):
         with pytest.raises(ValueError, match="cannot normalise"):
-            kernel.normalise(*wrong)
+            kernel.normalise(wrong, look, out)
+
+
+@pytest.mark.parametrize("channels", [(0, 1, 3), (-1, 0, 1), (0, 1)])
+def test_planes_show_channels_of_the_picture(channels) -> None:
+    with pytest.raises(ValueError, match="no three planes"):
+        look_of((0, 0, 0), (1, 1, 1), channels)
 
 
 def test_lies_beside_the_messages() -> None:

@@ -8,9 +8,18 @@ from rigs import frame_set
 
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.pipeline import PipelineConfig
-from streampetr_ros.preprocess.image import plan_resize_crop, resize_and_crop
+from streampetr_ros.preprocess.image import (
+    exact_network_image,
+    normalise_into,
+    plan_resize_crop,
+    resize_and_crop,
+)
 from streampetr_ros.preprocess.pixel_path import HostPath
-from streampetr_ros.preprocess.resizers import RESIZERS, resize_and_crop_fast
+from streampetr_ros.preprocess.resizers import (
+    RESIZERS,
+    fast_network_image,
+    resize_and_crop_fast,
+)
 
 R50 = detector_config("stream_petr_r50_428q").image
 TINY = detector_config("tiny").image
@@ -49,12 +58,20 @@ def test_an_image_that_fits_is_not_touched():
     assert np.shares_memory(resize_and_crop_fast(pixels, plan), pixels)
 
 
+def test_network_images_are_those_pictures_normalised():
+    pixels, plan = noise_image(640, 200), plan_resize_crop(640, 200, TINY)
+    found, expected = (np.full((3, TINY.height, TINY.width), np.nan, np.float32) for _ in range(2))
+    fast_network_image(pixels, plan, TINY, found)
+    normalise_into(resize_and_crop_fast(pixels, plan), TINY, expected)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_the_pixel_path_keeps_its_choice_for_pictures_ahead():
     asked = []
 
-    def resize(pixels, plan):
+    def resize(pixels, plan, config, out):
         asked.append(pixels.shape)
-        return resize_and_crop(pixels, plan)
+        fast_network_image(pixels, plan, config, out)
 
     frame = frame_set().cameras[0]
     HostPath(resize=resize).with_ahead({}).prepare_ahead(frame, TINY, ())
@@ -64,4 +81,4 @@ def test_the_pixel_path_keeps_its_choice_for_pictures_ahead():
 def test_a_way_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="'quick' is not one of exact, fast"):
         PipelineConfig(resize="quick")
-    assert RESIZERS[PipelineConfig().resize] is resize_and_crop
+    assert RESIZERS[PipelineConfig().resize] is exact_network_image
