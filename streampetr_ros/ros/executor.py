@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.subscription import Subscription
@@ -21,13 +22,27 @@ from rclpy.subscription import Subscription
 _EVENTS_S = 0.5
 
 
+class _Ready(NamedTuple):
+    """What a wait ended with.
+
+    Attributes:
+        subscriptions: that have messages.
+        guards: that were triggered.
+        others: whether something else is due.
+    """
+
+    subscriptions: list[Subscription]
+    guards: list[GuardCondition]
+    others: bool
+
+
 class StreamExecutor(SingleThreadedExecutor):
     """Takes messages on a short way and leaves all else to rclpy.
 
-    Once a message has come, it waits for messages, timers, services and clients only. As soon as
-    something else than a message is due, and twice a second, rclpy's own way is taken, which is
-    also the one that waits while no messages come. Callbacks of subscriptions must be plain
-    functions of a message.
+    Once a message has come, it waits for messages, guard conditions, timers, services and clients
+    only. As soon as one of the last three is due, and twice a second, rclpy's own way is taken,
+    which is also the one that waits while no messages come. Callbacks of subscriptions and guard
+    conditions must be plain functions.
 
     Args:
         context: of the nodes; None takes the default one.
@@ -54,19 +69,19 @@ class StreamExecutor(SingleThreadedExecutor):
 
     def _take_messages(self, timeout_s: float) -> None:
         nodes = self.get_nodes()
-        subscriptions = [each for node in nodes for each in node.subscriptions]
-        ready, only_messages = self._wait(nodes, subscriptions, timeout_s)
+        ready = self._wait(nodes, timeout_s)
         if not self._context.ok():
             raise ExternalShutdownException
-        if not only_messages:
+        if ready.others:
             self._stream_until_s = 0.0
-        for subscription in ready:
+        for subscription in ready.subscriptions:
             serve(subscription)
+        for guard in ready.guards:
+            guard.callback()
 
-    def _wait(
-        self, nodes: list[Node], subscriptions: list[Subscription], timeout_s: float
-    ) -> tuple[list[Subscription], bool]:
-        """Return subscriptions that have messages, and whether nothing else is due."""
+    def _wait(self, nodes: list[Node], timeout_s: float) -> _Ready:
+        subscriptions = [each for node in nodes for each in node.subscriptions]
+        guards = [each for node in nodes for each in node.guards]
         timers = [each for node in nodes for each in node.timers]
         services = [each for node in nodes for each in node.services]
         clients = [each for node in nodes for each in node.clients]
@@ -74,7 +89,7 @@ class StreamExecutor(SingleThreadedExecutor):
             held.enter_context(self._context.handle)
             wait_set = rclpy_implementation.WaitSet(
                 len(subscriptions),
-                2,
+                len(guards) + 2,
                 len(timers),
                 len(clients),
                 len(services),
@@ -88,6 +103,7 @@ class StreamExecutor(SingleThreadedExecutor):
                 wait_set.add_guard_condition(guard.handle)
             for add, entities in (
                 (wait_set.add_subscription, subscriptions),
+                (wait_set.add_guard_condition, guards),
                 (wait_set.add_timer, timers),
                 (wait_set.add_client, clients),
                 (wait_set.add_service, services),
@@ -95,10 +111,17 @@ class StreamExecutor(SingleThreadedExecutor):
                 for handle in _held(entities, held):
                     add(handle)
             wait_set.wait(round(timeout_s * 1e9))
-            has_message = set(wait_set.get_ready_entities("subscription"))
             others = [wait_set.get_ready_entities(kind) for kind in ("timer", "client", "service")]
-            ready = [each for each in subscriptions if each.handle.pointer in has_message]
-            return ready, not any(others)
+            return _Ready(
+                _among(wait_set.get_ready_entities("subscription"), subscriptions),
+                _among(wait_set.get_ready_entities("guard_condition"), guards),
+                any(others),
+            )
+
+
+def _among(pointers: list[int], entities: list[Any]) -> list[Any]:
+    ready = set(pointers)
+    return [each for each in entities if each.handle.pointer in ready]
 
 
 def _held(entities: list[Any], held: ExitStack) -> Iterator[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 import torch
@@ -18,6 +20,9 @@ from streampetr_ros.ros.session import DetectionSession
 class HealthPublisher:
     """Publishes ``/diagnostics`` by wall time, also while simulated time stands still.
 
+    Where frame sets come often, it is published just after one instead of in the middle of the
+    next, which it would hold up: only one thread of Python runs at a time.
+
     Args:
         node: owner.
         session: returns the present session, None while unconfigured.
@@ -32,6 +37,9 @@ class HealthPublisher:
         self._session = session
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.outputs())
         self._wall_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._is_due = False
+        self._last_set_s = -math.inf
+        self._quiet = node.create_guard_condition(self._publish_if_due)
         self.set_period(1.0)
 
     def set_period(self, period_s: float) -> None:
@@ -39,10 +47,30 @@ class HealthPublisher:
         timer = getattr(self, "_timer", None)
         if timer is not None:
             self._node.destroy_timer(timer)
-        self._timer = self._node.create_timer(period_s, self.publish, clock=self._wall_clock)
+        self._period_s = period_s
+        self._timer = self._node.create_timer(period_s, self.on_time, clock=self._wall_clock)
+
+    def set_done(self) -> None:
+        """Note that a frame set has just been done; any thread may say so."""
+        self._last_set_s = time.monotonic()
+        if self._is_due:
+            self._quiet.trigger()
+
+    def on_time(self) -> None:
+        """Publish now, or after the frame set that is expected; what is due twice does not wait."""
+        sets_come = time.monotonic() - self._last_set_s < self._period_s
+        if sets_come and not self._is_due:
+            self._is_due = True
+        else:
+            self.publish()
+
+    def _publish_if_due(self) -> None:
+        if self._is_due:
+            self.publish()
 
     def publish(self) -> None:
         """Publish once."""
+        self._is_due = False
         session = self._session()
         statuses = [] if session is None else _session_statuses(session, self._node)
         statuses.insert(0, self._node_status(session))

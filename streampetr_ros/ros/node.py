@@ -61,7 +61,9 @@ class StreamPetrNode(LifecycleNode):
         """Read parameters, load the network, listen to TF."""
         try:
             parameters = self._parameter_server.read()
-            self._session = DetectionSession(self, parameters, self._problems)
+            self._session = DetectionSession(
+                self, parameters, self._problems, self._health.set_done
+            )
         except (ValueError, OSError, RuntimeError) as error:
             self._health.fault = str(error)
             self.get_logger().error(f"cannot configure: {error}")

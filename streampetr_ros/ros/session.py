@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from rclpy.clock import Clock, ClockType
@@ -52,18 +52,24 @@ class DetectionSession:
         node: owner of topics and clock.
         parameters: all of them.
         problems: hears of what goes wrong.
+        set_done: called by the worker after each frame set.
 
     Raises:
         ValueError: if parameters, weights or masks cannot be used; BackendError for the device.
     """
 
     def __init__(
-        self, node: LifecycleNode, parameters: NodeParameters, problems: ProblemLog
+        self,
+        node: LifecycleNode,
+        parameters: NodeParameters,
+        problems: ProblemLog,
+        set_done: Callable[[], None],
     ) -> None:
         self.parameters = parameters
         self.problems = problems
         self.cameras: dict[str, CameraInput] = {}
         self._node = node
+        self._set_done = set_done
         self._settings = {camera.name: camera for camera in camera_settings(parameters)}
         _check_topics(node, tuple(self._settings.values()), parameters.pose)
         autoware = autoware_writer(parameters.outputs.autoware)
@@ -120,7 +126,7 @@ class DetectionSession:
         """Subscribe to the cameras and process what they send."""
         self._outputs.start()
         threads = self.parameters.model.threads
-        self._worker = NewestWorker(self.processor.process, threads)
+        self._worker = NewestWorker(self._process, threads)
         self._worker.start()
         for name, settings in self._settings.items():
             self.cameras[name] = CameraInput(
@@ -172,6 +178,10 @@ class DetectionSession:
             statistics, {name: camera.image_topics for name, camera in self.cameras.items()}
         )
         return statistics
+
+    def _process(self, found: SyncedSet[ReceivedImage]) -> None:
+        self.processor.process(found)
+        self._set_done()
 
     def _make_processor(self) -> SetProcessor:
         labels = SetLabels(

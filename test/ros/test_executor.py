@@ -78,6 +78,17 @@ def test_timers_run_while_messages_stream_in(stream: Stream) -> None:
     stream.flow_until(lambda: len(ticks) >= 5, "a timer")
 
 
+def test_guard_conditions_are_served_while_messages_stream_in(stream: Stream) -> None:
+    passed: list[int] = []
+    guard = stream.node.create_guard_condition(lambda: passed.append(len(stream.heard)))
+    for count in range(1, 6):
+        threading.Thread(target=guard.trigger).start()
+        stream.flow_until(lambda count=count: len(passed) >= count, "the guard condition")
+    heard = len(stream.heard)
+    stream.flow_until(lambda: len(stream.heard) > heard + 20, "numbers after that")
+    assert len(passed) == 5
+
+
 def test_services_answer_while_messages_stream_in(stream: Stream) -> None:
     def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True
