@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define FRACTION_BITS 22
-/* Columns are weighed with products of 16 bits, so a weight is cut into two parts. */
+/* Levels are weighed with products of 16 bits, so a weight is cut into two parts. */
 #define LOW_BITS 11
 /* Pixels that one step along a row takes, and bytes it reads, which are a few more. */
 #define GROUP 4
@@ -27,10 +27,11 @@
 /* Which pixels make up those of the result, and with which weights.
  *
  * column_first: first source column of each of the `width` resized columns.
- * column_weights: per resized column and group of GROUP source columns 16 high and 16 low parts:
- *     (w0, w1) four times, then (w2, w3) four times.
- * row_first, row_weights: the same for rows, `row_taps` plain weights for each of `height` rows;
- *     row_first never decreases.
+ * column_weights: per resized column and group of GROUP source columns their high, then their low
+ *     parts.
+ * row_first: first source row of each of the `height` resized rows; never decreases.
+ * row_weights: per resized row and two of its `row_taps` source rows their high, then their low
+ *     parts; 0 for a row too much.
  */
 typedef struct {
   int32_t source_width, source_height;
@@ -39,7 +40,7 @@ typedef struct {
   const int32_t *column_first;
   const int16_t *column_weights;
   const int32_t *row_first;
-  const int32_t *row_weights;
+  const int16_t *row_weights;
 } Plan;
 
 /* How the levels of a picture become numbers in three planes: a number is a level less the mean,
@@ -75,65 +76,110 @@ typedef struct {
 #include <immintrin.h>
 
 #define AVX2 __attribute__((target("avx2")))
+#define INLINE static inline __attribute__((always_inline))
 
-/* Add up the two parts of four sums that lie in two halves, round and clip; writes one pixel. */
-AVX2 static inline void store_pixel(__m256i high, __m256i low, uint8_t *pixel) {
+/* Put two parts of sums together, round them, leave whole levels. */
+AVX2 static inline __m256i whole(__m256i high, __m256i low) {
+  const __m256i half = _mm256_set1_epi32(1 << (FRACTION_BITS - 1));
   const __m256i sums = _mm256_add_epi32(_mm256_slli_epi32(high, LOW_BITS), low);
-  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  sum = _mm_add_epi32(sum, _mm_set1_epi32(1 << (FRACTION_BITS - 1)));
-  sum = _mm_srai_epi32(sum, FRACTION_BITS);
-  sum = _mm_packus_epi32(sum, sum);
-  const int32_t levels = _mm_cvtsi128_si32(_mm_packus_epi16(sum, sum));
-  memcpy(pixel, &levels, 2);
-  pixel[2] = (uint8_t)(levels >> 16);
+  return _mm256_srai_epi32(_mm256_add_epi32(sums, half), FRACTION_BITS);
 }
 
-/* Resize BLOCK rows, `step` bytes apart, along the row; reads some bytes behind each of them. */
-AVX2 static void resize_columns(const Plan *plan, const uint8_t *source, ptrdiff_t step,
-                                uint8_t *const rows[BLOCK]) {
+/* Add the two halves of sums of two rows; a half of the result is a row. */
+AVX2 static inline __m256i halves_added(__m256i first, __m256i second) {
+  return _mm256_add_epi32(_mm256_permute2x128_si256(first, second, 0x20),
+                          _mm256_permute2x128_si256(first, second, 0x31));
+}
+
+/* Add a product of levels and weights, each two by two, to sums. */
+AVX2 static inline __m256i weighed(__m256i sums, __m256i levels, __m256i weights) {
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(levels, weights));
+}
+
+/* Do what `resize_columns` does, `groups` being those of the plan. */
+AVX2 INLINE void weigh_columns(const Plan *plan, int32_t groups, const uint8_t *source,
+                               ptrdiff_t step, uint8_t *const rows[BLOCK]) {
   /* Levels of one channel side by side, widened to 16 bits: pixels 0 and 1, then 2 and 3. */
   const __m256i pairs =
       _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, /* first half */
                        6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  const __m256i *weights = (const __m256i *)plan->column_weights;
+  /* The same two weights for all channels. */
+  const __m256i high_parts = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+  const __m256i low_parts = _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3);
+  const __m128i *weights = (const __m128i *)plan->column_weights;
+  uint8_t *first = rows[0], *second = rows[1], *third = rows[2], *fourth = rows[3];
   for (int32_t x = 0; x < plan->width; x++) {
     const uint8_t *from = source + 3 * (ptrdiff_t)plan->column_first[x];
     __m256i high[BLOCK], low[BLOCK];
     for (int i = 0; i < BLOCK; i++) high[i] = low[i] = _mm256_setzero_si256();
-    for (int32_t group = 0; group < plan->groups; group++, weights += 2, from += 3 * GROUP) {
-      const __m256i high_weights = _mm256_loadu_si256(weights);
-      const __m256i low_weights = _mm256_loadu_si256(weights + 1);
+    for (int32_t group = 0; group < groups; group++, weights++, from += 3 * GROUP) {
+      const __m256i both = _mm256_castsi128_si256(_mm_loadu_si128(weights));
+      const __m256i high_weights = _mm256_permutevar8x32_epi32(both, high_parts);
+      const __m256i low_weights = _mm256_permutevar8x32_epi32(both, low_parts);
       for (int i = 0; i < BLOCK; i++) {
         const __m128i bytes = _mm_loadu_si128((const __m128i *)(from + i * step));
         const __m256i levels = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
-        high[i] = _mm256_add_epi32(high[i], _mm256_madd_epi16(levels, high_weights));
-        low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(levels, low_weights));
+        high[i] = weighed(high[i], levels, high_weights);
+        low[i] = weighed(low[i], levels, low_weights);
       }
     }
-    for (int i = 0; i < BLOCK; i++) store_pixel(high[i], low[i], rows[i] + 3 * (ptrdiff_t)x);
+    const __m256i upper = whole(halves_added(high[0], high[1]), halves_added(low[0], low[1]));
+    const __m256i lower = whole(halves_added(high[2], high[3]), halves_added(low[2], low[3]));
+    const __m256i words = _mm256_packus_epi32(upper, lower);
+    const __m256i bytes = _mm256_packus_epi16(words, words);
+    const __m128i odd = _mm256_extracti128_si256(bytes, 1), even = _mm256_castsi256_si128(bytes);
+    /* A byte too much each, which the next pixel covers. */
+    _mm_storeu_si32(first + 3 * (ptrdiff_t)x, even);
+    _mm_storeu_si32(second + 3 * (ptrdiff_t)x, odd);
+    _mm_storeu_si32(third + 3 * (ptrdiff_t)x, _mm_srli_si128(even, 4));
+    _mm_storeu_si32(fourth + 3 * (ptrdiff_t)x, _mm_srli_si128(odd, 4));
   }
 }
 
-/* Weigh `taps` rows and add them up, round and clip; `count` is a multiple of ROW_STEP. */
-AVX2 static void resize_rows(const uint8_t *const *rows, const int32_t *weights, int32_t taps,
+/* Resize BLOCK rows, `step` bytes apart, along the row; reads some bytes behind each of them and
+ * writes one. */
+AVX2 static void resize_columns(const Plan *plan, const uint8_t *source, ptrdiff_t step,
+                                uint8_t *const rows[BLOCK]) {
+  /* Compilers make much quicker code of loops whose length they know. */
+  switch (plan->groups) {
+    case 1: return weigh_columns(plan, 1, source, step, rows);
+    case 2: return weigh_columns(plan, 2, source, step, rows);
+    case 3: return weigh_columns(plan, 3, source, step, rows);
+    case 4: return weigh_columns(plan, 4, source, step, rows);
+    default: return weigh_columns(plan, plan->groups, source, step, rows);
+  }
+}
+
+/* Weigh rows and add them up, round and clip.
+ *
+ * rows: two times `pairs`.
+ * weights: of two rows their high, then their low parts.
+ * count: a multiple of ROW_STEP.
+ */
+AVX2 static void resize_rows(const uint8_t *const *rows, const int16_t *weights, int32_t pairs,
                              ptrdiff_t count, uint8_t *out) {
   for (ptrdiff_t at = 0; at < count; at += ROW_STEP) {
-    __m256i left = _mm256_set1_epi32(1 << (FRACTION_BITS - 1)), right = left;
-    for (int32_t tap = 0; tap < taps; tap++) {
-      const __m256i weight = _mm256_set1_epi32(weights[tap]);
-      const __m128i bytes = _mm_load_si128((const __m128i *)(rows[tap] + at));
-      const __m256i first = _mm256_cvtepu8_epi32(bytes);
-      const __m256i second = _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, ROW_STEP / 2));
-      left = _mm256_add_epi32(left, _mm256_mullo_epi32(first, weight));
-      right = _mm256_add_epi32(right, _mm256_mullo_epi32(second, weight));
+    __m256i left_high = _mm256_setzero_si256(), left_low = left_high;
+    __m256i right_high = left_high, right_low = left_high;
+    for (int32_t pair = 0; pair < pairs; pair++) {
+      const __m128i upper = _mm_load_si128((const __m128i *)(rows[2 * pair] + at));
+      const __m128i lower = _mm_load_si128((const __m128i *)(rows[2 * pair + 1] + at));
+      const __m128i both = _mm_loadu_si64(weights + 4 * pair);
+      const __m256i high = _mm256_broadcastd_epi32(both);
+      const __m256i low = _mm256_broadcastd_epi32(_mm_srli_si128(both, 4));
+      const __m256i left = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(upper, lower));
+      const __m256i right = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(upper, lower));
+      left_high = weighed(left_high, left, high);
+      left_low = weighed(left_low, left, low);
+      right_high = weighed(right_high, right, high);
+      right_low = weighed(right_low, right, low);
     }
-    left = _mm256_srai_epi32(left, FRACTION_BITS);
-    right = _mm256_srai_epi32(right, FRACTION_BITS);
     /* Packing works within halves: left and right come out interleaved in quarters. */
-    const __m256i levels = _mm256_permute4x64_epi64(_mm256_packs_epi32(left, right), 0xd8);
-    const __m128i packed = _mm_packus_epi16(_mm256_castsi256_si128(levels),
-                                            _mm256_extracti128_si256(levels, 1));
-    _mm_store_si128((__m128i *)(out + at), packed);
+    const __m256i packed =
+        _mm256_packs_epi32(whole(left_high, left_low), whole(right_high, right_low));
+    const __m256i levels = _mm256_permute4x64_epi64(packed, 0xd8);
+    _mm_store_si128((__m128i *)(out + at), _mm_packus_epi16(_mm256_castsi256_si128(levels),
+                                                            _mm256_extracti128_si256(levels, 1)));
   }
 }
 
@@ -180,7 +226,7 @@ typedef struct {
 
 static int make_room(const Plan *plan, Room *room) {
   room->row_bytes = 3 * (ptrdiff_t)plan->width;
-  room->padded_bytes = (room->row_bytes + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+  room->padded_bytes = (room->row_bytes + ROW_STEP) / ROW_STEP * ROW_STEP;
   room->source_bytes = 3 * (ptrdiff_t)plan->source_width;
   room->behind_bytes = 3 * GROUP * (ptrdiff_t)plan->groups + READ_BYTES;
   room->ring_rows = plan->row_taps + BLOCK;
@@ -188,7 +234,7 @@ static int make_room(const Plan *plan, Room *room) {
   room->ring = calloc((size_t)room->ring_rows, (size_t)room->padded_bytes);
   room->finished = malloc((size_t)room->padded_bytes);
   room->tail = calloc(BLOCK, (size_t)(room->source_bytes + room->behind_bytes));
-  room->taps = malloc(sizeof(uint8_t *) * (size_t)plan->row_taps);
+  room->taps = malloc(sizeof(uint8_t *) * (size_t)(plan->row_taps + 1));
   return room->ring && room->finished && room->tail && room->taps;
 }
 
@@ -230,8 +276,10 @@ static void finish_row(const Job *job, Room *room, int32_t y) {
   while (room->done < first + plan->row_taps) fill_ring(plan, room, job->source, job->step);
   for (int32_t tap = 0; tap < plan->row_taps; tap++)
     room->taps[tap] = room->ring + (first + tap) % room->ring_rows * room->padded_bytes;
-  resize_rows(room->taps, plan->row_weights + (ptrdiff_t)y * plan->row_taps, plan->row_taps,
-              room->padded_bytes, room->finished);
+  room->taps[plan->row_taps] = room->taps[0];
+  const int32_t pairs = (plan->row_taps + 1) / 2;
+  resize_rows(room->taps, plan->row_weights + 4 * (ptrdiff_t)y * pairs, pairs, room->padded_bytes,
+              room->finished);
   if (job->levels)
     memcpy(job->levels + y * room->row_bytes, room->finished, (size_t)room->row_bytes);
   else

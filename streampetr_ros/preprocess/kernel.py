@@ -23,7 +23,8 @@ from streampetr_ros.preprocess.resampling import Taps
 
 _LOGGER = logging.getLogger(__name__)
 _LIBRARY = "resize.so"
-#: As in the source of the library: source columns per step, bits of the lower part of a weight.
+#: As in the source of the library: source columns weighed together, bits of the lower part of a
+#: weight.
 _GROUP, _LOW_BITS = 4, 11
 
 
@@ -102,9 +103,10 @@ class KernelPlan:
         rows_read: first source row that is read, and the one behind the last.
         source_width: of the picture, pixels.
         column_first: (width,) int32, first source column of each resized one.
-        column_weights: (width, groups, 2, 16) int16, high and low parts of weights in pairs.
+        column_weights: (width, groups, 2, 4) int16, high and low parts of weights.
         row_first: (height,) int32, first of the rows read for each resized row.
-        row_weights: (height, taps) int32.
+        row_taps: rows that each resized row is made of.
+        row_weights: (height, pairs, 2, 2) int16, high and low parts of weights.
     """
 
     rows_read: tuple[int, int]
@@ -112,7 +114,8 @@ class KernelPlan:
     column_first: NDArray[np.int32]
     column_weights: NDArray[np.int16]
     row_first: NDArray[np.int32]
-    row_weights: NDArray[np.int32]
+    row_taps: int
+    row_weights: NDArray[np.int16]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -130,18 +133,14 @@ def kernel_plan(columns: Taps, rows: Taps, source_width: int) -> KernelPlan:
     """
     first, end = rows.window
     row_first, row_weights = _packed(rows.behind(first), end - first)
-    count = -(-len(columns.weights) // _GROUP) * _GROUP
-    weights = np.zeros((columns.weights.shape[1], count), dtype=np.int32)
-    weights[:, : len(columns.weights)] = columns.weights.T
     return KernelPlan(
         rows_read=(first, end),
         source_width=source_width,
         column_first=np.ascontiguousarray(columns.indices[0], dtype=np.int32),
-        column_weights=np.stack(
-            [_in_pairs(weights >> _LOW_BITS), _in_pairs(weights & ((1 << _LOW_BITS) - 1))], axis=2
-        ).astype(np.int16),
+        column_weights=_in_parts(columns.weights.T, _GROUP),
         row_first=row_first,
-        row_weights=row_weights,
+        row_taps=row_weights.shape[1],
+        row_weights=_in_parts(row_weights, 2),
     )
 
 
@@ -156,10 +155,12 @@ def _packed(taps: Taps, source: int) -> tuple[NDArray[np.int32], NDArray[np.int3
     return first.astype(np.int32), weights
 
 
-def _in_pairs(weights: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Turn (width, 4 groups) into (width, groups, 16): w0 w1 four times, w2 w3 four times."""
-    pairs = weights.reshape(len(weights), -1, 2, 1, 2)
-    return np.repeat(pairs, 4, axis=3).reshape(len(weights), -1, 16)
+def _in_parts(weights: NDArray[np.int32], together: int) -> NDArray[np.int16]:
+    """Turn (n, taps) into (n, steps, 2, together): high and low parts, zeros behind the last."""
+    missing = -weights.shape[1] % together
+    steps = np.pad(weights, ((0, 0), (0, missing))).reshape(len(weights), -1, together)
+    parts = np.stack([steps >> _LOW_BITS, steps & ((1 << _LOW_BITS) - 1)], axis=2)
+    return np.ascontiguousarray(parts, dtype=np.int16)
 
 
 class Kernel:
@@ -249,7 +250,7 @@ class Kernel:
             width,
             height,
             plan.column_weights.shape[1],
-            plan.row_weights.shape[1],
+            plan.row_taps,
             plan.column_first.ctypes.data,
             plan.column_weights.ctypes.data,
             plan.row_first.ctypes.data,
