@@ -319,7 +319,10 @@ def _is_other_rig(history: History, frame_set: FrameSet) -> bool:
         return True
     if rig_changed(history.rig, calibrations, _RIG_TOLERANCE) is not None:
         return True
-    before_from_after = geometry.inverse(history.last.base_from_model) @ frame_set.base_from_model
+    before, after = history.last.base_from_model, frame_set.base_from_model
+    if np.array_equal(before, after):
+        return False
+    before_from_after = geometry.inverse(before) @ after
     moved = float(np.linalg.norm(before_from_after[:3, 3]))
     return moved > _RIG_TOLERANCE.metres or _angle(before_from_after) > _RIG_TOLERANCE.radians
 

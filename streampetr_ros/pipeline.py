@@ -313,9 +313,9 @@ class StreamingPipeline:
             self._tracker.reset()
         fixed_from_base = frame_set.fixed_from_base
         tracks = self._tracker.step(detections_base, fixed_from_base)
-        tracks = tracks.transformed(geometry.inverse(fixed_from_base), "base")
         if self._config.tracking is None:
-            return detections_base, tracks
+            return detections_base, replace(tracks, frame="base")
+        tracks = tracks.transformed(geometry.inverse(fixed_from_base), "base")
         track_ids = np.zeros(len(detections_base), dtype=np.int64)
         seen = tracks.sources >= 0
         track_ids[tracks.sources[seen]] = tracks.ids[seen]

@@ -1,4 +1,4 @@
-"""Threads that numerical libraries start by themselves."""
+"""Threads of programs: those that numerical libraries start, and which of ours goes first."""
 
 from __future__ import annotations
 
@@ -18,3 +18,18 @@ def keep_linear_algebra_in_one_thread() -> None:
     threadpool_limits(limits=1, user_api="blas")
     # Processes started from here load their own library, which reads this.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+def let_others_go_first() -> None:
+    """Lower the real-time priority of the calling thread by one, if it has one that can be lowered.
+
+    For threads of bulk work: Linux lets a real-time thread that has just become ready wait until
+    others of the same priority sleep, which they do only when their work is done. Shares of time
+    are given otherwise, so that there is nothing to change without real-time priority.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        return
+    policy = os.sched_getscheduler(0)
+    priority = os.sched_getparam(0).sched_priority
+    if priority > 1:
+        os.sched_setscheduler(0, policy, os.sched_param(priority - 1))

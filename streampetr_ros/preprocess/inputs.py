@@ -84,19 +84,6 @@ class SetGeometry(NamedTuple):
     with_images: Callable[[torch.Tensor], ModelInputs]
 
 
-class CameraGeometry(NamedTuple):
-    """Pinhole model of one network image.
-
-    Attributes:
-        intrinsic: (3, 3) float64 camera matrix of the network image, pixels.
-        model_from_camera: (4, 4) float64, optical frame at exposure to model frame at reference
-            time.
-    """
-
-    intrinsic: Array
-    model_from_camera: Array
-
-
 _ON_THE_CPU = HostPath()
 
 
@@ -146,18 +133,26 @@ def prepare_geometry(
     for frame in frame_set.cameras:
         _check_reduction(frame.calibration, config.image)
     frames = _in_order(frame_set, cameras)
-    geometries = [
-        _absent_geometry(camera, frame_set, config.image)
-        if frame is None
-        else _geometry(frame, pixel_path.pinhole(frame.calibration), frame_set, config.image)
+    shown = [
+        camera if frame is None else frame.calibration
         for camera, frame in zip(cameras, frames, strict=True)
     ]
+    # A camera without an image is taken to have been exposed at the reference time.
+    exposed = [frame_set if frame is None else frame for frame in frames]
+    placed = _model_from_cameras(frame_set, shown, exposed)
+    pinholes = [
+        camera if frame is None else pixel_path.pinhole(camera)
+        for camera, frame in zip(shown, frames, strict=True)
+    ]
+    intrinsics = np.array([_network_intrinsic(camera, config.image) for camera in pinholes])
+    camera_from_image = np.tile(np.eye(4), (len(shown), 1, 1))
+    camera_from_image[:, :3, :3] = list(map(_inverted, pinholes, intrinsics))
     present = [frame is not None for frame in frames]
     now_from_previous, elapsed = _motion(frame_set, previous)
     with_images = partial(
         ModelInputs,
-        model_from_image=_float32([_model_from_image(g) for g in geometries]),
-        focal_lengths=_float32([np.abs(np.diag(g.intrinsic)[:2]) for g in geometries]),
+        model_from_image=_float32(placed @ camera_from_image),
+        focal_lengths=_float32(np.abs(np.diagonal(intrinsics, axis1=1, axis2=2)[:, :2])),
         now_from_previous=_float32(now_from_previous),
         elapsed=torch.tensor([elapsed], dtype=torch.float32),
         continues=torch.tensor([0.0 if previous is None else 1.0], dtype=torch.float32),
@@ -204,15 +199,20 @@ def _in_order(
     return [frames.get(camera.name) for camera in cameras]
 
 
-def _geometry(
-    frame: CameraFrame, pinhole: CameraCalibration, frame_set: FrameSet, image: ImageConfig
-) -> CameraGeometry:
-    """Geometry of a camera whose pictures have the calibration of a pinhole once undistorted."""
+def _network_intrinsic(pinhole: CameraCalibration, image: ImageConfig) -> Array:
+    """Return the (3, 3) camera matrix of the network image of a camera without distortion."""
     plan = plan_resize_crop(pinhole.width, pinhole.height, image)
-    return CameraGeometry(
-        intrinsic=plan.network_from_image @ pinhole.intrinsic,
-        model_from_camera=model_from_camera(frame, frame_set),
-    )
+    return plan.network_from_image @ pinhole.intrinsic
+
+
+def _inverted(camera: CameraCalibration, intrinsic: Array) -> Array:
+    try:
+        return np.linalg.inv(intrinsic)
+    except np.linalg.LinAlgError as error:
+        raise PreprocessError(
+            f"camera matrix {intrinsic.tolist()} of '{camera.name}' cannot be inverted; the camera "
+            "is not calibrated"
+        ) from error
 
 
 def _check_reduction(calibration: CameraCalibration, image: ImageConfig) -> None:
@@ -242,42 +242,29 @@ def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:
     Raises:
         PreprocessError: if a pose or calibration holds a number that is not finite.
     """
+    return _model_from_cameras(frame_set, [frame.calibration], [frame])[0]
+
+
+def _model_from_cameras(
+    frame_set: FrameSet,
+    cameras: Sequence[CameraCalibration],
+    exposed: Sequence[CameraFrame | FrameSet],
+) -> Array:
+    """Chain N cameras, each exposed where something else was, as `model_from_camera` does."""
+    exposures = np.array([each.fixed_from_base for each in exposed])
+    mountings = np.array([camera.base_from_camera for camera in cameras])
     model_from_base = geometry.inverse(frame_set.base_from_model)
-    reference_from_fixed = geometry.inverse(frame_set.fixed_from_base)
-    reference_from_exposure = reference_from_fixed @ frame.fixed_from_base
-    chained = model_from_base @ reference_from_exposure @ frame.calibration.base_from_camera
-    if not (np.isfinite(chained).all() and np.isfinite(frame.calibration.intrinsic).all()):
-        raise PreprocessError(
-            f"camera '{frame.calibration.name}' has a pose or calibration that is not finite at "
-            f"{frame.stamp_ns} ns; check its transforms and camera matrix"
-        )
+    # Coordinates of the fixed frame may be large; they cancel first.
+    reference_from_exposure = geometry.inverse(frame_set.fixed_from_base) @ exposures
+    chained = model_from_base @ reference_from_exposure @ mountings
+    usable = np.isfinite(chained).all(axis=(1, 2)).tolist()
+    for camera, each, is_finite in zip(cameras, exposed, usable, strict=True):
+        if not (is_finite and np.isfinite(camera.intrinsic).all()):
+            raise PreprocessError(
+                f"camera '{camera.name}' has a pose or calibration that is not finite at "
+                f"{each.stamp_ns} ns; check its transforms and camera matrix"
+            )
     return chained
-
-
-def _absent_geometry(
-    calibration: CameraCalibration, frame_set: FrameSet, image: ImageConfig
-) -> CameraGeometry:
-    """Geometry of a camera without an image, as if exposed at the reference time."""
-    network_from_image = plan_resize_crop(
-        calibration.width, calibration.height, image
-    ).network_from_image
-    model_from_base = geometry.inverse(frame_set.base_from_model)
-    return CameraGeometry(
-        intrinsic=network_from_image @ calibration.intrinsic,
-        model_from_camera=model_from_base @ calibration.base_from_camera,
-    )
-
-
-def _model_from_image(camera: CameraGeometry) -> Array:
-    camera_from_image = np.eye(4)
-    try:
-        camera_from_image[:3, :3] = np.linalg.inv(camera.intrinsic)
-    except np.linalg.LinAlgError as error:
-        raise PreprocessError(
-            f"camera matrix {camera.intrinsic.tolist()} cannot be inverted; the camera is not "
-            "calibrated"
-        ) from error
-    return camera.model_from_camera @ camera_from_image
 
 
 def _motion(frame_set: FrameSet, previous: PreviousFrame | None) -> tuple[Array, float]:

@@ -17,6 +17,7 @@ from streampetr_ros.preprocess.pixel_path import PictureAhead
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import ReceivedImage
 from streampetr_ros.ros.decoding import decode_message
+from streampetr_ros.threads import let_others_go_first
 from streampetr_ros.types import CameraFrame
 
 #: Prepares a picture, of which the pose is not used.
@@ -43,7 +44,9 @@ class PictureWork:
     ) -> None:
         self._calibrations = calibrations
         self._prepare = prepare
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix="decode", initializer=let_others_go_first
+        )
         self._most = threads * _WAITING_PER_THREAD
         self._waiting = 0
         self._lock = Lock()

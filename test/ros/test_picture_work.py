@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import cv2
@@ -168,3 +170,27 @@ def test_nothing_is_prepared_where_only_whole_sets_are(cameras: Cameras) -> None
     work.pixels("CAM_FRONT", image).result()
     work.close()
     assert image.progress.prepared is None
+
+
+def test_decoding_steps_back_for_what_is_short(cameras: Cameras) -> None:
+    """A set that is complete must not wait until the pictures of the next are decoded."""
+    seen: list[int] = []
+    cameras.known = calibration("CAM_FRONT", 0.0, SIZE)
+
+    def prepare(_: CameraFrame) -> object:
+        seen.append(os.sched_getparam(0).sched_priority)
+        return object()
+
+    def decode() -> None:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
+        work = PictureWork(cameras, THREADS, prepare)
+        image = received()
+        work.pixels("CAM_FRONT", image).result()
+        work.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(decode).result()
+        except PermissionError:
+            pytest.skip("needs the right to use real-time priorities")
+    assert seen == [4]

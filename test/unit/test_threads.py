@@ -1,13 +1,17 @@
-"""Linear algebra of our programs stays in one thread, that of their children too."""
+"""Linear algebra of our programs stays in one thread; bulk work lets other threads go first."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from streampetr_ros.threads import let_others_go_first
 
 _THREADS = """
 from threadpoolctl import threadpool_info
@@ -78,3 +82,34 @@ def test_commands_keep_linear_algebra_in_one_thread(tmp_path: Path) -> None:
 def test_the_node_keeps_linear_algebra_in_one_thread(tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     assert _output(_NODE, tmp_path) == ["{1}"]
+
+
+def real_time(priority: int) -> None:
+    """Give the calling thread a real-time priority, or skip."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+    except (AttributeError, PermissionError):
+        pytest.skip("needs the right to use real-time priorities")
+
+
+def priorities(start: Callable[[], None], calls: int) -> list[int]:
+    """Return the priority of a thread at its start and after each of some calls."""
+
+    def work() -> list[int]:
+        start()
+        seen = [os.sched_getparam(0).sched_priority]
+        for _ in range(calls):
+            let_others_go_first()
+            seen.append(os.sched_getparam(0).sched_priority)
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_bulk_work_lets_other_real_time_threads_go_first():
+    assert priorities(lambda: real_time(3), 3) == [3, 2, 1, 1]
+
+
+def test_without_real_time_priority_nothing_changes():
+    assert priorities(lambda: None, 1) == [0, 0]
