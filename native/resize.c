@@ -1,5 +1,5 @@
 /* Resizes and crops an RGB picture along both axes with given integer weights, for processors with
- * AVX2, and turns it into planes of numbers if asked to.
+ * AVX2 and better ones, and turns it into planes of numbers if asked to.
  *
  * Weights are in units of 2^-22, as those of Pillow. After each axis the sum is rounded to a whole
  * level and clipped to 0..255. All sums are exact, so their order changes nothing.
@@ -53,8 +53,12 @@ typedef struct {
   int32_t channels[3];
 } Look;
 
+/* Instructions to use: those of AVX2, or also the VNNI ones of AVX-512 for vectors of 32 bytes. */
+enum { NONE, AVX2_ONLY, VNNI };
+
 /* A picture in work, which any number of threads may work on. Counters begin with 0.
  *
+ * instructions: no better than `best_instructions`.
  * source: `source_height` rows of `source_width` RGB pixels, `step` bytes apart (at least a row).
  * levels: `height` rows of `width` RGB pixels without gaps; may be null.
  * look, planes: three planes of `height` times `width` numbers, written if `levels` is null.
@@ -63,6 +67,7 @@ typedef struct {
  */
 typedef struct {
   const Plan *plan;
+  int32_t instructions;
   const uint8_t *source;
   ptrdiff_t step;
   uint8_t *levels;
@@ -92,13 +97,16 @@ AVX2 static inline __m256i halves_added(__m256i first, __m256i second) {
 }
 
 /* Add a product of levels and weights, each two by two, to sums. */
-AVX2 static inline __m256i weighed(__m256i sums, __m256i levels, __m256i weights) {
-  return _mm256_add_epi32(sums, _mm256_madd_epi16(levels, weights));
+AVX2 INLINE __m256i weighed(__m256i sums, __m256i levels, __m256i weights, int instructions) {
+  if (instructions < VNNI) return _mm256_add_epi32(sums, _mm256_madd_epi16(levels, weights));
+  /* Functions for several sets of instructions cannot share code but by this. */
+  __asm__("vpdpwssd %2, %1, %0" : "+x"(sums) : "x"(levels), "x"(weights));
+  return sums;
 }
 
 /* Do what `resize_columns` does, `groups` being those of the plan. */
-AVX2 INLINE void weigh_columns(const Plan *plan, int32_t groups, const uint8_t *source,
-                               ptrdiff_t step, uint8_t *const rows[BLOCK]) {
+AVX2 INLINE void weigh_columns(const Plan *plan, int32_t groups, int instructions,
+                               const uint8_t *source, ptrdiff_t step, uint8_t *const rows[BLOCK]) {
   /* Levels of one channel side by side, widened to 16 bits: pixels 0 and 1, then 2 and 3. */
   const __m256i pairs =
       _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, /* first half */
@@ -119,8 +127,8 @@ AVX2 INLINE void weigh_columns(const Plan *plan, int32_t groups, const uint8_t *
       for (int i = 0; i < BLOCK; i++) {
         const __m128i bytes = _mm_loadu_si128((const __m128i *)(from + i * step));
         const __m256i levels = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
-        high[i] = weighed(high[i], levels, high_weights);
-        low[i] = weighed(low[i], levels, low_weights);
+        high[i] = weighed(high[i], levels, high_weights, instructions);
+        low[i] = weighed(low[i], levels, low_weights, instructions);
       }
     }
     const __m256i upper = whole(halves_added(high[0], high[1]), halves_added(low[0], low[1]));
@@ -138,15 +146,15 @@ AVX2 INLINE void weigh_columns(const Plan *plan, int32_t groups, const uint8_t *
 
 /* Resize BLOCK rows, `step` bytes apart, along the row; reads some bytes behind each of them and
  * writes one. */
-AVX2 static void resize_columns(const Plan *plan, const uint8_t *source, ptrdiff_t step,
-                                uint8_t *const rows[BLOCK]) {
+AVX2 INLINE void resize_columns(const Plan *plan, int instructions, const uint8_t *source,
+                                ptrdiff_t step, uint8_t *const rows[BLOCK]) {
   /* Compilers make much quicker code of loops whose length they know. */
   switch (plan->groups) {
-    case 1: return weigh_columns(plan, 1, source, step, rows);
-    case 2: return weigh_columns(plan, 2, source, step, rows);
-    case 3: return weigh_columns(plan, 3, source, step, rows);
-    case 4: return weigh_columns(plan, 4, source, step, rows);
-    default: return weigh_columns(plan, plan->groups, source, step, rows);
+    case 1: return weigh_columns(plan, 1, instructions, source, step, rows);
+    case 2: return weigh_columns(plan, 2, instructions, source, step, rows);
+    case 3: return weigh_columns(plan, 3, instructions, source, step, rows);
+    case 4: return weigh_columns(plan, 4, instructions, source, step, rows);
+    default: return weigh_columns(plan, plan->groups, instructions, source, step, rows);
   }
 }
 
@@ -156,8 +164,8 @@ AVX2 static void resize_columns(const Plan *plan, const uint8_t *source, ptrdiff
  * weights: of two rows their high, then their low parts.
  * count: a multiple of ROW_STEP.
  */
-AVX2 static void resize_rows(const uint8_t *const *rows, const int16_t *weights, int32_t pairs,
-                             ptrdiff_t count, uint8_t *out) {
+AVX2 INLINE void resize_rows(const uint8_t *const *rows, const int16_t *weights, int32_t pairs,
+                             int instructions, ptrdiff_t count, uint8_t *out) {
   for (ptrdiff_t at = 0; at < count; at += ROW_STEP) {
     __m256i left_high = _mm256_setzero_si256(), left_low = left_high;
     __m256i right_high = left_high, right_low = left_high;
@@ -169,10 +177,10 @@ AVX2 static void resize_rows(const uint8_t *const *rows, const int16_t *weights,
       const __m256i low = _mm256_broadcastd_epi32(_mm_srli_si128(both, 4));
       const __m256i left = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(upper, lower));
       const __m256i right = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(upper, lower));
-      left_high = weighed(left_high, left, high);
-      left_low = weighed(left_low, left, low);
-      right_high = weighed(right_high, right, high);
-      right_low = weighed(right_low, right, low);
+      left_high = weighed(left_high, left, high, instructions);
+      left_low = weighed(left_low, left, low, instructions);
+      right_high = weighed(right_high, right, high, instructions);
+      right_low = weighed(right_low, right, low, instructions);
     }
     /* Packing works within halves: left and right come out interleaved in quarters. */
     const __m256i packed =
@@ -246,40 +254,48 @@ static void free_room(Room *room) {
 }
 
 /* Resize the next BLOCK rows along the row into the ring. */
-static void fill_ring(const Plan *plan, Room *room, const uint8_t *source, ptrdiff_t step) {
+AVX2 INLINE void fill_ring(const Job *job, Room *room, int instructions) {
+  const Plan *plan = job->plan;
+  const uint8_t *source = job->source;
+  ptrdiff_t step = job->step;
   uint8_t *rows[BLOCK];
   for (int i = 0; i < BLOCK; i++)
     rows[i] = room->ring + (room->done + i) % room->ring_rows * room->padded_bytes;
   /* What is read behind a row is the row below, but for the last rows, which are copied first. */
   const int32_t left = plan->source_height - room->done;
-  if (left > BLOCK && (left - BLOCK) * step >= room->behind_bytes) {
-    resize_columns(plan, source + room->done * step, step, rows);
-  } else {
+  const uint8_t *from = source + room->done * step;
+  if (left <= BLOCK || (left - BLOCK) * step < room->behind_bytes) {
     const ptrdiff_t tail_step = room->source_bytes + room->behind_bytes;
     for (int i = 0; i < BLOCK && i < left; i++)
-      memcpy(room->tail + i * tail_step, source + (room->done + i) * step,
-             (size_t)room->source_bytes);
-    resize_columns(plan, room->tail, tail_step, rows);
+      memcpy(room->tail + i * tail_step, from + i * step, (size_t)room->source_bytes);
+    from = room->tail;
+    step = tail_step;
   }
+  resize_columns(plan, instructions, from, step, rows);
   room->done += BLOCK;
 }
 
-/* Return whether this processor can run what is here. */
-int can_resize(void) { return __builtin_cpu_supports("avx2") != 0; }
+/* Return the best instructions that this processor has. */
+int best_instructions(void) {
+  if (!__builtin_cpu_supports("avx2")) return NONE;
+  const int has_vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
+  return has_vnni ? VNNI : AVX2_ONLY;
+}
 
 /* Finish row `y` of the result, which lies behind those that this thread finished before. */
-static void finish_row(const Job *job, Room *room, int32_t y) {
+AVX2 INLINE void finish_row(const Job *job, Room *room, int instructions, int32_t y) {
   const Plan *plan = job->plan;
   const int32_t first = plan->row_first[y];
   /* Rows of bands that other threads took are passed over. */
   if (room->done < first) room->done = first;
-  while (room->done < first + plan->row_taps) fill_ring(plan, room, job->source, job->step);
+  while (room->done < first + plan->row_taps) fill_ring(job, room, instructions);
   for (int32_t tap = 0; tap < plan->row_taps; tap++)
     room->taps[tap] = room->ring + (first + tap) % room->ring_rows * room->padded_bytes;
+  /* Whatever an odd last row is paired with weighs nothing. */
   room->taps[plan->row_taps] = room->taps[0];
   const int32_t pairs = (plan->row_taps + 1) / 2;
-  resize_rows(room->taps, plan->row_weights + 4 * (ptrdiff_t)y * pairs, pairs, room->padded_bytes,
-              room->finished);
+  resize_rows(room->taps, plan->row_weights + 4 * (ptrdiff_t)y * pairs, pairs, instructions,
+              room->padded_bytes, room->finished);
   if (job->levels)
     memcpy(job->levels + y * room->row_bytes, room->finished, (size_t)room->row_bytes);
   else
@@ -287,23 +303,33 @@ static void finish_row(const Job *job, Room *room, int32_t y) {
               job->planes + (ptrdiff_t)y * plan->width);
 }
 
+AVX2 INLINE void finish_bands(Job *job, Room *room, int instructions) {
+  const int32_t height = job->plan->height;
+  int32_t band;
+  while ((band = job->bands_taken++) < BANDS)
+    for (int32_t y = band * height / BANDS; y < (band + 1) * height / BANDS; y++)
+      finish_row(job, room, instructions, y);
+}
+
+AVX2 static void finish_bands_by_avx2(Job *job, Room *room) { finish_bands(job, room, AVX2_ONLY); }
+
+AVX2 static void finish_bands_by_vnni(Job *job, Room *room) { finish_bands(job, room, VNNI); }
+
 /* Work on bands of a picture until all are taken; others may still be in work elsewhere then. */
 void take_bands(Job *job) {
-  const int32_t height = job->plan->height;
   Room room;
-  int32_t band;
   if (!make_room(job->plan, &room))
     job->lacks_memory = 1;
+  else if (job->instructions == VNNI)
+    finish_bands_by_vnni(job, &room);
   else
-    while ((band = job->bands_taken++) < BANDS)
-      for (int32_t y = band * height / BANDS; y < (band + 1) * height / BANDS; y++)
-        finish_row(job, &room, y);
+    finish_bands_by_avx2(job, &room);
   free_room(&room);
 }
 
 #else
 
-int can_resize(void) { return 0; }
+int best_instructions(void) { return NONE; }
 
 void take_bands(Job *job) { job->lacks_memory = 1; }
 

@@ -70,6 +70,7 @@ class _Job(ctypes.Structure):
 
     _fields_ = (
         ("plan", ctypes.POINTER(_Plan)),
+        ("instructions", ctypes.c_int32),
         ("source", ctypes.c_void_p),
         ("step", ctypes.c_ssize_t),
         ("levels", ctypes.c_void_p),
@@ -169,6 +170,10 @@ class Kernel:
     Args:
         path: of the library.
 
+    Attributes:
+        instructions: that it uses, those of the library's ``enum``; 0 if it cannot run here. Lower
+            ones give the same pixels.
+
     Raises:
         OSError: if it cannot be loaded.
     """
@@ -188,7 +193,7 @@ class Kernel:
             ctypes.c_void_p,
         )
         self._normalise.restype = None
-        self.runs_here = bool(library.can_resize())
+        self.instructions = int(library.best_instructions())
 
     def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
         """Resize and crop a picture; other threads go on meanwhile and may `help`.
@@ -258,6 +263,7 @@ class Kernel:
         )
         job = _Job(
             plan=ctypes.pointer(fields),
+            instructions=self.instructions,
             source=source.ctypes.data,
             step=source.strides[0],
             levels=out.ctypes.data if look is None else None,
@@ -321,4 +327,4 @@ def installed_kernel() -> Kernel | None:
     except (OSError, AttributeError) as error:
         _LOGGER.warning("%s cannot be used, Pillow resizes instead: %s", path, error)
         return None
-    return kernel if kernel.runs_here else None
+    return kernel if kernel.instructions else None
