@@ -6,11 +6,12 @@ set will probably want it, so that nothing has to be moved once the set is compl
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,29 @@ class ImagePlace(NamedTuple):
         return self.batch.images[self.index]
 
 
+class _Memory:
+    """Arrays of one shape whose memory is used again once nobody refers to them any more.
+
+    Without it the allocator keeps some of it for each thread that ever asked, and a process grows
+    for minutes until all have their share.
+    """
+
+    def __init__(self) -> None:
+        self._free: deque[NDArray[np.float32]] = deque()
+
+    def array(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return an array with arbitrary content; parts of it do not keep it, tensors do."""
+        while self._free:
+            memory = self._free.pop()
+            if memory.shape == shape:
+                break
+        else:
+            memory = _blank(shape)
+        array = memory.view()
+        finalize(array, self._free.append, memory).atexit = False
+        return array
+
+
 class ImageBatches:
     """Gives places to images, and makes one array of those of a set; any thread may call.
 
@@ -58,6 +82,7 @@ class ImageBatches:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._memory = _Memory()
         self._order: tuple[str, ...] = ()
         self._open: list[Batch] = []
 
@@ -81,6 +106,9 @@ class ImageBatches:
     ) -> NDArray[np.float32]:
         """Return the images of a set in one array, which the caller may write to from now on.
 
+        Its memory is used for other sets when the array, and tensors made of it, are gone; a part
+        that NumPy cut out of it does not keep it.
+
         Args:
             cameras: names in order; empty where a camera has no picture.
             places: by index, of images that are written; what is in other places is undefined.
@@ -95,7 +123,7 @@ class ImageBatches:
         with self._lock:
             batch = self._taken(places, shape)
             self._learn(cameras)
-        images = _blank(shape) if batch is None else batch.images
+        images = self._memory.array(shape) if batch is None else batch.images
         for index, place in places.items():
             if place.batch is not batch or place.index != index:
                 images[index] = place.image
@@ -105,7 +133,7 @@ class ImageBatches:
         for batch in self._open:
             if index not in batch.claimed and batch.images.shape == shape:
                 return batch
-        self._open = [*self._open, Batch(_blank(shape))][-_MOST_OPEN:]
+        self._open = [*self._open, Batch(self._memory.array(shape))][-_MOST_OPEN:]
         return self._open[-1]
 
     def _taken(self, places: Mapping[int, ImagePlace], shape: tuple[int, ...]) -> Batch | None:

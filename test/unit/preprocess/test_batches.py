@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
+import torch
 
 from streampetr_ros.preprocess.batches import ImageBatches, ImagePlace
 
@@ -123,3 +126,32 @@ def test_without_pictures_nothing_is_learned() -> None:
     one_set(batches, 0.0)
     assert batches.gather(("", ""), {}, SIZE).shape == (2, 3, *SIZE)
     assert one_set(batches, 1.0)
+
+
+def test_memory_is_used_again_when_nobody_needs_it() -> None:
+    batches = ImageBatches()
+    one_set(batches, 0.0)
+    addresses = set()
+    for mark in range(20):
+        places = {name: written(batches, name, mark) for name in CAMERAS}
+        images, in_place = gathered(batches, dict.fromkeys(CAMERAS, float(mark)), places)
+        assert in_place
+        addresses.add(images.ctypes.data)
+        del images, places
+    assert len(addresses) <= 2
+
+
+def test_memory_that_a_tensor_shows_is_left_alone() -> None:
+    batches = ImageBatches()
+    one_set(batches, 0.0)
+    kept = []
+    for mark in range(5):
+        places = {name: written(batches, name, mark) for name in CAMERAS}
+        images, _ = gathered(batches, dict.fromkeys(CAMERAS, float(mark)), places)
+        kept.append(torch.from_numpy(images)[None][0, 1])
+        del images, places
+    gc.collect()
+    for mark in range(10, 15):
+        one_set(batches, mark)
+    for mark, picture in enumerate(kept):
+        assert (picture == mark).all()
