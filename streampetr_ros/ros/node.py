@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 
+import torch
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -67,12 +68,14 @@ class StreamPetrNode(LifecycleNode):
         except (ValueError, OSError, RuntimeError) as error:
             self._health.fault = str(error)
             self.get_logger().error(f"cannot configure: {error}")
-            return FAILURE
         except Exception as error:
             # rclpy says nothing about what it catches.
             self._health.fault = f"a mistake in this program: {error!r}"
             self.get_logger().error(f"cannot configure, by {self._health.fault}")
             raise
+        if self._session is None:
+            _free_memory()
+            return FAILURE
         self._health.fault = ""
         self._health.set_period(parameters.diagnostics.period_s)
         # Torch alone leaves some hundred thousand objects; looking through them takes the garbage
@@ -136,7 +139,9 @@ class StreamPetrNode(LifecycleNode):
         session, self._session = self._session, None
         if session is not None:
             session.close()
+            del session
             gc.unfreeze()
+            _free_memory()
 
     def _start(self) -> None:
         """Configure and activate once, as soon as the executor runs."""
@@ -166,6 +171,14 @@ class StreamPetrNode(LifecycleNode):
         if self._session is not None:
             self.get_logger().warning("the clock jumped; memory, images and transforms are dropped")
             self._session.on_clock_jump()
+
+
+def _free_memory() -> None:
+    """Let go of networks that nobody uses, on the GPU as well."""
+    # What holds them refers to itself, by callbacks for instance.
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
@@ -154,14 +153,12 @@ class DetectionSession:
         self.pipeline.reset(ResetReason.DEACTIVATED)
 
     def close(self) -> None:
-        """Stop, and free everything."""
+        """Stop, and give up everything; memory is free once nobody refers to the session."""
         self.stop()
         self.transforms.close()
         self._outputs.close()
         self._assembler.close()
         self.pipeline.close()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
 
     def on_clock_jump(self) -> None:
         """Forget everything that is tied to the time before the jump."""

@@ -1,0 +1,67 @@
+"""Nothing of a network is left when the node is unconfigured, before GPU memory is given back."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
+
+import rclpy
+import torch
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from streampetr_ros.ros.node import StreamPetrNode
+from streampetr_ros.ros.session import DetectionSession
+
+PARAMETERS = {"autostart": "false", "model.name": "tiny", "model.weights": "random:0"}
+
+
+@pytest.fixture
+def node() -> Iterator[StreamPetrNode]:
+    values = [each for name, value in PARAMETERS.items() for each in ("-p", f"{name}:={value}")]
+    rclpy.init(args=["--ros-args", *values])
+    made = StreamPetrNode()
+    yield made
+    made.close()
+    made.destroy_node()
+    rclpy.shutdown()
+
+
+@pytest.fixture
+def given_back(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the watched network was still there, each time GPU memory was given back."""
+    seen: list[bool] = []
+    watched: list[weakref.ref] = []
+    build = DetectionSession._make_processor
+
+    def watch(session: DetectionSession) -> object:
+        watched.append(weakref.ref(session.backend))
+        return build(session)
+
+    monkeypatch.setattr(DetectionSession, "_make_processor", watch)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: seen.append(watched[-1]() is not None))
+    return seen
+
+
+def test_cleanup_frees_the_network(node: StreamPetrNode, given_back: list[bool]) -> None:
+    for count in (1, 2):
+        for step in ("configure", "activate", "deactivate", "cleanup"):
+            assert not given_back[count - 1 :]
+            assert getattr(node, f"trigger_{step}")() == TransitionCallbackReturn.SUCCESS
+        assert given_back == [False] * count
+
+
+def test_failed_configuration_frees_the_network(
+    node: StreamPetrNode, given_back: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Callable[[], None]:
+        raise ValueError("the last step of configuring fails")
+
+    monkeypatch.setattr(DetectionSession, "apply", fail)
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert given_back == [False]
