@@ -10,25 +10,26 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
-import rclpy
 import torch
+from graph import Graph
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from streampetr_ros.ros.node import StreamPetrNode
 from streampetr_ros.ros.session import DetectionSession
 
-PARAMETERS = {"autostart": "false", "model.name": "tiny", "model.weights": "random:0"}
+PARAMETERS = {"model.name": "tiny", "model.weights": "random:0"}
 
 
 @pytest.fixture
-def node() -> Iterator[StreamPetrNode]:
-    values = [each for name, value in PARAMETERS.items() for each in ("-p", f"{name}:={value}")]
-    rclpy.init(args=["--ros-args", *values])
+def node(graph: Graph) -> Iterator[StreamPetrNode]:
+    assert graph
     made = StreamPetrNode()
+    wanted = [Parameter(name, value=value) for name, value in PARAMETERS.items()]
+    assert all(each.successful for each in made.set_parameters(wanted))
     yield made
     made.close()
     made.destroy_node()
-    rclpy.shutdown()
 
 
 @pytest.fixture

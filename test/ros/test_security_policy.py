@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ OPTIONAL = {"/autoware/", "/odometry", "/clock", "type_description", "/parameter
 @pytest.fixture
 def node(graph: Graph) -> Iterator[StreamPetrNode]:
     assert graph
+    # One that a test before left behind would be asked instead, as it has the same name.
+    gc.collect()
     made = StreamPetrNode()
     made.set_parameters(
         [Parameter("model.weights", value="stand_in:1"), Parameter("model.name", value="tiny")]
