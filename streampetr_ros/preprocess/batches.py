@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 #: Arrays that wait for more pictures at a time; cameras that run ahead of others open several.
 _MOST_OPEN = 4
+#: Arrays kept for later sets; more were needed only while something held the sets up.
+_MOST_FREE = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +60,7 @@ class _Memory:
     """
 
     def __init__(self) -> None:
-        self._free: deque[NDArray[np.float32]] = deque()
+        self._free: deque[NDArray[np.float32]] = deque(maxlen=_MOST_FREE)
 
     def array(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return an array with arbitrary content; parts of it do not keep it, tensors do."""

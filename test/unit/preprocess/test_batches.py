@@ -155,3 +155,11 @@ def test_memory_that_a_tensor_shows_is_left_alone() -> None:
         one_set(batches, mark)
     for mark, picture in enumerate(kept):
         assert (picture == mark).all()
+
+
+def test_memory_of_a_peak_is_not_kept() -> None:
+    batches = ImageBatches()
+    one_set(batches, 0.0)
+    kept = [batches.gather(CAMERAS, {0: batches.place("front", SIZE)}, SIZE) for _ in range(10)]
+    kept.clear()
+    assert len(batches._memory._free) <= 2
