@@ -61,6 +61,12 @@ class ResizeCrop:
     height: int
 
     @property
+    def keeps_size(self) -> bool:
+        """Whether the picture is only cropped."""
+        resized = (self.resized_width, self.resized_height)
+        return resized == (self.source_width, self.source_height)
+
+    @property
     def network_from_image(self) -> Array:
         """(3, 3) float64, pixels of the camera image to pixels of the network image."""
         scale_x = self.resized_width / self.source_width
@@ -115,7 +121,7 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
         (height, width, 3) uint8, possibly a read-only view.
     """
     g = geometry
-    if (g.resized_width, g.resized_height) == (g.source_width, g.source_height):
+    if g.keeps_size:
         return pixels[g.top : g.top + g.height, g.left : g.left + g.width]
     kernel = installed_kernel()
     if kernel is None:
@@ -216,12 +222,11 @@ def exact_network_image(
         config: channel order and statistics.
         out: (3, height, width) float32, overwritten.
     """
-    kernel, g = installed_kernel(), geometry
-    is_resized = (g.resized_width, g.resized_height) != (g.source_width, g.source_height)
-    if kernel is not None and is_resized and out.flags.c_contiguous:
-        kernel.network_image(pixels, _kernel_plan(g), _look(config), out)
+    kernel = installed_kernel()
+    if kernel is not None and not geometry.keeps_size and out.flags.c_contiguous:
+        kernel.network_image(pixels, _kernel_plan(geometry), _look(config), out)
     else:
-        normalise_into(resize_and_crop(pixels, g), config, out)
+        normalise_into(resize_and_crop(pixels, geometry), config, out)
 
 
 def normalise_into(

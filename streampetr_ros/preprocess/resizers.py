@@ -37,7 +37,7 @@ def resize_and_crop_fast(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDA
         (height, width, 3) uint8, possibly a view.
     """
     g = geometry
-    if (g.resized_width, g.resized_height) == (g.source_width, g.source_height):
+    if g.keeps_size:
         return pixels[g.top : g.top + g.height, g.left : g.left + g.width]
     # Rows above the crop are left out, except those whose own edge would be seen in the filter.
     reach = ceil(_REACH * max(1.0, g.resized_height / g.source_height))
