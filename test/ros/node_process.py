@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -53,6 +54,8 @@ class NodeProcess:
         command += ["-r", f"__node:={name}"] if name else []
         # One buffer less between the node's log and the tests.
         environment = {**os.environ, "RCUTILS_LOGGING_BUFFERED_STREAM": "0"}
+        # A node of this process offers its services until nobody refers to it, and would be asked.
+        gc.collect()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env=environment
