@@ -115,6 +115,8 @@ class StreamPetrNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, so that the node can be configured again."""
         self.close()
+        # A configuration that failed for a reason nobody foresaw has left a part of a session.
+        _free_memory()
         return SUCCESS
 
     @property
@@ -185,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly.
 
     Raises:
-        SystemExit: with code 1 if the node was only to build engines and could not.
+        SystemExit: with code 1 if the node was only to build engines and could not, or was ended
+            before it knew what to do.
     """
     keep_linear_algebra_in_one_thread()
     with ros_until_signal(arguments):
@@ -193,7 +196,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run() -> None:
-    node = StreamPetrNode()
+    try:
+        node = StreamPetrNode()
+    except KeyboardInterrupt as error:
+        # Whoever waits for engines must not take this for a finished build.
+        raise SystemExit("ended before the node had begun") from error
     try:
         if node.builds_only:
             _build(node)

@@ -49,3 +49,12 @@ def test_interrupted_build_is_no_success() -> None:
 
     with pytest.raises(SystemExit, match="ended before everything was built"):
         node_module._build(Interrupted())
+
+
+def test_interrupted_start_is_no_finished_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(node_module, "StreamPetrNode", interrupted)
+    with pytest.raises(SystemExit, match="ended before the node had begun"):
+        node_module._run()

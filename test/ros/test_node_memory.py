@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -57,12 +57,24 @@ def test_cleanup_frees_the_network(node: StreamPetrNode, given_back: list[bool])
         assert given_back == [False] * count
 
 
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (ValueError, TransitionCallbackReturn.FAILURE),
+        (KeyError, TransitionCallbackReturn.ERROR),
+    ],
+    ids=["foreseen", "unforeseen"],
+)
 def test_failed_configuration_frees_the_network(
-    node: StreamPetrNode, given_back: list[bool], monkeypatch: pytest.MonkeyPatch
+    error: type[Exception],
+    result: TransitionCallbackReturn,
+    node: StreamPetrNode,
+    given_back: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*_: object) -> Callable[[], None]:
-        raise ValueError("the last step of configuring fails")
+    def fail(*_: object) -> None:
+        raise error("the last step of configuring fails")
 
     monkeypatch.setattr(DetectionSession, "apply", fail)
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert node.trigger_configure() == result
     assert given_back == [False]
