@@ -105,21 +105,22 @@ class Tf2Buffer:
     """The buffer of tf2_ros.
 
     What enters passes our own tree first: tf2 ignores unusable transforms and, for ever after a
-    bag loop, old stamps, both without telling.
+    bag loop, old stamps, both without telling. It gets no node: with one it offers a service that
+    it never takes back, and in some releases its answer to a clock that jumps back raises; whoever
+    hears of the jump calls `clear`.
 
     Args:
-        node: whose clock jumps clear the buffer.
         history_ns: time that transforms are kept.
     """
 
     name = "tf2"
 
-    def __init__(self, node: Node, history_ns: int) -> None:
+    def __init__(self, history_ns: int) -> None:
         import tf2_ros  # noqa: PLC0415
         from rclpy.duration import Duration  # noqa: PLC0415
 
         self._tf2: Any = tf2_ros
-        self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=history_ns), node=node)
+        self._buffer = tf2_ros.Buffer(cache_time=Duration(nanoseconds=history_ns))
         self._gate = OwnBuffer(history_ns, 0)
 
     @property
@@ -158,7 +159,7 @@ class Tf2Buffer:
         return Reason.DISCONNECTED
 
 
-def make_buffer(node: Node, parameters: PoseParameters) -> TransformBuffer:
+def make_buffer(parameters: PoseParameters) -> TransformBuffer:
     """Choose the buffer.
 
     Raises:
@@ -172,7 +173,7 @@ def make_buffer(node: Node, parameters: PoseParameters) -> TransformBuffer:
         )
     if parameters.buffer == "own" or not installed:
         return OwnBuffer(nanoseconds(parameters.history_s), nanoseconds(parameters.extrapolation_s))
-    return Tf2Buffer(node, nanoseconds(parameters.history_s))
+    return Tf2Buffer(nanoseconds(parameters.history_s))
 
 
 class TransformInput:
@@ -185,7 +186,7 @@ class TransformInput:
     """
 
     def __init__(self, node: Node, parameters: PoseParameters, problems: ProblemLog) -> None:
-        self.buffer = make_buffer(node, parameters)
+        self.buffer = make_buffer(parameters)
         self.received = 0
         self._problems = problems
         self._news = Condition()

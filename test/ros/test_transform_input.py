@@ -31,6 +31,22 @@ HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
 BUFFERS = ["own", pytest.param("tf2", marks=pytest.mark.skipif(not HAS_TF2, reason="no tf2_ros"))]
 
 
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_nothing_is_left_after_close(graph: Graph, buffer: str) -> None:
+    assert graph
+    node = rclpy.create_node("transforms_opened_and_closed")
+
+    def topics() -> list[int]:
+        return [len(list(kind)) for kind in (node.subscriptions, node.services, node.publishers)]
+
+    before = topics()
+    made = TransformInput(node, PoseParameters(buffer=buffer), ProblemLog(print, 0.0))
+    assert topics() != before
+    made.close()
+    assert topics() == before
+    node.destroy_node()
+
+
 @pytest.fixture(params=BUFFERS)
 def transforms(graph: Graph, request: pytest.FixtureRequest) -> Iterator[TransformInput]:
     assert graph
