@@ -96,6 +96,23 @@ class MemoryPolicyConfig:
         """
         return training_interval if self.memory_interval < 0 else self.memory_interval
 
+    def check_interval(self, training_interval: float) -> None:
+        """Refuse a memory that would be dropped before it is replaced.
+
+        Args:
+            training_interval: seconds between frames the weights were trained at.
+
+        Raises:
+            ValueError: saying what to change.
+        """
+        stored_every = self.stored_every(training_interval)
+        if stored_every >= self.max_gap:
+            raise ValueError(
+                f"max_gap ({self.max_gap} s) must be above the time between sets that enter the "
+                f"memory, {stored_every} s as stored with the weights; give a shorter "
+                "memory_interval as well, or a longer max_gap"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class History:

@@ -96,7 +96,8 @@ class StreamingPipeline:
         rectifier: tables that remove lens distortion; None starts with none made.
 
     Raises:
-        ValueError: if filters or tracking do not fit the classes of the network.
+        ValueError: if filters or tracking do not fit the classes of the network, or if the memory
+            would be dropped before it is replaced.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class StreamingPipeline:
         self._backend = backend
         self._config = config or PipelineConfig()
         self._policy = self._config.policy
+        self._policy.check_interval(backend.config.training_interval)
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
         self._pixel_path = make_pixel_path(
@@ -143,8 +145,10 @@ class StreamingPipeline:
         """Replace what may change between steps; memory and tracks go on.
 
         Raises:
-            ValueError: if filters do not fit the classes of the network; nothing has changed then.
+            ValueError: if filters do not fit the classes of the network, or if the memory would be
+                dropped before it is replaced; nothing has changed then.
         """
+        policy.check_interval(self._backend.config.training_interval)
         self.filters = filters
         self._policy = policy
         self._inputs = replace(self._inputs, masks=tuple(masks))

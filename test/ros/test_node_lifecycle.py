@@ -94,6 +94,7 @@ def test_weights_and_cross_checks(graph: Graph, start_node: StartNode, tmp_path:
     assert graph.set_parameter("pose.source", "tf").successful
     refused_with("cameras.masks_file", "/no/masks.yaml", "", "cannot read cameras.masks_file")
     refused_with("detection.score_thresholds", [0.1, 0.2], [0.0], "each of the 10 classes")
+    refused_with("memory.max_gap_s", 0.4, 5.0, "must be above the time between sets that enter")
     if importlib.util.find_spec("message_filters") is None:
         refused_with("sync.policy", "exact", "own", "message_filters is not installed; install")
     if importlib.util.find_spec("tf2_ros") is None:

@@ -236,6 +236,19 @@ def test_filters_change_while_running(pipeline):
         pipeline.filters = FilterConfig(score_thresholds=(0.1, 0.2))
 
 
+def test_memory_that_would_be_dropped_before_it_is_replaced_is_refused(backend, pipeline):
+    assert backend.config.training_interval == 0.5
+    says = "max_gap \\(0.4 s\\) must be above .* 0.5 s as stored with the weights"
+    short = MemoryPolicyConfig(max_gap=0.4)
+    with pytest.raises(ValueError, match=says):
+        StreamingPipeline(backend, PipelineConfig(policy=short))
+    before = pipeline.filters
+    with pytest.raises(ValueError, match=says):
+        pipeline.retune(FilterConfig(), short, ())
+    assert pipeline.filters is before
+    pipeline.retune(FilterConfig(), replace(short, memory_interval=0.1), ())
+
+
 def test_rates_and_masks_change_while_running(pipeline):
     sets = drive()
     plain = pipeline.step(sets[0])
