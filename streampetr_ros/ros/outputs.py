@@ -53,9 +53,22 @@ class Outputs:
         autoware: AutowareWriter | None,
     ) -> None:
         self._problems = problems
-        follows = parameters.tracking.enabled
         self._detections = Topic(node, Object3DArray, "~/detections", qos.outputs())
         self._others: list[Output] = []
+        try:
+            self._add_others(node, parameters, class_names, autoware)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add_others(
+        self,
+        node: LifecycleNode,
+        parameters: NodeParameters,
+        class_names: Sequence[str],
+        autoware: AutowareWriter | None,
+    ) -> None:
+        follows = parameters.tracking.enabled
         if follows:
             self._others.append(TrackOutput(node))
         self._others.append(LatencyOutput(node))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException
@@ -16,7 +17,7 @@ from streampetr_ros.ingest.undistort import Rectifier
 from streampetr_ros.memory_policy import ResetReason
 from streampetr_ros.pipeline import StreamingPipeline
 from streampetr_ros.ros.assembly import FrameSetAssembler
-from streampetr_ros.ros.autoware import autoware_writer
+from streampetr_ros.ros.autoware import AutowareWriter, autoware_writer
 from streampetr_ros.ros.backend import open_configured_backend
 from streampetr_ros.ros.calibration import CalibrationStore
 from streampetr_ros.ros.camera_input import CameraInput, ReceivedImage
@@ -74,14 +75,28 @@ class DetectionSession:
         autoware = autoware_writer(parameters.outputs.autoware)
         self._sync_config = sync_config(parameters)
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
+        self._drops = DropReport(problems)
+        self._worker: NewestWorker[SyncedSet[ReceivedImage]] | None = None
+        self._poll_timer: Timer | None = None
         self.backend = open_configured_backend(parameters.model, node.get_logger())
+        with ExitStack() as opened:
+            self._open(parameters, autoware, opened)
+            self._opened = opened.pop_all()
+
+    def _open(
+        self, parameters: NodeParameters, autoware: AutowareWriter | None, opened: ExitStack
+    ) -> None:
+        """Make what must be closed, which is noted before the next step can fail."""
         self.pipeline = StreamingPipeline(self.backend, pipeline_config(parameters), Rectifier())
+        opened.callback(self.pipeline.close)
         if parameters.model.warm_up:
             self.pipeline.warm_up(len(self._settings))
-        self.transforms = TransformInput(node, parameters.pose, problems)
+        self.transforms = TransformInput(self._node, parameters.pose, self.problems)
+        opened.callback(self.transforms.close)
         self._outputs = Outputs(
-            node, parameters, self.backend.config.class_names, problems, autoware
+            self._node, parameters, self.backend.config.class_names, self.problems, autoware
         )
+        opened.callback(self._outputs.close)
         self._assembler = FrameSetAssembler(
             self._settings,
             parameters.frames,
@@ -90,10 +105,8 @@ class DetectionSession:
             parameters.cameras.decode_threads,
             self.pipeline.prepare_ahead,
         )
+        opened.callback(self._assembler.close)
         self.processor = self._make_processor()
-        self._drops = DropReport(problems)
-        self._worker: NewestWorker[SyncedSet[ReceivedImage]] | None = None
-        self._poll_timer: Timer | None = None
         self.apply(parameters)
 
     @property
@@ -155,10 +168,7 @@ class DetectionSession:
     def close(self) -> None:
         """Stop, and give up everything; memory is free once nobody refers to the session."""
         self.stop()
-        self.transforms.close()
-        self._outputs.close()
-        self._assembler.close()
-        self.pipeline.close()
+        self._opened.close()
 
     def on_clock_jump(self) -> None:
         """Forget everything that is tied to the time before the jump."""

@@ -75,6 +75,13 @@ def test_failed_configuration_frees_the_network(
     def fail(*_: object) -> None:
         raise error("the last step of configuring fails")
 
+    def topics() -> tuple[int, int, int]:
+        kinds = (node.publishers, node.subscriptions, node.services)
+        first, second, third = (len(list(kind)) for kind in kinds)
+        return first, second, third
+
     monkeypatch.setattr(DetectionSession, "apply", fail)
+    before = topics()
     assert node.trigger_configure() == result
     assert given_back == [False]
+    assert topics() == before
