@@ -144,10 +144,15 @@ def _snapshot(camera: CameraInput, statistics: diagnostics.CameraStatistics) -> 
 
 
 def gpu_memory(device: torch.device) -> GpuMemory | None:
-    """Measure the memory of a device; None for a CPU."""
+    """Measure the memory of a device; None for a CPU, and for a GPU that does not answer."""
     if device.type != "cuda":
         return None
-    free, total = torch.cuda.mem_get_info(device)
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError:
+        # After an error of the GPU every call fails; each frame set says so, and this must not end
+        # the program before somebody reads it.
+        return None
     return GpuMemory(
         held=torch.cuda.memory_allocated(device) / 1e6,
         used=(total - free) / 1e6,

@@ -105,6 +105,12 @@ def test_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == ["cuda:1", "cuda:1"]
     assert memory == GpuMemory(held=1500.0, used=6000.0, total=8000.0)
     assert health.gpu_memory(torch.device("cpu")) is None
+
+    def broken(device: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    assert health.gpu_memory(torch.device("cuda:1")) is None
     done = ProcessingStatistics(
         processed=1, last_stamp_ns=1, age_s=0.1, interval_s=0.1, latencies=()
     )
