@@ -125,7 +125,7 @@ class ImageBatches:
         with self._lock:
             batch = self._taken(places, shape)
             self._learn(cameras)
-        images = self._memory.array(shape) if batch is None else batch.images
+            images = self._memory.array(shape) if batch is None else batch.images
         for index, place in places.items():
             if place.batch is not batch or place.index != index:
                 images[index] = place.image
