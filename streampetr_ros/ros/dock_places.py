@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-_BEHIND = re.compile(r"rear|back", re.I)
+from streampetr_ros.sources.camera_order import viewing_direction
 
 
 def camera_places(shipped: Sequence[str], cameras: Sequence[str]) -> dict[str, str]:
@@ -21,7 +21,8 @@ def camera_places(shipped: Sequence[str], cameras: Sequence[str]) -> dict[str, s
     places: dict[str, str] = {}
     waiting = list(cameras)
     for place in shipped:
-        alike = [camera for camera in waiting if _direction(camera) == _direction(place)]
+        direction = viewing_direction(place)
+        alike = [camera for camera in waiting if viewing_direction(camera) == direction]
         if alike:
             places[place] = alike[0]
             waiting.remove(alike[0])
@@ -40,11 +41,6 @@ def renamed_state(state: str, places: Mapping[str, str]) -> str:
     parts = {_name(old): _name(new) for old, new in places.items()}
     pattern = re.compile(b"|".join(map(re.escape, parts)))
     return pattern.sub(lambda found: parts[found[0]], bytes.fromhex(state)).hex()
-
-
-def _direction(camera: str) -> tuple[bool, bool, bool]:
-    lower = camera.lower()
-    return bool(_BEHIND.search(lower)), "left" in lower, "right" in lower
 
 
 def _name(text: str) -> bytes:

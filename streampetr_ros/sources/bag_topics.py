@@ -9,20 +9,12 @@ from dataclasses import dataclass, replace
 from streampetr_ros.ingest.wiring import CameraSettings
 from streampetr_ros.sources.bag_messages import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
 from streampetr_ros.sources.bag_options import BagOptions
+from streampetr_ros.sources.camera_order import nuscenes_order
 from streampetr_ros.sources.recorded import BAG, Place, TopicFacts
 
 _PACKED = "/compressed"
 #: Last parts of image topics that do not name the camera.
 _GENERIC = re.compile(r"^(image|compressed|rect|raw|color|rgb|mono)(_\w+)?$")
-#: Order of published weights.
-_NUSCENES = (
-    "cam_front",
-    "cam_front_right",
-    "cam_front_left",
-    "cam_back",
-    "cam_back_left",
-    "cam_back_right",
-)
 #: Pictures with boxes drawn on them, of the node and of replays, and the name of the node.
 _OVERLAY = re.compile(r"(.*)/overlays/[^/]+/compressed")
 _TOP_VIEW = "top_view/compressed"
@@ -144,18 +136,13 @@ def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraSettings, ...]:
         CameraSettings(name=name, image_topic=topic, rectified="image_rect" in topic)
         for name, topic in first.items()
     ]
-    return tuple(sorted(wirings, key=lambda wiring: _place(wiring.name)))
+    return tuple(sorted(wirings, key=lambda wiring: nuscenes_order(wiring.name)))
 
 
 def _drawn(names: Iterable[str]) -> set[str]:
     """Find the pictures that a node has drawn; it publishes them under its own name."""
     overlays = [found for name in names if (found := _OVERLAY.fullmatch(name))]
     return {each[0] for each in overlays} | {f"{each[1]}/{_TOP_VIEW}" for each in overlays}
-
-
-def _place(name: str) -> tuple[int, str]:
-    lower = name.lower()
-    return (_NUSCENES.index(lower) if lower in _NUSCENES else len(_NUSCENES), lower)
 
 
 def _camera(
