@@ -3,7 +3,7 @@
 Every argument left empty keeps the value of the parameter file. Example::
 
     ros2 launch streampetr_ros streampetr.launch.py weights:=/data/r50.safetensors device:=cuda \
-        cameras:=front,front_left,front_right,rear 'image_topic:=/sensing/{camera}/image_raw' \
+        cameras:=front,front_right,front_left,rear 'image_topic:=/sensing/{camera}/image_raw' \
         rviz:=true
 """
 
