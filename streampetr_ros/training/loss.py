@@ -195,6 +195,14 @@ class DenoisingTargets:
     split: float
 
 
+def nothing_to_denoise(codes: Tensor, split: float) -> DenoisingTargets:
+    """Return targets without slots, on the device of codes."""
+    none = torch.zeros(0, dtype=torch.long, device=codes.device)
+    return DenoisingTargets(
+        sample=none, slot=none, labels=none, codes=codes.new_zeros(0, codes.shape[-1]), split=split
+    )
+
+
 def denoising_losses(
     logits: Tensor,
     codes: Tensor,

@@ -21,6 +21,7 @@ from streampetr_ros.training.loss import (
     denoising_losses,
     detection_losses,
     memory_bonus,
+    nothing_to_denoise,
 )
 from streampetr_ros.training.samples import Batch
 from streampetr_ros.training.scene_head import SceneHead, scene_losses, scene_targets
@@ -166,11 +167,13 @@ class Objective(nn.Module):
         losses = detection_losses(
             logits[:, :, pad:], codes[:, :, pad:], batch.targets, config.loss, bonus
         )
-        if denoising is not None:
+        if config.denoising.groups:
+            # Without objects as well: the processes of a run average their numbers.
+            nothing = nothing_to_denoise(codes, config.denoising.split)
             losses |= denoising_losses(
                 logits[:, :, :pad],
                 codes[:, :, :pad],
-                denoising.targets,
+                nothing if denoising is None else denoising.targets,
                 config.loss,
                 config.denoising.weight,
             )

@@ -20,6 +20,7 @@ from streampetr_ros.training.loop import run
 from streampetr_ros.training.processes import denormals_flushed, joined_run
 from streampetr_ros.training.sampler import WindowConfig
 from streampetr_ros.training.samples import collate
+from streampetr_ros.training.targets import Targets
 
 
 @pytest.fixture(autouse=True)
@@ -217,6 +218,35 @@ def test_two_processes_agree(tmp_path):
         if "running" not in name:
             torch.testing.assert_close(value, second[name], msg=name)
     assert {"last.pt", "streams_0.pt", "streams_1.pt"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def _train_one_rank_without_objects(rank, port, folder):
+    _be_rank(rank, port)
+    with joined_run("cpu") as process:
+        trainer = make_trainer(folder, train_config(batch_size=1), process.rank, 2)
+        batches = trainer._batches
+
+        def without_objects(*arguments):
+            made, moments = batches(*arguments)
+            return [_emptied(batch) for batch in made], moments
+
+        if rank == 1:
+            trainer._batches = without_objects
+        train(trainer, 2)
+        torch.save(weights_of(trainer), folder / f"weights{rank}.pt")
+
+
+def _emptied(batch):
+    return batch._replace(targets=[Targets(t.codes[:0], t.labels[:0]) for t in batch.targets])
+
+
+def test_process_without_objects_keeps_step(tmp_path):
+    arguments = (free_port(), tmp_path)
+    torch.multiprocessing.spawn(_train_one_rank_without_objects, arguments, nprocs=2)
+    first, second = (torch.load(tmp_path / f"weights{rank}.pt") for rank in range(2))
+    for name, value in first.items():
+        if "running" not in name:
+            torch.testing.assert_close(value, second[name], msg=name)
 
 
 def _lose_the_other(rank, port, folder):
