@@ -90,7 +90,7 @@ def own_key(key: str) -> str | None:
     Constants, the 2D head and branch copies other than the first are not translated.
     """
     if key.startswith("img_backbone."):
-        return _backbone_key(key.removeprefix("img_backbone."))
+        return f"backbone.{backbone_key(key.removeprefix('img_backbone.'))}"
     if key.startswith("img_neck."):
         rest, _, kind = key.removeprefix("img_neck.").rpartition(".")
         return f"neck.{_NECK[rest]}.{kind}" if rest in _NECK else None
@@ -99,12 +99,13 @@ def own_key(key: str) -> str | None:
     return None
 
 
-def _backbone_key(rest: str) -> str:
+def backbone_key(rest: str) -> str:
+    """Translate a key of a published backbone, without its prefix; ResNets have the same keys."""
     for pattern, replacement in _VOVNET_RULES:
         translated, count = re.subn(pattern, replacement, rest)
         if count:
-            return f"backbone.{translated}"
-    return f"backbone.{rest}"
+            return translated
+    return rest
 
 
 def _head_key(rest: str) -> str | None:

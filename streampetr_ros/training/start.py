@@ -21,6 +21,7 @@ from streampetr_ros.model.checkpoint import (
 )
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
+from streampetr_ros.model.official import backbone_key
 from streampetr_ros.training.attention_warm_up import warm_up_attention
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.dataset import FrameSource, LoadedFrame, SampleDataset, load_steps
@@ -133,14 +134,15 @@ def load_auxiliary_heads(objective: Objective, path: Path) -> None:
 def load_backbone(detector: Detector, path: Path) -> None:
     """Load pre-trained weights of the backbone alone.
 
-    Keys may carry the prefix ``backbone.`` or ``img_backbone.``; everything else in the file is
-    ignored, but every parameter of the backbone must be found.
+    Keys may carry the prefix ``backbone.`` or ``img_backbone.``, and be those of the published
+    VoVNet; everything else in the file is ignored, but every parameter of the backbone must be
+    found.
 
     Raises:
         TrainingError: if the file does not fit.
     """
     state = _read_state(path, "backbone weights")
-    trimmed = {_without_prefix(key): value for key, value in state.items()}
+    trimmed = {backbone_key(_without_prefix(key)): value for key, value in state.items()}
     result = detector.backbone.load_state_dict(trimmed, strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing:

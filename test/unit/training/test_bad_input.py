@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from scenes import Scenes
 from streampetr_ros.model.checkpoint import save_weights
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.detector import build_detector
+from streampetr_ros.model.vovnet import vovnet99
 from streampetr_ros.training import frame_cache, progress, start
 from streampetr_ros.training.config import DataConfig, OptimiserConfig
 from streampetr_ros.training.dataset import SampleDataset, load_steps
@@ -154,6 +156,40 @@ def test_backbone_weights(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "empty.pth")
     with pytest.raises(TrainingError, match=r"lack '.*they are not of a resnet_tiny"):
         start.load_backbone(other, tmp_path / "empty.pth")
+
+
+def published_vovnet_key(own: str) -> str:
+    """Spell a key of our VoVNet as the published backbone has it."""
+    part = own.split(".")
+    if part[0] == "stem":
+        return ".".join([f"stem.stem_{int(part[1]) + 1}/{part[2]}", *part[3:]])
+    stage = int(part[1]) + 2
+    block = f"stage{stage}.OSA{stage}_{int(part[2]) + 1}"
+    unit = f"OSA{stage}_{int(part[2]) + 1}"
+    if part[3] == "layers":
+        return ".".join([f"{block}.layers.{part[4]}.{unit}_{part[4]}/{part[5]}", *part[6:]])
+    if part[3] == "concat":
+        return ".".join([f"{block}.concat.{unit}_concat/{part[4]}", *part[5:]])
+    return ".".join([f"{block}.ese.fc", *part[4:]])
+
+
+def test_backbone_weights_with_published_names(monkeypatch, tmp_path):
+    with torch.device("meta"):
+        model = vovnet99()
+    names = {published_vovnet_key(name): name for name in model.state_dict()}
+    seen = {}
+
+    class Backbone:
+        def load_state_dict(self, state, strict):
+            seen.update(state)
+            return model.load_state_dict(state, strict=strict, assign=True)
+
+    given = {f"img_backbone.{key}": model.state_dict()[own] for key, own in names.items()}
+    assert not given.keys() & model.state_dict().keys()
+    monkeypatch.setattr(start, "_read_state", lambda *_: given)
+    detector = SimpleNamespace(backbone=Backbone(), config=SimpleNamespace(backbone="vovnet99"))
+    start.load_backbone(detector, tmp_path / "vovnet.pth")
+    assert seen.keys() == model.state_dict().keys()
 
 
 def test_auxiliary_heads_to_start_from(tmp_path):
