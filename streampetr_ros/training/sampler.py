@@ -163,16 +163,33 @@ class WindowConfig:
 
 
 def window_clip(
-    sequence: int, frame: int, window: WindowConfig, draw_seed: tuple[int, ...], place: int = 0
+    frames: Sequence[tuple[int, int]],
+    last: int,
+    window: WindowConfig,
+    draw_seed: tuple[int, ...],
+    place: int = 0,
 ) -> list[Request]:
-    """Choose the frames of one clip; a clip at the start of a sequence repeats its first frame."""
+    """Choose the frames of one clip (specification of the training, 8.6).
+
+    A clip that ends at the start of a sequence begins in the sequence before, and the memory starts
+    anew where that changes; so starts are trained as well. Before the very first frame of all,
+    that frame is repeated.
+
+    Args:
+        frames: sequence and frame of all frames, in order.
+        last: index of the last frame of the clip.
+        window: shape of the clip.
+        draw_seed: of the choice and of augmentation.
+        place: in the batch.
+    """
     rng = np.random.default_rng(draw_seed)
-    older = np.arange(frame - window.frames - window.dropped + 1, frame)
+    older = np.arange(last - window.frames - window.dropped + 1, last)
     kept = np.sort(rng.choice(older, window.frames - 1, replace=False)).clip(min=0)
-    frames = [*(int(index) for index in kept), frame]
+    chosen = [frames[index] for index in (*kept, last)]
+    before = [None, *(sequence for sequence, _ in chosen)]
     return [
-        Request(sequence, index, number > 0, (*draw_seed, number), place)
-        for number, index in enumerate(frames)
+        Request(sequence, frame, sequence == before[number], (*draw_seed, number), place)
+        for number, (sequence, frame) in enumerate(chosen)
     ]
 
 
@@ -187,7 +204,7 @@ def window_requests(
         for place, item in enumerate(share.own):
             entry = step * share.places + item
             order = _permutation(seed, entry // len(frames), len(frames))
-            sequence, frame = frames[order[entry % len(frames)]]
-            clips.append(window_clip(sequence, frame, window, (seed, entry), place))
+            last = int(order[entry % len(frames)])
+            clips.append(window_clip(frames, last, window, (seed, entry), place))
         yield clips
         step += 1

@@ -89,11 +89,26 @@ def test_too_few_pieces():
 
 
 def test_window_clip():
-    clip = window_clip(2, 20, WindowConfig(), (0,))
+    drives = [(sequence, frame) for sequence in range(3) for frame in range(30)]
+    clip = window_clip(drives, 80, WindowConfig(), (0,))
+    assert {request.sequence for request in clip} == {2}
     frames = [request.frame for request in clip]
     assert len(frames) == 8
     assert frames[-1] == 20
     assert frames[0] >= 12
     assert (np.diff(frames) > 0).all()
     assert [request.continues for request in clip] == [False] + [True] * 7
-    assert window_clip(2, 0, WindowConfig(), (0,))[0].frame == 0
+    assert window_clip(drives, 0, WindowConfig(), (0,))[0][:2] == (0, 0)
+
+
+@pytest.mark.parametrize("frame", range(8))
+def test_window_clip_at_the_start_of_a_sequence(frame):
+    drives = [(sequence, frame) for sequence in range(3) for frame in range(30)]
+    clip = window_clip(drives, 60 + frame, WindowConfig(), (frame,))
+    assert clip[-1][:2] == (2, frame)
+    assert len({request[:2] for request in clip}) == 8
+    for before, now in pairwise(clip):
+        assert now.continues == (now.sequence == before.sequence)
+        assert now[:2] > before[:2]
+    assert {request.sequence for request in clip if not request.continues} - {1} <= {2}
+    assert sum(not request.continues for request in clip[1:]) == (frame < 7)
