@@ -102,6 +102,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         for linear in (self.ffn_in, self.ffn_out):
             nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor, context: DecoderContext) -> Tensor:
         """(B, Q, C) queries to (B, Q, C)."""
