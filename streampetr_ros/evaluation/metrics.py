@@ -73,7 +73,8 @@ class Scope:
     farthest: float = 50.0
 
 
-def _load_config() -> Any:
+def load_config() -> Any:
+    """Return the devkit's rules of the detection task."""
     from nuscenes.eval.common.config import config_factory  # noqa: PLC0415
 
     return config_factory("detection_cvpr_2019")
@@ -86,7 +87,7 @@ def _eval_boxes(
     from nuscenes.eval.common.data_classes import EvalBoxes  # noqa: PLC0415
     from nuscenes.eval.detection.data_classes import DetectionBox  # noqa: PLC0415
 
-    limits = _load_config().class_range
+    limits = load_config().class_range
     boxes = EvalBoxes()
     for token, items in records.items():
         kept = []
@@ -130,7 +131,7 @@ def run_devkit(
 
         def __init__(self) -> None:
             self.verbose = False
-            self.cfg = _load_config()
+            self.cfg = load_config()
             self.gt_boxes = _eval_boxes(truth, places, scope)
             self.pred_boxes = _eval_boxes(detections, places, scope)
             self.sample_tokens = self.gt_boxes.sample_tokens
@@ -151,14 +152,19 @@ def summarise(evaluated: Evaluated) -> Metrics:
     raw = evaluated.metrics.serialize()
     class_ap = {name: float(raw["mean_dist_aps"][name]) for name in present}
     mean_ap = sum(class_ap.values()) / max(len(class_ap), 1)
-    errors = {
-        short: _mean([raw["label_tp_errors"][name][key] for name in present])
-        for key, short in _SHORT_NAMES.items()
-    }
+    by_class = raw["label_tp_errors"]
+    errors = named_errors(
+        {key: _mean([by_class[name][key] for name in present]) for key in _SHORT_NAMES}
+    )
     gains = sum(1 - min(1.0, value) for value in errors.values() if not math.isnan(value))
     return Metrics(
         mean_ap=mean_ap, score=(5 * mean_ap + gains) / 10, errors=errors, class_ap=class_ap
     )
+
+
+def named_errors(errors: Mapping[str, float]) -> dict[str, float]:
+    """Give the devkit's errors the names that tables have."""
+    return {short: float(errors[key]) for key, short in _SHORT_NAMES.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -22,8 +22,14 @@ from streampetr_ros.evaluation.metrics import (
     summarise,
 )
 from streampetr_ros.evaluation.nuscenes_format import Record, write_results
+from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
-from streampetr_ros.evaluation.streams import open_scene, open_stream, scene_names
+from streampetr_ros.evaluation.streams import (
+    nuscenes_split,
+    open_scene,
+    open_stream,
+    scene_names,
+)
 from streampetr_ros.evaluation.tracking import (
     TrackingScores,
     evaluate_tracks,
@@ -68,6 +74,8 @@ class Report:
         frames: judged frame sets.
         overall: metrics of everything within range.
         by_distance: metrics of rings around the vehicle.
+        official: of the devkit's unchanged evaluation, if every frame of a nuScenes split was
+            judged; None otherwise.
         tracking: scores of our tracker on these detections; None if not asked for or if it
             followed nothing.
     """
@@ -77,6 +85,7 @@ class Report:
     frames: int
     overall: Metrics
     by_distance: dict[str, Metrics]
+    official: Metrics | None = None
     tracking: TrackingScores | None = None
 
     def to_json(self) -> str:
@@ -87,7 +96,8 @@ class Report:
         """Return the table for a terminal."""
         names = list(self.overall.errors)
         head = f"{'':10}{'mAP':>8}{'NDS':>8}" + "".join(f"{name:>8}" for name in names)
-        rows = {"all": self.overall} | self.by_distance
+        rows = {} if self.official is None else {"official": self.official}
+        rows |= {"all": self.overall} | self.by_distance
         lines = [head, *(_line(label, metrics) for label, metrics in rows.items())]
         return [*lines, _tracking_line(self.tracking)] if self.evaluation.tracking else lines
 
@@ -161,9 +171,17 @@ def evaluate(evaluation: Evaluation) -> Judged:
         frames=len(records.truth),
         overall=summarise(evaluated),
         by_distance=distance_table(*boxes),
+        official=_official(evaluation, records),
         tracking=_track(records) if evaluation.tracking else None,
     )
     return Judged(report=report, detections=records.detections, evaluated=evaluated)
+
+
+def _official(evaluation: Evaluation, records: SceneRecords) -> Metrics | None:
+    split = nuscenes_split(evaluation.source)
+    if split is None or not evaluation.protocol.judges_all:
+        return None
+    return evaluate_split(split.tables, split.split, records.detections)
 
 
 def _track(records: SceneRecords) -> TrackingScores | None:

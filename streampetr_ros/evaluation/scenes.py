@@ -50,6 +50,11 @@ class Protocol:
                 f"judge_every {self.judge_every} must be a multiple of every {self.every}"
             )
 
+    @property
+    def judges_all(self) -> bool:
+        """Whether every frame set is fed and judged."""
+        return self.judge_every == 1 and not self.max_frames and not self.judge_from
+
     def judges(self, index: int) -> bool:
         """Tell whether the frame set of this index in the source is judged."""
         return index >= self.judge_from and index % self.judge_every == 0

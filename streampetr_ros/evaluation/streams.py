@@ -54,6 +54,12 @@ def _nuscenes(rest: str) -> NuscenesSource:
     return NuscenesSource(*parts)
 
 
+def nuscenes_split(source: str) -> NuscenesSource | None:
+    """Return the tables behind a source that is a split of nuScenes; None for any other."""
+    found = _nuscenes(source.removeprefix(_NUSCENES)) if source.startswith(_NUSCENES) else None
+    return None if found is None or found.split == "all" else found
+
+
 def open_scene(name: str, every: int = 1) -> Iterator[FrameSet]:
     """Yield one of every so many frame sets of a scene; tokens are unique over all scenes."""
     if name.startswith(_NUSCENES):

@@ -107,9 +107,13 @@ class NuscenesSource:
         root: data set folder.
         version: such as "v1.0-trainval".
         split: such as "train", or a name in ``splits.json``; "all" takes every scene of the tables.
+
+    Attributes:
+        split: as given.
     """
 
     def __init__(self, root: str, version: str, split: str) -> None:
+        self.split = split
         self._tables = open_tables(root, version)
         self._root = Path(root)
         scenes = self._tables.scene
@@ -127,6 +131,11 @@ class NuscenesSource:
             tokens.append(token)
             token = self._tables.get("sample", token)["next"]
         return tokens
+
+    @property
+    def tables(self) -> Any:
+        """The devkit's `NuScenes`."""
+        return self._tables
 
     def lengths(self) -> list[int]:
         """Return the number of key frames of every scene."""

@@ -12,6 +12,7 @@ import pytest
 
 from streampetr_ros.evaluation.drives import read_drives
 from streampetr_ros.evaluation.nuscenes_format import truth_records, write_results
+from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.result_file import track_file
 from streampetr_ros.evaluation.tracking import own_tracker
 from streampetr_ros.sources.synthetic import SyntheticSource
@@ -106,6 +107,26 @@ def test_truth_as_detections_scores_perfectly(tables, root: Path, frame_sets):
     for error in ("trans_err", "scale_err", "orient_err"):
         values = [metrics.get_label_tp(name, error) for name in present]
         assert np.nanmax(values) < 1e-3
+
+
+def test_official_numbers_know_annotated_attributes(tables, frame_sets, monkeypatch):
+    results = {}
+    for frame_set in frame_sets[::2]:
+        records = truth_records(frame_set)
+        results[frame_set.token] = [
+            record | {"detection_score": 0.9} for record in records if record.pop("num_pts")
+        ]
+    perfect = evaluate_split(tables, "synthetic", results)
+    present = {record["detection_name"] for records in results.values() for record in records}
+    assert len(perfect.class_ap) == 10
+    assert perfect.mean_ap == pytest.approx(len(present) / 10)
+    # Classes that are absent count as errors of 1.
+    assert perfect.errors["mATE"] == pytest.approx(1 - len(present) / 10, abs=1e-3)
+    stopped = next(a["token"] for a in tables.attribute if a["name"] == "vehicle.stopped")
+    for row in tables.sample_annotation:
+        monkeypatch.setitem(row, "attribute_tokens", [stopped])
+    assert evaluate_split(tables, "synthetic", results).errors["mAAE"] > 0.6
+    assert perfect.errors["mAAE"] < 0.4
 
 
 def test_training_reads_the_same_frames_back(tables, root: Path, frame_sets):
