@@ -59,7 +59,7 @@ README: dict[str, Way] = {
     "python3 -m pip install -r src/*/requirements/run.txt": Run("scripts/setup"),
     "colcon build && . install/setup.bash": ROS_INSTALLED,
     "ros2 launch streampetr_ros streampetr.launch.py weights:=/data/r50.safetensors device:=cuda "
-    "cameras:=front,front_left,front_right,rear,rear_left,rear_right "
+    "cameras:=front,front_right,front_left,rear,rear_left,rear_right "
     "'image_topic:=/sensing/{camera}/image_raw'": ROS_INSTALLED,
     "scripts/setup": Run(),
     ".venv/bin/streampetr replay synthetic:3 --model tiny --out out/replay": Run(
@@ -73,7 +73,8 @@ BAGS_PAGE: dict[str, Way] = {
     ".venv/bin/streampetr check out/drive --write-params out/rig.yaml": BAGS,
     ".venv/bin/streampetr replay out/drive --params out/rig.yaml --model tiny --video --mcap "
     "--out out/result": BAGS,
-    "ros2 launch streampetr_ros replay.launch.py bag:=out/drive rviz:=true": ROS_INSTALLED,
+    "ros2 launch streampetr_ros replay.launch.py bag:=out/drive "
+    "weights:=models/tiny_synthetic.safetensors rviz:=true": ROS_INSTALLED,
 }
 
 DEPLOYMENT_PAGE: dict[str, Way] = {
@@ -100,6 +101,8 @@ OWN_CAR_PAGE: dict[str, Way] = {
     ".venv/bin/streampetr record synthetic:3 -o out/drive --limit 4": OWN_CAR,
     ".venv/bin/streampetr check out/drive --sets 4": OWN_CAR,
     ".venv/bin/streampetr overlay out/drive --out out/overlay": OWN_CAR,
+    "ros2 launch streampetr_ros streampetr.launch.py params_file:=rig.yaml "
+    "weights:=/data/r50.safetensors rviz:=true": ROS_INSTALLED,
 }
 
 PERFORMANCE: dict[str, Way] = {
