@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -20,10 +21,13 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
+from streampetr_ros import geometry
+from streampetr_ros.geometry import Array
+from streampetr_ros.ingest.rig import RigTolerance
 from streampetr_ros.sources import bag_messages as messages
 from streampetr_ros.sources.bag_file import TOKENS_KEY, RawMessage
 from streampetr_ros.sources.base import SourceError
-from streampetr_ros.sources.published import FrameNames, mounting_edges, pose_edges
+from streampetr_ros.sources.published import Edge, FrameNames, mounting_edges, pose_edges
 from streampetr_ros.types import FrameSet
 
 #: Kinds of storage, as ``ros2 bag record --storage`` names them.
@@ -58,6 +62,7 @@ class BagWriter:
         )
         self._connections: dict[str, Any] = {}
         self._tokens: dict[int, str] = {}
+        self._mountings: dict[str, Array] = {}
 
     def __enter__(self) -> BagWriter:
         self._writer.open()
@@ -83,6 +88,25 @@ class BagWriter:
         """Remember the sample token of a frame set in the metadata of the bag."""
         if token:
             self._tokens[stamp_ns] = token
+
+    def write_mountings(self, edges: list[Edge], recorded_ns: int) -> None:
+        """Write the mountings that are not in the bag yet; static transforms hold for all of it.
+
+        Raises:
+            SourceError: if the bag cannot be written, or holds another mounting of a frame.
+        """
+        for _, child, stamp_ns, matrix in edges:
+            known = self._mountings.get(child, matrix)
+            if known is not matrix and _differ(known, matrix):
+                raise SourceError(
+                    f"cannot write bag '{self._path}': the mounting of '{child}' at {stamp_ns} ns "
+                    "is not the one before, and a bag holds one of each frame; record each drive "
+                    "by itself"
+                )
+        new = [edge for edge in edges if edge[1] not in self._mountings]
+        if new:
+            self._mountings.update({child: matrix for _, child, _, matrix in new})
+            self.write("/tf_static", messages.tf_message(new), recorded_ns)
 
     def write(self, topic: str, message: Any, recorded_ns: int) -> None:
         """Write a message; its topic is announced with the first.
@@ -128,7 +152,7 @@ def write_bag(
         Frame sets written.
 
     Raises:
-        SourceError: if the bag cannot be written.
+        SourceError: if the bag cannot be written, or a mounting changes.
     """
     count = 0
     with BagWriter(path, storage) as bag:
@@ -147,14 +171,16 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
         bag: to write to.
         frame_set: images with calibration and poses.
         encoding: of images, one of `published.ENCODINGS`.
-        first: whether mountings and calibrations are written ahead as well.
+        first: whether calibrations are written ahead as well, as mountings that are new always are.
+
+    Raises:
+        SourceError: if the bag cannot be written, or a mounting changes.
     """
     names = FrameNames()
     ordered = sorted(frame_set.cameras, key=lambda camera: camera.stamp_ns)
     start_ns = ordered[0].stamp_ns
+    bag.write_mountings(mounting_edges(frame_set, names), start_ns - _LEAD_NS)
     if first:
-        mountings = messages.tf_message(mounting_edges(frame_set, names))
-        bag.write("/tf_static", mountings, start_ns - _LEAD_NS)
         for frame in ordered:
             _write_info(bag, frame.calibration, start_ns - _LEAD_NS)
     for edge in pose_edges(frame_set, names):
@@ -171,6 +197,15 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
 def _write_info(bag: BagWriter, calibration: Any, stamp_ns: int) -> None:
     info = messages.camera_info_message(calibration, stamp_ns)
     bag.write(f"/{calibration.name}/camera_info", info, stamp_ns)
+
+
+def _differ(before: Array, after: Array) -> bool:
+    """Tell whether two mountings are farther apart than those of one rig may be."""
+    limit = RigTolerance()
+    change = geometry.inverse(before) @ after
+    turn = geometry.quaternion_from_rotation(change[:3, :3])
+    turned = 2 * np.arctan2(np.linalg.norm(turn[1:]), turn[0])
+    return bool(np.linalg.norm(change[:3, 3]) > limit.metres or turned > limit.radians)
 
 
 def _rename_parts(folder: Path, name: str) -> None:

@@ -54,7 +54,7 @@ _Weights = Annotated[
     ),
 ]
 _Threads = Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")]
-_Limit = Annotated[int, typer.Option(help="Process only so many sets; 0: all.")]
+_Limit = Annotated[int, typer.Option(min=0, help="Process only so many sets; 0: all.")]
 _DrawAbove = Annotated[float, typer.Option(help="Lowest score drawn in pictures.")]
 _Pictures = Annotated[bool, typer.Option(help="Write pictures.")]
 _Truth = Annotated[bool, typer.Option(help="Draw annotations, dashed.")]

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from streampetr_ros.sources.bag import BagSource
 from streampetr_ros.sources.bag_writer import BagWriter, write_frame_set
 from streampetr_ros.sources.published import FrameNames, optical_frame
@@ -25,6 +27,7 @@ RESULT_BAG = "results"
 #: Topics lie where the node has them, so that the layouts of viewers show what is in the bag.
 _NODE = "/streampetr"
 DETECTION_TOPIC, TRACK_TOPIC = f"{_NODE}/markers", f"{_NODE}/track_markers"
+_METADATA, _CONTENT = "metadata.yaml", f"{RESULT_BAG}_0.mcap"
 
 Record = Mapping[str, Any]
 
@@ -48,10 +51,11 @@ def write_result_bag(
 
     Returns:
         Folder of the bag.
+
+    Raises:
+        SourceError: if there is something in its place, or a mounting changes.
     """
     target = folder / RESULT_BAG
-    # An earlier one is of other results.
-    shutil.rmtree(target, ignore_errors=True)
     with BagWriter(target) as bag:
         if isinstance(source, BagSource):
             results = _Results(bag, drawing, tracked, source.options.base_frame)
@@ -60,6 +64,33 @@ def write_result_bag(
             results = _Results(bag, drawing, tracked, FrameNames().base)
             _write(bag, source, records, results)
     return target
+
+
+def is_result_bag(bag: Path) -> bool:
+    """Tell whether a folder is a bag that `write_result_bag` wrote, with nothing else in it."""
+    if bag.is_symlink() or not bag.is_dir():
+        return False
+    if {each.name for each in bag.iterdir()} != {_METADATA, _CONTENT}:
+        return False
+    try:
+        metadata = yaml.safe_load((bag / _METADATA).read_text(encoding="utf-8"))
+        about = metadata["rosbag2_bagfile_information"]
+        topics = {each["topic_metadata"]["name"] for each in about["topics_with_message_count"]}
+        # Bags of the node's own topics, recorded by ROS, name the distribution of ROS.
+        written_here = about["ros_distro"] == "rosbags"
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        return False
+    return written_here and {DETECTION_TOPIC, TRACK_TOPIC} <= topics
+
+
+def remove_result_bag(folder: Path) -> None:
+    """Remove the bag of an earlier replay; a folder that is anything else stays.
+
+    Args:
+        folder: of the replay.
+    """
+    if is_result_bag(folder / RESULT_BAG):
+        shutil.rmtree(folder / RESULT_BAG)
 
 
 class _Results:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,16 +12,23 @@ from typing import Any
 from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
-from streampetr_ros.sources import Source, is_bag, open_bag, open_source
+from streampetr_ros.sources import Source, SourceError, is_bag, open_bag, open_source
 from streampetr_ros.sources.bag_options import BagOptions
-from streampetr_ros.tools.replay_bag import RESULT_BAG, write_result_bag
-from streampetr_ros.tools.replay_nuscenes import write_nuscenes
+from streampetr_ros.tools.replay_bag import (
+    RESULT_BAG,
+    is_result_bag,
+    remove_result_bag,
+    write_result_bag,
+)
+from streampetr_ros.tools.replay_nuscenes import NUSCENES, write_nuscenes
 from streampetr_ros.tools.replay_output import (
-    PICTURES,
+    RESULTS,
     SUMMARY,
     PictureOptions,
     ReplayWriter,
+    foreign_picture,
     read_records,
+    remove_pictures,
 )
 from streampetr_ros.tools.replay_run import replay_source
 from streampetr_ros.tools.replay_state import (
@@ -114,14 +120,17 @@ def run_job(job: ReplayJob, tell: Tell, progress: Progress) -> Mapping[str, Any]
 
     Returns:
         Summary, as in summary.json.
+
+    Raises:
+        SourceError: if the source cannot be read, or results would take the place of what is not
+            of a replay.
     """
     source = open_job_source(job, tell)
+    _check_bag_place(job)
     key = job.key()
     if finished_key(job.out) == key:
         tell(f"'{job.out}' holds the results of this run already; they are kept")
     else:
-        shutil.rmtree(job.out / RESULT_BAG, ignore_errors=True)
-        (job.out / VIDEO).unlink(missing_ok=True)
         _Detection(job, key, source, tell).run(progress)
     _write_others(job, source)
     return dict(json.loads((job.out / SUMMARY).read_text(encoding="utf-8")))
@@ -138,8 +147,53 @@ def _write_others(job: ReplayJob, source: Source) -> None:
     if job.video and not (job.out / VIDEO).exists():
         write_video(job.out, [record["stamp_ns"] for record in records])
     if job.video and not job.pictures:
-        for name in PICTURES:
-            shutil.rmtree(job.out / name, ignore_errors=True)
+        remove_pictures(job.out)
+
+
+def _check_bag_place(job: ReplayJob) -> None:
+    """Refuse to read from, or to write to, a folder that the bag of results must not replace."""
+    bag, source = job.out / RESULT_BAG, Path(job.source)
+    if source.exists() and source.resolve().is_relative_to(bag.resolve()):
+        raise SourceError(
+            f"source '{job.source}' lies where a replay to '{job.out}' keeps its own bag; choose "
+            "another folder with --out"
+        )
+    if job.bag_out and (bag.exists() or bag.is_symlink()) and not is_result_bag(bag):
+        raise SourceError(
+            f"'{bag}' is not a bag that a replay wrote, so --mcap does not replace it; move it "
+            "away or choose another folder with --out"
+        )
+
+
+def _check_pictures_place(job: ReplayJob) -> None:
+    """Refuse to draw over pictures of something else."""
+    foreign = foreign_picture(job.out) if job.draws else None
+    if foreign is not None:
+        raise SourceError(
+            f"'{foreign}' is not a picture that this version of replay drew, so it is not "
+            "replaced; move it away or choose another folder with --out"
+        )
+
+
+def _forget_earlier(job: ReplayJob, kept: int) -> None:
+    """Remove what is left of other runs, so that nothing of it passes for this one's.
+
+    Args:
+        job: what begins, or goes on.
+        kept: results of this run that are there already.
+    """
+    if kept == 0:
+        finish_state(job.out)
+    earlier = bool(finished_key(job.out))
+    if earlier:
+        (job.out / SUMMARY).unlink()
+    if earlier or (job.out / RESULTS).is_file():
+        (job.out / NUSCENES).unlink(missing_ok=True)
+    # One that is in the way of a new video goes in any case.
+    if earlier or job.video or (job.out / RESULTS).is_file():
+        (job.out / VIDEO).unlink(missing_ok=True)
+    remove_result_bag(job.out)
+    remove_pictures(job.out, kept)
 
 
 class _Detection:
@@ -150,6 +204,8 @@ class _Detection:
         self._state = load_state(job.out, key)
         self._count = 0 if self._state is None else self._state.count
         self._earlier = {} if self._state is None else self._state.problems
+        if self._state is None:
+            _check_pictures_place(job)
         backend = open_backend(job.weights, job.model, job.choice, tell)
         config = PipelineConfig(policy=job.policy, tracking=job.tracking)
         self._pipeline = StreamingPipeline(backend, config)
@@ -168,6 +224,7 @@ class _Detection:
             self._save()
             progress(self._count, total)
 
+        _forget_earlier(job, self._count)
         drawing = job.drawing if job.draws else None
         with ReplayWriter(job.out, drawing, self._count) as writer:
             left = total - self._count

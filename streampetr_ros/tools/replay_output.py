@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,9 @@ SUMMARY = "summary.json"
 PICTURES = ("cameras", "top_view")
 
 _DECIMALS = 6
+#: Names of pictures, and the Exif field "Software" by which they are known again.
+_NUMBERED = re.compile(r"(\d{6,})\.(?:jpg|png)")
+_SOFTWARE, _MARK = 0x0131, "streampetr replay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +120,53 @@ class ReplayWriter:
         cameras = render_cameras(frame_set, layers, options.width)
         top_view = render_top_view(frame_set, layers, caption=options.caption)
         name = f"{self._count:06d}"
-        Image.fromarray(cameras).save(self._folder / "cameras" / f"{name}.jpg", quality=92)
-        Image.fromarray(top_view).save(self._folder / "top_view" / f"{name}.png")
+        _save(cameras, self._folder / "cameras" / f"{name}.jpg", "JPEG", quality=92)
+        _save(top_view, self._folder / "top_view" / f"{name}.png", "PNG")
+
+
+def remove_pictures(folder: Path, start: int = 0) -> None:
+    """Remove the pictures that a replay drew, and their folders where nothing else is in them.
+
+    Args:
+        folder: of the replay.
+        start: pictures before this number stay.
+    """
+    for number, file in _pictures(folder):
+        if number >= start and _is_ours(file):
+            file.unlink()
+    for name in PICTURES:
+        place = folder / name
+        if place.is_dir() and not place.is_symlink() and not any(place.iterdir()):
+            place.rmdir()
+
+
+def foreign_picture(folder: Path) -> Path | None:
+    """Return a file that has the place of a picture but was not drawn by a replay."""
+    return next((file for _, file in _pictures(folder) if not _is_ours(file)), None)
+
+
+def _save(picture: NDArray[np.uint8], file: Path, kind: str, **options: Any) -> None:
+    """Write a picture with the mark of a replay, completely or not at all."""
+    exif = Image.Exif()
+    exif[_SOFTWARE] = _MARK
+    with replacing(file) as temporary:
+        Image.fromarray(picture).save(temporary, kind, exif=exif, **options)
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        with Image.open(file) as picture:
+            return bool(picture.getexif().get(_SOFTWARE) == _MARK)
+    except (OSError, ValueError, SyntaxError):  # no picture, or a damaged one
+        return False
+
+
+def _pictures(folder: Path) -> Iterator[tuple[int, Path]]:
+    """Yield number and file of what has the name of a picture."""
+    for place in (folder / name for name in PICTURES):
+        for file in sorted(place.iterdir()) if place.is_dir() else ():
+            if named := _NUMBERED.fullmatch(file.name):
+                yield int(named[1]), file
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:

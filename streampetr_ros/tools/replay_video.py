@@ -39,24 +39,53 @@ def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
     """
     target = folder / VIDEO
     names = [f"{index:06d}" for index in range(len(stamps_ns))]
-    height, width = _picture(folder, names[0]).shape[:2]
+    size = _canvas(folder, names)
     with replacing(target) as temporary:
         named = temporary.with_suffix(".mp4")
         writer = cv2.VideoWriter(
-            str(named), cv2.VideoWriter_fourcc(*_CODEC), _rate(stamps_ns), (width, height)
+            str(named), cv2.VideoWriter_fourcc(*_CODEC), _rate(stamps_ns), size
         )
-        if not writer.isOpened():
+        try:
+            if not writer.isOpened():
+                raise VideoError(
+                    f"OpenCV {cv2.__version__} has no encoder for '{target}'; install "
+                    "opencv-python-headless with pip, or leave out --video: the pictures are in "
+                    f"'{folder / 'cameras'}'"
+                )
+            for name in names:
+                # The encoder leaves out pictures of another size without a word.
+                picture = _fitted(_picture(folder, name), size)
+                writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            writer.release()
+            named.rename(temporary)
+        finally:
+            writer.release()
             named.unlink(missing_ok=True)
-            raise VideoError(
-                f"OpenCV {cv2.__version__} has no encoder for '{target}'; install "
-                "opencv-python-headless with pip, or leave out --video: the pictures are in "
-                f"'{folder / 'cameras'}'"
-            )
-        for name in names:
-            writer.write(cv2.cvtColor(_picture(folder, name), cv2.COLOR_RGB2BGR))
-        writer.release()
-        named.rename(temporary)
     return target
+
+
+def _canvas(folder: Path, names: Sequence[str]) -> tuple[int, int]:
+    """Return even width and height in which every joined picture has room."""
+    sizes = []
+    for name in names:
+        with Image.open(folder / "cameras" / f"{name}.jpg") as cameras:
+            width, height = cameras.width, cameras.height // 2 * 2
+        sizes.append(((width + height) // 2 * 2, height))
+    return max(width for width, _ in sizes), max(height for _, height in sizes)
+
+
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Put a picture in the middle of a black canvas, as large as its aspect ratio allows."""
+    if picture.shape[1::-1] == size:
+        return picture
+    height, width = picture.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = (min(size[0], round(width * scale)), min(size[1], round(height * scale)))
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    scaled = Image.fromarray(picture).resize(inner, Image.Resampling.BILINEAR)
+    canvas[top : top + inner[1], left : left + inner[0]] = np.asarray(scaled)
+    return canvas
 
 
 def _picture(folder: Path, name: str) -> NDArray[np.uint8]:
