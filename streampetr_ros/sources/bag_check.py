@@ -24,6 +24,12 @@ from streampetr_ros.types import CameraCalibration
 _RATE_RATIO = 1.25
 #: Stamps farther from a clock than this are not of it, seconds.
 _CLOCK_TOLERANCE_S = 5.0
+#: The node's parameters without a group, and its groups.
+SINGLE_PARAMETERS = ("autostart", "start_type_description_service", "use_sim_time")
+PARAMETER_GROUPS = (
+    *("cameras", "detection", "diagnostics", "frames", "markers", "memory", "model", "outputs"),
+    *("overlays", "pose", "qos_overrides", "sync", "tracking"),
+)
 _MISSING_TRANSFORM = "missing transform"
 
 
@@ -36,14 +42,15 @@ class BagReport:
         problems: sentences about what keeps it from being used; empty if nothing does.
         topics: what would be read.
         period_s: time between frame sets; 0 if it is not known.
-        simulated_time: whether stamps are of ``/clock`` and not of this machine.
+        simulated_time: whether stamps are of ``/clock`` and not of this machine; None if that is
+            not known.
     """
 
     facts: tuple[str, ...]
     problems: tuple[str, ...]
     topics: BagTopics
     period_s: float
-    simulated_time: bool
+    simulated_time: bool | None
 
 
 def check_recording(
@@ -127,7 +134,7 @@ def _rates(recording: Recording, topics: BagTopics) -> list[str]:
 class _Clock:
     facts: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    simulated: bool = False
+    simulated: bool | None = None
 
 
 def _clock(recording: HeardRecording, topics: BagTopics) -> _Clock:
@@ -139,7 +146,8 @@ def _clock(recording: HeardRecording, topics: BagTopics) -> _Clock:
     late_s = (newest.recorded_ns - stamp_ns_from(newest.content.header.stamp)) * 1e-9
     offset_ns = recording.clock_offset_ns
     if abs(late_s) <= _CLOCK_TOLERANCE_S and offset_ns is None:
-        return _Clock(facts=(f"stamps are {late_s * 1e3:.0f} ms behind this machine's clock",))
+        fact = f"stamps are {late_s * 1e3:.0f} ms behind this machine's clock"
+        return _Clock(facts=(fact,), simulated=False)
     if offset_ns is not None and abs(late_s + offset_ns * 1e-9) <= _CLOCK_TOLERANCE_S:
         return _Clock(facts=("stamps follow /clock: the node needs use_sim_time",), simulated=True)
     date = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(newest.recorded_ns * 1e-9 - late_s))
@@ -200,10 +208,13 @@ def _lenses(cameras: Mapping[str, CameraCalibration]) -> list[str]:
 
 
 def parameters(report: BagReport, options: BagOptions) -> dict[str, object]:
-    """Return the parameters of the node that read the same topics."""
+    """Return the parameters of the node that read the same topics.
+
+    Whatever else the parameter file says that was read is kept.
+    """
     cameras = report.topics.cameras
-    return {
-        **({"use_sim_time": True} if report.simulated_time else {}),
+    offsets_ns = options.sync.get("offsets_ns")
+    found: dict[str, dict[str, object]] = {
         "cameras": {
             "names": [camera.name for camera in cameras],
             "image_topics": [camera.image_topic.removesuffix("/compressed") for camera in cameras],
@@ -217,4 +228,27 @@ def parameters(report: BagReport, options: BagOptions) -> dict[str, object]:
         "pose": {"source": "odometry", "odometry_topic": options.odometry_topic}
         if options.odometry_topic
         else {"source": "tf"},
+        # In the order of the cameras, which may have been given by hand.
+        **(
+            {"sync": {"offsets_s": [offsets_ns[camera.name] / 1e9 for camera in cameras]}}
+            if offsets_ns
+            else {}
+        ),
     }
+    kept = _nested(options.given)
+    simulated = {} if report.simulated_time is None else {"use_sim_time": report.simulated_time}
+    joined = {group: {**kept.get(group, {}), **values} for group, values in found.items()}
+    return {**kept, **simulated, **joined}
+
+
+def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Make groups of dotted names, without parameters of other nodes, which this one refuses."""
+    nested: dict[str, Any] = {}
+    for name, value in given.items():
+        *path, last = name.split(".")
+        if path[0] in PARAMETER_GROUPS if path else last in SINGLE_PARAMETERS:
+            group = nested
+            for each in path:
+                group = group.setdefault(each, {})
+            group[last] = value
+    return nested

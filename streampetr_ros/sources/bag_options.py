@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from streampetr_ros import geometry
@@ -46,6 +47,7 @@ class BagOptions:
         history_s: seconds that transforms are kept.
         patience_s: seconds of the recording that a frame set waits for its transforms.
         reliability: QoS of the node's image and CameraInfo subscriptions.
+        given: all that the parameter file says, by dotted name.
     """
 
     cameras: tuple[CameraSettings, ...] = ()
@@ -58,6 +60,8 @@ class BagOptions:
     history_s: float = 10.0
     patience_s: float = 1.0
     reliability: str = "best_effort"
+    # Not shown: a replay goes on where it was although something else of the file has changed.
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def sync_config(self, cameras: tuple[str, ...]) -> SyncConfig:
         """Return the synchroniser's configuration.
@@ -83,14 +87,18 @@ def read_parameters(path: Path) -> BagOptions:
         return values.get(name, default)
 
     plain = BagOptions()
-    rotation = geometry.rotation_from_rpy(*chosen("frames.model_rpy", [0.0, 0.0, -math.pi / 2]))
+
+    def three(name: str, default: list[float]) -> Array:
+        return _three_numbers(path, f"frames.{name}", chosen(f"frames.{name}", default))
+
+    rotation = geometry.rotation_from_rpy(*three("model_rpy", [0.0, 0.0, -math.pi / 2]))
     return BagOptions(
         cameras=_cameras(path, values),
         fixed_frame=chosen("frames.fixed", plain.fixed_frame),
         base_frame=chosen("frames.base", plain.base_frame),
         model_frame=chosen("frames.model", ""),
         base_from_model=geometry.transform_from_parts(
-            chosen("frames.model_xyz", [0.94, 0.0, 1.84]), rotation
+            three("model_xyz", [0.94, 0.0, 1.84]), rotation
         ),
         odometry_topic=chosen("pose.odometry_topic", "odometry")
         if chosen("pose.source", "tf") == "odometry"
@@ -98,6 +106,7 @@ def read_parameters(path: Path) -> BagOptions:
         sync=_sync(path, values),
         history_s=chosen("pose.history_s", plain.history_s),
         reliability=chosen("cameras.reliability", plain.reliability),
+        given=values,
     )
 
 
@@ -152,6 +161,11 @@ def _parameters(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SourceError(f"cannot read parameter file '{path}': {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"parameter file '{path}' is not UTF-8 text ({error.reason} at byte {error.start}); "
+            "save it as UTF-8"
+        ) from error
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise SourceError(f"parameter file '{path}' is not valid YAML: {reason}") from error
@@ -175,6 +189,19 @@ def _flat(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def _three_numbers(path: Path, name: str, value: object) -> Array:
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape != (3,) or not np.isfinite(numbers).all():
+        raise SourceError(
+            f"parameter file '{path}': parameter '{name}' must hold three finite numbers, "
+            f"got {value!r}"
+        )
+    return numbers
 
 
 def _cameras(path: Path, values: Mapping[str, Any]) -> tuple[CameraSettings, ...]:

@@ -33,6 +33,11 @@ class Recording:
                 f"'{path}' does not exist; give a folder with a frame.json, a folder of such "
                 "folders, or 'synthetic'"
             )
+        if path.suffix == ".bag" and path.is_file():
+            raise SourceError(
+                f"'{path}' is a bag of ROS 1 and no rosbag2 recording; convert it with "
+                f"'rosbags-convert --src {path} --dst {path.with_suffix('')}'"
+            )
         self._path = path
         self._need_pixels = need_pixels
         self._frames = sorted(path.rglob("frame.json")) if path.is_dir() else []

@@ -141,6 +141,7 @@ def _write(file: Path, report: BagReport, options: BagOptions, wanted: Wanted | 
     if wanted is not None:
         path = Path(wanted.weights)
         content["model"] = {
+            **content.get("model", {}),
             "name": wanted.model,
             # The node may be started in another folder.
             "weights": str(path.resolve()) if path.exists() else wanted.weights,

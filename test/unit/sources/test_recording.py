@@ -189,6 +189,15 @@ def test_missing_and_empty_folders(tmp_path):
         open_source("synthetic:blue")
 
 
+def test_a_bag_of_ros_1_is_named_as_such(tmp_path):
+    file = tmp_path / "x.bag"
+    file.write_bytes(b"#ROSBAG V2.0\n")
+    says = "is a bag of ROS 1 and no rosbag2 recording; convert it with 'rosbags-convert --src"
+    for need_pixels in (True, False):
+        with pytest.raises(SourceError, match=says):
+            open_source(file, need_pixels=need_pixels)
+
+
 def sequence_file(tmp_path):
     content = json.loads(one_frame(tmp_path / "old").read_text())
     file = tmp_path / "drive.json"
