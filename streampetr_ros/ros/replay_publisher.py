@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import rclpy
+from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
@@ -96,20 +97,14 @@ class ReplayPublisher(Node):
     def __init__(self, cameras: Sequence[str], playback: Playback) -> None:
         super().__init__("replay_publisher")
         self._playback = playback
-        raw = playback.encoding == "raw"
-        kind, suffix = (Image, "") if raw else (CompressedImage, "/compressed")
-        best_effort = qos_profile_sensor_data
-        self._images = {
-            name: self.create_publisher(kind, f"{name}/image_raw{suffix}", best_effort)
-            for name in cameras
-        }
-        self._infos = {
-            name: self.create_publisher(CameraInfo, f"{name}/camera_info", best_effort)
-            for name in cameras
-        }
+        self._images: dict[str, Publisher] = {}
+        self._infos: dict[str, Publisher] = {}
+        for name in cameras:
+            self._add_camera(name)
         self._clock_publisher = self.create_publisher(Clock, "/clock", qos.transforms())
         self._tf = self.create_publisher(TFMessage, "/tf", qos.transforms())
         self._tf_static = self.create_publisher(TFMessage, "/tf_static", qos.static_transforms())
+        self._mountings: dict[str, TransformStamped] = {}
         self._pace = Pace(playback.speed, self.tick, rclpy.ok)
         self._newest_result_ns = 0
         if playback.results:
@@ -157,6 +152,7 @@ class ReplayPublisher(Node):
             spacing_ns = messages.stamp_ns - newest_ns if played else 0
             newest_ns = messages.stamp_ns
             limit_ns = newest_ns + spacing_ns // 2
+            self._publish_mountings(messages.mountings)
             self._tf.publish(messages.poses)
             for camera in messages.cameras:
                 self._pace.reach(camera.stamp_ns)
@@ -174,7 +170,17 @@ class ReplayPublisher(Node):
         if self._playback.clock:
             self._clock_publisher.publish(Clock(clock=time_message(stamp_ns)))
 
+    def _add_camera(self, name: str) -> None:
+        raw = self._playback.encoding == "raw"
+        kind, suffix = (Image, "") if raw else (CompressedImage, "/compressed")
+        create, best_effort = self.create_publisher, qos_profile_sensor_data
+        self._images[name] = create(kind, f"{name}/image_raw{suffix}", best_effort)
+        self._infos[name] = create(CameraInfo, f"{name}/camera_info", best_effort)
+
     def _publish_camera(self, camera: CameraMessages) -> None:
+        # Sets may lack cameras, the first one too.
+        if camera.camera not in self._images:
+            self._add_camera(camera.camera)
         self._infos[camera.camera].publish(camera.info)
         self._images[camera.camera].publish(camera.image)
 
@@ -190,11 +196,31 @@ class ReplayPublisher(Node):
     def _begin(self, messages: SetMessages) -> None:
         """Publish what drivers that run for a while have said before; start the clock."""
         self.tick(messages.cameras[0].stamp_ns - _LEAD_NS)
-        self._tf_static.publish(messages.mountings)
+        self._mountings.clear()
+        self._publish_mountings(messages.mountings)
         for camera in messages.cameras:
             self._infos[camera.camera].publish(camera.info)
         time.sleep(_SETTLE_S)
         self._pace.start(messages.cameras[0].stamp_ns - _LEAD_NS)
+
+    def _publish_mountings(self, mountings: TFMessage) -> None:
+        """Publish static transforms when one is new or has changed; listeners take the latest."""
+        changed = False
+        for mounting in mountings.transforms:
+            frame = mounting.child_frame_id
+            known = self._mountings.get(frame)
+            if known is not None and known.transform == mounting.transform:
+                continue
+            changed = True
+            self._mountings[frame] = mounting
+            if known is not None:
+                self.get_logger().warning(
+                    f"the mounting of '{frame}' changes within the source, as between drives of "
+                    "different vehicles; play each drive by itself if that is not wanted",
+                    once=True,
+                )
+        if changed:
+            self._tf_static.publish(TFMessage(transforms=list(self._mountings.values())))
 
     def _next(self, sets: ReadAhead, limit_ns: int) -> SetMessages | None:
         """Return the next set, None at the end; meanwhile the clock goes on to a limit."""
