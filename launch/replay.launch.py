@@ -49,7 +49,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _play(context: LaunchContext) -> list[TimerAction]:
     def chosen(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
+        return LaunchConfiguration(name).perform(context) or _ARGUMENTS[name][0] or ""
 
     command = ["ros2", "bag", "play", chosen("bag"), "--clock", "100", "--rate", chosen("rate")]
     if chosen("loop").lower() == "true":

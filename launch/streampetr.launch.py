@@ -1,6 +1,7 @@
 """Start the detector node on a rig of cameras.
 
-Every argument left empty keeps the value of the parameter file. Example::
+Every argument left empty keeps the value of the parameter file, or its own default if it has one.
+Example::
 
     ros2 launch streampetr_ros streampetr.launch.py weights:=/data/r50.safetensors device:=cuda \
         cameras:=front,front_right,front_left,rear 'image_topic:=/sensing/{camera}/image_raw' \
@@ -66,14 +67,16 @@ def generate_launch_description() -> LaunchDescription:
 
 def _start_node(context: LaunchContext) -> list[Node]:
     def chosen(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
+        default, _ = _PLAIN_ARGUMENTS.get(name, ("", ""))
+        return LaunchConfiguration(name).perform(context) or default
 
     overrides = {
         parameter: _typed(chosen(argument), kind)
         for argument, (parameter, kind, _) in _OVERRIDES.items()
         if chosen(argument)
     }
-    name = _full_name(chosen("namespace"), chosen("name"))
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    name = _full_name(pushed, chosen("namespace"), chosen("name"))
     wants_rviz = _typed(chosen("rviz"), bool)
     rviz = [_rviz(chosen("params_file"), overrides, name)] if wants_rviz else []
     return [
@@ -92,8 +95,10 @@ def _start_node(context: LaunchContext) -> list[Node]:
     ]
 
 
-def _full_name(namespace: str, name: str) -> str:
-    parts = [*namespace.split("/"), name]
+def _full_name(pushed: str, namespace: str, name: str) -> str:
+    """Join names as launch_ros does: a pushed namespace comes before one that is relative."""
+    before = [] if namespace.startswith("/") else pushed.split("/")
+    parts = [*before, *namespace.split("/"), name]
     return "/" + "/".join(part for part in parts if part)
 
 
@@ -147,4 +152,5 @@ def _image_transport() -> dict[str, str]:
     names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     if any(os.environ.get(name) for name in names):
         return {}
-    return {names[0]: str(_SHARE / "config" / "fastdds_shm.xml")}
+    # Fast DDS 2 (up to Jazzy) reads the first, Fast DDS 3 (from Kilted on) the second.
+    return dict.fromkeys(names, str(_SHARE / "config" / "fastdds_shm.xml"))

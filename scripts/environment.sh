@@ -19,7 +19,9 @@ else
 fi
 
 if [ -z "${FASTRTPS_DEFAULT_PROFILES_FILE:-}${FASTDDS_DEFAULT_PROFILES_FILE:-}" ]; then
+  # Fast DDS 2 (up to Jazzy) reads the first, Fast DDS 3 (from Kilted on) the second.
   export FASTRTPS_DEFAULT_PROFILES_FILE="$streampetr_root/config/fastdds_shm.xml"
+  export FASTDDS_DEFAULT_PROFILES_FILE="$FASTRTPS_DEFAULT_PROFILES_FILE"
 fi
 
 if [ "${1:-}" = "--local" ]; then

@@ -72,8 +72,39 @@ def test_rviz_is_started_with_the_cameras_of_the_vehicle(launch_file: SimpleName
 
 def test_full_name_of_the_node(launch_file: SimpleNamespace) -> None:
     named = launch_file._full_name
-    assert named("", "streampetr") == "/streampetr"
-    assert named("/roof/front/", "seer") == "/roof/front/seer"
+    assert named("", "", "streampetr") == "/streampetr"
+    assert named("", "/roof/front/", "seer") == "/roof/front/seer"
+    assert named("/robot", "", "streampetr") == "/robot/streampetr"
+    assert named("/robot", "roof", "streampetr") == "/robot/roof/streampetr"
+    assert named("/robot", "/roof", "streampetr") == "/roof/streampetr"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "topic"), [("", "/robot/streampetr"), ("/roof", "/roof/streampetr")]
+)
+def test_rviz_shows_the_node_in_a_pushed_namespace(
+    launch_file: SimpleNamespace, namespace: str, topic: str
+) -> None:
+    arguments = {"rviz": "true", "ros_namespace": "/robot", "namespace": namespace}
+    (word,) = nodes_of(launch_file, **arguments)[0].cmd[2]
+    file = Path(word.text)
+    text = file.read_text(encoding="utf-8")
+    file.unlink()
+    assert f"{topic}/markers" in text
+    assert ": /streampetr/" not in text
+
+
+def test_arguments_left_empty_mean_their_defaults(launch_file: SimpleNamespace) -> None:
+    empty = dict.fromkeys(("params_file", "namespace", "name", "rviz", "log_level"), "")
+    (node,) = nodes_of(launch_file, **empty)
+    node._perform_substitutions(launch.LaunchContext())
+    words = [getattr(part, "text", "") for word in node.cmd for part in word]
+    assert node.node_name == "/streampetr"
+    assert words[words.index("--log-level") + 1] == "info"
+    rviz = nodes_of(launch_file, params_file="", rviz="true")[0]
+    file = Path(rviz.cmd[2][0].text)
+    assert "CAM_FRONT" in file.read_text(encoding="utf-8")
+    file.unlink()
 
 
 def test_texts_keep_their_type(launch_file: SimpleNamespace) -> None:
@@ -86,11 +117,16 @@ def test_texts_keep_their_type(launch_file: SimpleNamespace) -> None:
 def test_own_transport_profile_is_respected(
     launch_file: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "mine.xml")
-    assert launch_file._image_transport() == {}
-    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE")
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
-    assert Path(launch_file._image_transport()["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+    both = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    for mine in both:
+        for name in both:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(mine, "mine.xml")
+        assert launch_file._image_transport() == {}
+    monkeypatch.delenv(both[1])
+    given = launch_file._image_transport()
+    assert set(given) == set(both), "releases read one or the other"
+    assert all(Path(file).is_file() for file in given.values())
 
 
 def test_a_bag_is_played_with_its_clock_into_the_node() -> None:
@@ -110,3 +146,8 @@ def test_a_bag_is_played_with_its_clock_into_the_node() -> None:
         *("--clock", "100", "--rate", "0.5", "--loop"),
     ]
     assert timer.period == 2.5
+    context.launch_configurations.update(dict.fromkeys(("rate", "loop", "delay"), ""))
+    (timer,) = play._play(context)
+    assert timer.period == 10.0
+    words = ["".join(part.perform(context) for part in word) for word in timer.actions[0].cmd]
+    assert words[-2:] == ["--rate", "1.0"]
