@@ -194,7 +194,7 @@ class StreamingPipeline:
             PipelineError: if the network gave numbers that are not finite.
             After any error memory and history are as before.
         """
-        clock = StageClock()
+        clock = StageClock(self._backend.image_device)
         requests = self._pending_requests()
         with clock.stage("plan"):
             plan = self._plan(frame_set, requests)

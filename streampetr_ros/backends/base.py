@@ -63,3 +63,8 @@ def is_short_of_memory(error: Exception) -> bool:
     # PyTorch has no exception of its own for the memory of the CPU.
     kinds = (MemoryError, torch.cuda.OutOfMemoryError)
     return isinstance(error, kinds) or _NO_CPU_MEMORY in str(error)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what PyTorch says before its listings and advice."""
+    return str(error).split("\n", maxsplit=1)[0]

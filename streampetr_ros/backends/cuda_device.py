@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import BackendError, first_line
 
 #: What becomes of work as CUDA graphs: recorded, or done with a warning where that fails; recorded,
 #: or an error; never recorded.
@@ -73,13 +73,19 @@ class CudaDevice:
         graphs: one of `CUDA_GRAPHS`.
 
     Raises:
-        BackendError: if there is no such GPU.
+        BackendError: if there is no such GPU, or it cannot be used.
     """
 
     def __init__(self, name: str, graphs: str = "auto") -> None:
         self._device = _checked(name)
         self._graphs = graphs
-        self._stream = torch.cuda.Stream(self._device)
+        try:
+            self._stream = torch.cuda.Stream(self._device)
+        except RuntimeError as error:
+            raise BackendError(
+                f"{self._device} cannot be used ({first_line(error)}); close other programs on it, "
+                "or check that the driver is new enough for this PyTorch"
+            ) from error
 
     @property
     def title(self) -> str:
@@ -134,13 +140,19 @@ class CudaDevice:
                 work()
         except (RuntimeError, BackendError) as error:
             self.finish()
-            reason = str(error).split("\n", maxsplit=1)[0]
+            # What fails in a capture makes its end fail too.
+            cause = None if error.__suppress_context__ else error.__context__
+            reason = first_line(cause or error)
             if self._graphs == "always":
                 raise BackendError(
                     f"{self.title} cannot record CUDA graphs ({reason}); choose cuda_graphs 'auto' "
                     "or 'never' to run without"
                 ) from error
-            _LOGGER.warning("running without CUDA graphs, which costs some speed: %s", reason)
+            _LOGGER.warning(
+                "running without CUDA graphs, which costs some speed: %s; memory may stay "
+                "reserved, so choose cuda_graphs 'never' for the next start",
+                reason,
+            )
             # The rest would fail likewise.
             self._graphs = "never"
             return work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
 #: Words of the runtime that are passed on.
 _LONGEST_REASON = 60
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CUDA = re.compile(r"cuda(?::(\d+))?")
+#: Name and options.
+_Provider = tuple[str, dict[str, str]]
 
 
 class OnnxBackend:
@@ -28,7 +31,7 @@ class OnnxBackend:
 
     Args:
         folder: written by `export_onnx`.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda" or "cuda:N".
         threads: CPU threads; 0 leaves the choice to the runtime.
 
     Raises:
@@ -38,12 +41,7 @@ class OnnxBackend:
 
     def __init__(self, folder: Path, device: str = "cpu", threads: int = 0) -> None:
         runtime = _runtime()
-        provider = _PROVIDERS.get(device)
-        if provider is None or provider not in runtime.get_available_providers():
-            raise BackendError(
-                f"onnxruntime cannot use device '{device}' here; install onnxruntime-gpu for cuda "
-                "or choose cpu"
-            )
+        provider = _provider(runtime, device)
         self._model = open_exported(folder)
         self._device = device
         options = runtime.SessionOptions()
@@ -138,7 +136,21 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _session(runtime: Any, model: ExportedModel, graph: str, options: Any, provider: str) -> Any:
+def _provider(runtime: Any, device: str) -> _Provider:
+    cuda = _CUDA.fullmatch(device)
+    name = "CUDAExecutionProvider" if cuda else "CPUExecutionProvider"
+    if not (cuda or device == "cpu") or name not in runtime.get_available_providers():
+        raise BackendError(
+            f"onnxruntime cannot use device '{device}' here; install onnxruntime-gpu for cuda or "
+            "choose cpu"
+        )
+    # float32 stays float32, as with the other backends.
+    return name, {"device_id": cuda[1] or "0", "use_tf32": "0"} if cuda else {}
+
+
+def _session(
+    runtime: Any, model: ExportedModel, graph: str, options: Any, provider: _Provider
+) -> Any:
     try:
         session = runtime.InferenceSession(
             str(model.path(graph)), sess_options=options, providers=[provider]
@@ -149,9 +161,9 @@ def _session(runtime: Any, model: ExportedModel, graph: str, options: Any, provi
             "again, or install the newest onnxruntime"
         ) from error
     # The runtime goes on with the CPU when a provider's libraries or the GPU are missing.
-    if provider not in session.get_providers():
+    if provider[0] not in session.get_providers():
         raise BackendError(
-            f"onnxruntime cannot use its {provider} here; check the GPU driver and the CUDA and "
+            f"onnxruntime cannot use its {provider[0]} here; check the GPU driver and the CUDA and "
             "cuDNN versions that this onnxruntime needs, or choose cpu"
         )
     return session

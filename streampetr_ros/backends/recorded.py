@@ -10,7 +10,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import BackendError, first_line
 from streampetr_ros.backends.cuda_device import Device
 from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.backends.memory_slots import MemorySlots
@@ -154,7 +154,7 @@ def one_line_failures(device: Device, model: str) -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, BackendError):
             raise
-        reason = str(error).split("\n", maxsplit=1)[0]
         raise BackendError(
-            f"{device.title} failed while running {model} ({reason}); restart the program"
+            f"{device.title} failed while running {model} ({first_line(error)}); restart the "
+            "program"
         ) from error

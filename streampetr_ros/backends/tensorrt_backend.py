@@ -67,10 +67,12 @@ class TensorRtBackend:
         self._device = device
         self._name = f"{runtime.title} {model.precision} on {device.title}"
         with one_line_failures(device, model.config.name):
-            engines = {
-                graph: TensorRtEngine(runtime, model, graph, device, progress)
-                for graph in signatures(model.config)
-            }
+            # The runtimes build and load on the GPU that is current.
+            with device.working():
+                engines = {
+                    graph: TensorRtEngine(runtime, model, graph, device, progress)
+                    for graph in signatures(model.config)
+                }
             files = engine_files(runtime, model, device.compute_capability)
             self._engine_files = tuple(files.values())
             self._steps = RecordedSteps(

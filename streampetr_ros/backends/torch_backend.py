@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from streampetr_ros.backends.base import BackendError, is_short_of_memory
+from streampetr_ros.backends.base import BackendError, first_line, is_short_of_memory
 from streampetr_ros.backends.cuda_device import CudaDevice
 from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.backends.recorded_detector import RecordedDetector
@@ -35,8 +35,8 @@ class TorchBackend:
         cuda_graphs: one of `CUDA_GRAPHS`; means nothing on the CPU.
 
     Raises:
-        BackendError: if the device is not there, has too little free memory or cannot compute in
-            that precision.
+        BackendError: if the device is not there, fails, has too little free memory or cannot
+            compute in that precision.
         CheckpointError: if a weight does not fit the precision.
     """
 
@@ -48,7 +48,7 @@ class TorchBackend:
         cuda_graphs: str = "auto",
     ) -> None:
         self._device = checked_device(device)
-        with _one_line_on_memory(self._device, detector.config.name):
+        with _one_line_failures(self._device, detector.config.name):
             self._detector = prepared(detector, self._device, precision)
         self._precision = precision
         self._projection = KnownProjection()
@@ -92,7 +92,7 @@ class TorchBackend:
     def _run_plainly(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
-        with _one_line_on_memory(self._device, self.config.name):
+        with _one_line_failures(self._device, self.config.name):
             moved = ModelInputs(
                 *(value if value is None else value.to(self._device) for value in inputs)
             )
@@ -139,15 +139,23 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
 
 
 @contextmanager
-def _one_line_on_memory(device: torch.device, model: str) -> Iterator[None]:
+def _one_line_failures(device: torch.device, model: str) -> Iterator[None]:
     try:
         yield
+    except BackendError:
+        raise
     except (MemoryError, RuntimeError) as error:
-        if not is_short_of_memory(error):
+        if is_short_of_memory(error):
+            raise BackendError(
+                f"{device} has too little free memory for {model}; close other programs on it or "
+                "choose a smaller model"
+            ) from error
+        # A CPU does not fail, programs do.
+        if device.type == "cpu":
             raise
         raise BackendError(
-            f"{device} has too little free memory for {model}; close other programs on it or "
-            "choose a smaller model"
+            f"{device} cannot run {model} ({first_line(error)}); close other programs on it, or "
+            "check that this PyTorch fits the GPU and its driver"
         ) from error
 
 

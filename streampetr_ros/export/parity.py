@@ -65,18 +65,30 @@ def largest_differences(
     worst = {"logits": 0.0, "centres_m": 0.0, "other_codes": 0.0, "memory": 0.0}
     memory = None
     for inputs in drive:
-        outputs, stored = subject.run(inputs, memory)
-        expected, memory = reference.run(inputs, memory)
+        outputs, stored = _on_cpu(*subject.run(inputs, _moved(memory, subject.image_device)))
+        reference_outputs, memory = reference.run(inputs, memory)
+        expected, wanted = _on_cpu(reference_outputs, memory)
         codes = (outputs.codes - expected.codes).abs()
         seen = {
             "logits": float((outputs.logits - expected.logits).abs().max()),
             "centres_m": float(codes[..., :3].max()),
             "other_codes": float(codes[..., 3:].max()),
-            "memory": float(_memory_difference(reference.config, outputs, stored, memory)),
+            "memory": float(_memory_difference(reference.config, outputs, stored, wanted)),
         }
         # Not the built-in max, which loses numbers that are none.
         worst = {key: float(np.maximum(worst[key], seen[key])) for key in worst}
     return worst
+
+
+def _moved(memory: MemoryState | None, device: torch.device) -> MemoryState | None:
+    return None if memory is None else MemoryState(*(item.to(device) for item in memory))
+
+
+def _on_cpu(
+    outputs: DetectorOutputs, memory: MemoryState | None
+) -> tuple[DetectorOutputs, MemoryState | None]:
+    """Return results where they can be compared; backends leave them on different devices."""
+    return DetectorOutputs(*(item.cpu() for item in outputs)), _moved(memory, torch.device("cpu"))
 
 
 def _memory_difference(

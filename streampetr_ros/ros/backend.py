@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from streampetr_ros.backends.base import Backend, BackendError
@@ -10,12 +12,17 @@ from streampetr_ros.backends.tensorrt_api import RUNTIMES
 from streampetr_ros.ros.params import ModelParameters, ParameterError
 
 
-def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) -> Backend:
+def open_configured_backend(
+    parameters: ModelParameters,
+    logger: RcutilsLogger,
+    begin: Callable[[Backend], None] = lambda _: None,
+) -> Backend:
     """Open what the parameters name.
 
     Args:
         parameters: of the model.
         logger: told about engines being built and about falling back.
+        begin: uses the backend for the first time; where that fails, again with the other one.
 
     Raises:
         ValueError: if weights are missing or cannot be used.
@@ -29,17 +36,19 @@ def open_configured_backend(parameters: ModelParameters, logger: RcutilsLogger) 
             "convert', or 'random:0' to try topics and timing without trained weights"
         )
     try:
-        return _opened(parameters, parameters.device, parameters.backend, logger)
+        opened = _opened(parameters, parameters.device, parameters.backend, logger)
+        begin(opened)
     except BackendError as error:
         if parameters.build_only or not parameters.fall_back_to_cpu:
             raise
         backend = "onnxruntime" if parameters.backend in RUNTIMES else parameters.backend
         opened = _opened(parameters, "cpu", backend, logger)
+        begin(opened)
         logger.warning(
             f"{error}; running on {opened.name} instead, as parameter 'model.fall_back_to_cpu' "
             "allows"
         )
-        return opened
+    return opened
 
 
 def readiness(backend: Backend) -> str:

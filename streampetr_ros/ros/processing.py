@@ -146,7 +146,7 @@ class SetProcessor:
 
     def _process(self, found: SyncedSet[ReceivedImage]) -> None:
         self._refuse_unneeded(found)
-        clock = StageClock()
+        clock = StageClock(self._pipeline.backend.image_device)
         begin_ns = self._now_ns()
         last = max((image.payload for image in found.images), key=lambda image: image.arrival)
         arrival = last.arrival

@@ -10,6 +10,7 @@ from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
+from streampetr_ros.backends.base import Backend
 from streampetr_ros.ingest.messages import fingerprint, stamp_ns_from
 from streampetr_ros.ingest.sync import FrameSetSynchronizer
 from streampetr_ros.ingest.sync_types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
@@ -78,19 +79,29 @@ class DetectionSession:
         self._drops = DropReport(problems)
         self._worker: NewestWorker[SyncedSet[ReceivedImage]] | None = None
         self._poll_timer: Timer | None = None
-        self.backend = open_configured_backend(parameters.model, node.get_logger())
+        self.backend = open_configured_backend(
+            parameters.model, node.get_logger(), self._open_pipeline
+        )
         with ExitStack() as opened:
+            opened.callback(self.pipeline.close)
             self._open(parameters, autoware, opened)
             self._opened = opened.pop_all()
+
+    def _open_pipeline(self, backend: Backend) -> None:
+        """Make the pipeline and run it once, where that is wished; what fails leaves nothing."""
+        with ExitStack() as unfinished:
+            self.pipeline = StreamingPipeline(
+                backend, pipeline_config(self.parameters), Rectifier()
+            )
+            unfinished.callback(self.pipeline.close)
+            if self.parameters.model.warm_up:
+                self.pipeline.warm_up(len(self._settings))
+            unfinished.pop_all()
 
     def _open(
         self, parameters: NodeParameters, autoware: AutowareWriter | None, opened: ExitStack
     ) -> None:
         """Make what must be closed, which is noted before the next step can fail."""
-        self.pipeline = StreamingPipeline(self.backend, pipeline_config(parameters), Rectifier())
-        opened.callback(self.pipeline.close)
-        if parameters.model.warm_up:
-            self.pipeline.warm_up(len(self._settings))
         self.transforms = TransformInput(self._node, parameters.pose, self.problems)
         opened.callback(self.transforms.close)
         self._outputs = Outputs(

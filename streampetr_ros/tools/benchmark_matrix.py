@@ -39,7 +39,7 @@ def counted_gflop(detector: Detector, inputs: ModelInputs) -> float:
     counter = FlopCounterMode(display=False)
     # Fused attention is one operation, whose parts the counter does not know on every device.
     with sdpa_kernel(SDPBackend.MATH), counter:
-        run_stages(detector, inputs, None, StageClock())
+        run_stages(detector, inputs, None, StageClock(inputs.images.device))
     return counter.get_total_flops() / 1e9
 
 
@@ -49,7 +49,7 @@ def _rate(device: torch.device, kind: torch.dtype) -> float:
     factor = torch.rand(size, size, device=device).to(kind)
     times = []
     for _ in range(_REPETITIONS):
-        clock = StageClock()
+        clock = StageClock(device)
         with clock.stage("product"):
             torch.mm(factor, factor)
         times.append(clock.timings_ms["product"])

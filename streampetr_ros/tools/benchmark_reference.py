@@ -38,7 +38,8 @@ class PlainNetwork:
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; see `Backend.run`."""
-        return self.run_stages(on_device(inputs, self._device), memory, StageClock())
+        clock = StageClock(self._device)
+        return self.run_stages(on_device(inputs, self._device), memory, clock)
 
     def run_stages(
         self, inputs: ModelInputs, memory: MemoryState | None, clock: StageClock
@@ -97,7 +98,7 @@ def compare_stages(
     memory: MemoryState | None = None
     for frame in drive:
         inputs = on_device(frame, device)
-        clocks = StageClock(), StageClock()
+        clocks = StageClock(device), StageClock(device)
         _, next_memory = plain.run_stages(inputs, memory, clocks[0])
         run_stages(prepared, inputs, memory, clocks[1])
         memory = next_memory
@@ -143,7 +144,7 @@ def _in_turns(
 ) -> Iterator[tuple[dict[str, float], tuple[float, float]]]:
     memory: MemoryState | None = None
     for inputs in drive:
-        clock = StageClock()
+        clock = StageClock(backend.image_device)
         with clock.stage("plain"):
             expected, next_memory = plain.run(inputs, memory)
         with clock.stage("backend"):

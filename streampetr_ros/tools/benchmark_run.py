@@ -220,7 +220,7 @@ def _staged(
     with ThreadPoolExecutor(_WORKERS) as pool:
         pixel_path = make_pixel_path(backend.image_device, Rectifier(), pool.map, resize)
         for index in range(count):
-            clock = StageClock()
+            clock = StageClock(backend.image_device)
             with clock.stage("decode"):
                 frame_set = drive.frame_set(index, pool)
             with clock.stage("preprocess"):
@@ -259,7 +259,7 @@ def _stepped(pipeline: StreamingPipeline, drive: Drive, count: int) -> Iterator[
     """Run the real pipeline and yield the times of each set, milliseconds."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         for index in range(count):
-            clock = StageClock()
+            clock = StageClock(pipeline.backend.image_device)
             with clock.stage("decode"):
                 frame_set = drive.frame_set(index, pool)
             with clock.stage("boxes"):

@@ -36,7 +36,7 @@ def replay_source(
     """
     frames = islice(iter(source), count)
     while True:
-        clock = StageClock()
+        clock = StageClock(pipeline.backend.image_device)
         with clock.stage("load"):
             frame_set = next(frames, None)
         if frame_set is None:

@@ -103,3 +103,55 @@ def test_cuda_graphs_are_handed_on(monkeypatch):
     wanted = ModelParameters(weights="random:1", name="tiny", cuda_graphs="never")
     node_backend.open_configured_backend(wanted, Logger())
     assert seen[0].cuda_graphs == "never"
+
+
+@pytest.fixture
+def any_device(monkeypatch):
+    """Opens backends that are nothing but a name."""
+
+    def opened(weights, name, choice, progress):
+        return SimpleNamespace(name=f"{choice.backend} on {choice.device}")
+
+    monkeypatch.setattr(node_backend, "open_backend", opened)
+
+
+class FirstRun:
+    """Fails on everything but the CPU."""
+
+    def __init__(self, error):
+        self.error = error
+        self.seen = []
+
+    def __call__(self, backend):
+        self.seen.append(backend.name)
+        if not backend.name.endswith("cpu"):
+            raise self.error
+
+
+@pytest.mark.parametrize(("backend", "other"), [("torch", "torch"), ("tensorrt", "onnxruntime")])
+def test_a_first_run_that_fails_is_a_reason_to_fall_back(any_device, backend, other):
+    begin, logger = FirstRun(BackendError("no kernel image; check this")), Logger()
+    wanted = {"weights": "random:1", "name": "tiny", "backend": backend, "device": "cuda:1"}
+    allowed = ModelParameters(**wanted, fall_back_to_cpu=True)
+    assert open_configured_backend(allowed, logger, begin).name == f"{other} on cpu"
+    assert begin.seen == [f"{backend} on cuda:1", f"{other} on cpu"]
+    (warning,) = logger.warnings
+    assert warning.startswith(f"no kernel image; check this; running on {other} on cpu instead")
+
+
+@pytest.mark.parametrize("asked", [{}, {"fall_back_to_cpu": True, "build_only": True}])
+def test_a_first_run_that_fails_fails_where_falling_back_is_not_allowed(any_device, asked):
+    begin = FirstRun(BackendError("no kernel image"))
+    wanted = ModelParameters(weights="random:1", name="tiny", device="cuda", **asked)
+    with pytest.raises(BackendError, match="no kernel image"):
+        open_configured_backend(wanted, Logger(), begin)
+    assert len(begin.seen) == 1
+
+
+def test_a_mistake_in_the_program_is_no_reason_to_fall_back(any_device):
+    begin = FirstRun(RuntimeError("sizes do not match"))
+    asked = {"device": "cuda", "fall_back_to_cpu": True}
+    wanted = ModelParameters(weights="random:1", name="tiny", **asked)
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        open_configured_backend(wanted, Logger(), begin)
+    assert len(begin.seen) == 1

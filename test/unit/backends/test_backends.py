@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import micro_detector as micro
 import pytest
@@ -125,6 +126,31 @@ def test_onnxruntime_does_not_change_to_the_cpu_by_itself(exported, monkeypatch)
     )
     with pytest.raises(BackendError, match=r"CUDAExecutionProvider.*or choose cpu"):
         OnnxBackend(exported[1], device="cuda")
+
+
+@pytest.mark.parametrize(("device", "index"), [("cuda", "0"), ("cuda:1", "1")])
+def test_onnxruntime_on_a_gpu_keeps_float32_and_takes_the_gpu_asked_for(
+    exported, monkeypatch, device, index
+):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    name = "CUDAExecutionProvider"
+    asked = []
+
+    def session(path, sess_options, providers):
+        asked.extend(providers)
+        return SimpleNamespace(get_providers=lambda: [name])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [name])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    assert OnnxBackend(exported[1], device=device).name.endswith(f"on {device}")
+    assert asked == [(name, {"device_id": index, "use_tf32": "0"})] * 3
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:", "cuda:one", "cpu:1"])
+def test_onnxruntime_on_devices_that_are_not_there(exported, device):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(BackendError, match=rf"cannot use device '{device}' here.*or choose cpu"):
+        OnnxBackend(exported[1], device=device)
 
 
 def test_runtime_that_fails_is_one_line(exported, monkeypatch):

@@ -88,6 +88,33 @@ def test_work_that_cannot_be_captured_is_simply_repeated(notes, caplog):
     assert not device.is_recording
 
 
+def test_capture_that_fails_tells_the_cause_and_what_to_do(notes, caplog, monkeypatch):
+    """Ending a capture in which something failed fails too, with words that explain nothing."""
+
+    @contextmanager
+    def capture(graph, stream, capture_error_mode):
+        notes.append("begin capture")
+        try:
+            yield
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    CudaDevice("cuda").record(uncapturable(notes))
+    assert "some speed: operation not permitted when stream is capturing; mem" in caplog.text
+    assert "previous error" not in caplog.text
+    assert "memory may stay reserved, so choose cuda_graphs 'never'" in caplog.text
+
+
+def test_failure_that_names_its_cause_itself_is_told_as_it_is(notes, caplog):
+    def work():
+        if any(note.startswith("begin capture") for note in notes):
+            raise BackendError("the engine refuses") from ValueError("inner words")
+
+    CudaDevice("cuda").record(work)
+    assert "some speed: the engine refuses; mem" in caplog.text
+
+
 def test_one_failed_capture_is_enough(notes, caplog):
     device = CudaDevice("cuda")
     device.record(uncapturable(notes))
@@ -127,3 +154,15 @@ def test_first_run_that_fails_is_no_matter_of_capturing(notes):
 def test_gpu_that_is_not_there(notes):
     with pytest.raises(BackendError, match="'cuda:2' asked for, but there are 2 GPUs"):
         CudaDevice("cuda:2")
+
+
+def test_gpu_that_cannot_be_used_is_one_line(notes, monkeypatch):
+    def busy(device):
+        raise RuntimeError("CUDA error: CUDA-capable device(s) is/are busy\nMore of this")
+
+    monkeypatch.setattr(torch.cuda, "Stream", busy)
+    with pytest.raises(
+        BackendError, match=r"^cuda:1 cannot be used \(CUDA .* busy\); close"
+    ) as said:
+        CudaDevice("cuda:1")
+    assert "\n" not in str(said.value)

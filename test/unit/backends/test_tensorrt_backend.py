@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 from drives import drive
-from fake_tensorrt import FakeGpu, fake_runtime
+from fake_tensorrt import Engine, FakeGpu, FakeModule, fake_runtime
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import checksum, open_exported
@@ -168,6 +168,30 @@ def test_progress_and_reuse_of_engines(folder, tmp_path, story):
     for version, gpu in (("10.4.0", FakeGpu()), ("10.3.0", FakeGpu("8.7"))):
         _, module = opened(tmp_path / "micro", [], version, gpu)
         assert module.builds == 3
+
+
+def test_engines_are_built_and_loaded_on_the_gpu_that_runs_them(
+    folder, tmp_path, story, monkeypatch
+):
+    """Runtimes take the GPU that is current, which the device chooses while it is working."""
+    shutil.copytree(folder, tmp_path / "micro", ignore=shutil.ignore_patterns("engines"))
+    gpu, places = FakeGpu(), set()
+
+    def watch(owner, name):
+        call = getattr(owner, name)
+
+        def watched(*given):
+            places.add((name, gpu.is_working))
+            return call(*given)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    for name in ("Builder", "_build", "Runtime", "_deserialise"):
+        watch(FakeModule, name)
+    watch(Engine, "create_execution_context")
+    opened(tmp_path / "micro", story, gpu=gpu)
+    assert len(places) == 5
+    assert all(is_working for _, is_working in places)
 
 
 def test_engine_that_does_not_load_is_built_again(folder, tmp_path, story):
@@ -347,9 +371,13 @@ def test_backend_and_weights_have_to_fit(folder, tmp_path):
 
 @pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt_rtx"])
 def test_real_runtime_follows_torch_over_a_drive(folder, half_folder, runtime):
-    pytest.importorskip(runtime)
+    module = pytest.importorskip(runtime)
     if not torch.cuda.is_available():
         pytest.skip("there is no GPU")
+    if runtime == "tensorrt_rtx":
+        target = "SM{}{}".format(*torch.cuda.get_device_capability())
+        if not hasattr(module.ComputeCapability, target):
+            pytest.skip(f"{runtime} {module.__version__} has no kernels for {target}")
     reference = TorchBackend(micro.detector())
     for path, limit in ((folder, 1e-3), (half_folder, 5e-2)):
         subject = open_backend(str(path), choice=Choice(device="cuda", backend=runtime))

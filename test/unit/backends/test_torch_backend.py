@@ -88,3 +88,36 @@ def test_a_defect_is_not_taken_for_a_lack_of_memory(counted, monkeypatch):
     with pytest.raises(RuntimeError, match="size") as said:
         backend.run(micro.inputs(0), None)
     assert not isinstance(said.value, BackendError)
+
+
+def no_kernels(*_):
+    raise RuntimeError("CUDA error: no kernel image is available\nCompile with TORCH_USE_CUDA_DSA")
+
+
+def test_gpu_that_fails_while_opening_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch_backend, "checked_device", torch.device)
+    monkeypatch.setattr(torch_backend, "prepared", no_kernels)
+    with pytest.raises(
+        BackendError, match=r"^cuda:1 cannot run micro \(CUDA error: no kernel image is av.*driver$"
+    ):
+        TorchBackend(micro.detector(), "cuda:1")
+
+
+def test_device_that_fails_in_a_frame_is_one_line(counted, monkeypatch):
+    _, backend, _ = counted
+    monkeypatch.setattr(backend, "_device", torch.device("meta"))
+    with pytest.raises(BackendError, match=r"^meta cannot run micro \(.*\); close"):
+        backend.run(micro.inputs(0), None)
+
+
+def test_a_defect_while_opening_on_the_cpu_stays_one(monkeypatch):
+    monkeypatch.setattr(torch_backend, "prepared", no_kernels)
+    with pytest.raises(RuntimeError, match="no kernel image") as said:
+        TorchBackend(micro.detector())
+    assert not isinstance(said.value, BackendError)
+
+
+def test_what_a_gpu_cannot_compute_is_said_as_it_is(monkeypatch):
+    monkeypatch.setattr(torch_backend, "checked_device", torch.device)
+    with pytest.raises(BackendError, match=r"^backend torch has no precision 'fp8'"):
+        TorchBackend(micro.detector(), "cuda", "fp8")
