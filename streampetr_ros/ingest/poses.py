@@ -177,6 +177,9 @@ class TransformTree:
         parent, child = _plain(parent), _plain(child)
         with self._lock:
             edge = self._edges.get(child)
+            if edge is not None and edge.static != (stamp_ns is None):
+                self._refuse_other_kind(edge, parent)
+                edge = None
             if edge is None or edge.parent != parent:
                 self._refuse_loop(parent, child, stamp_ns)
             if edge is None:
@@ -188,6 +191,20 @@ class TransformTree:
                 self.restarts += 1
                 self.clear()
             edge.put(stamp, parent, pose, self.history_ns)
+
+    @staticmethod
+    def _refuse_other_kind(edge: PoseHistory, parent: str) -> None:
+        """Keep a frame static or moving: both in turn would give poses of the wrong time.
+
+        A moving edge without poses gives way instead.
+        """
+        if not edge.static and edge.newest_ns is None:
+            return
+        first, second = ("static", "moving") if edge.static else ("moving", "static")
+        raise TransformError(
+            f"transform '{parent}' -> '{edge.child}' is {second}, but '{edge.child}' is {first} "
+            f"already; it is published on /tf_static and also on /tf or as odometry, stop one"
+        )
 
     def _refuse_loop(self, parent: str, child: str, stamp_ns: int | None) -> None:
         """Keep out an edge that would close a loop: no lookup would succeed any more.

@@ -299,3 +299,27 @@ class TestRefused:
         with pytest.raises(TransformError):
             tree.insert("a", "b", 1, (0, 0, 0), (0, 0, 0, 0))
         assert not tree.frames()
+
+
+class TestOneFrameOfTwoKinds:
+    """On /tf_static and on /tf (or as odometry): which of the two is meant is not known."""
+
+    def test_moving_after_static(self):
+        tree = TransformTree()
+        tree.insert_static("odom", "base_link", (1, 0, 0), UNIT)
+        with pytest.raises(TransformError, match=r"'base_link' is static already.*/tf_static"):
+            tree.insert("odom", "base_link", SECOND, (2, 0, 0), UNIT)
+        assert tree.lookup("odom", "base_link", 5 * SECOND)[0, 3] == 1
+
+    def test_static_after_moving(self):
+        tree = moving_tree()
+        with pytest.raises(TransformError, match=r"'base_link' is moving already.*stop one"):
+            tree.insert_static("odom", "base_link", (9, 0, 0), UNIT)
+        assert tree.restarts == 0
+        assert tree.lookup("odom", "base_link", SECOND)[0, 3] == pytest.approx(1.0)
+
+    def test_a_new_run_may_hold_still_what_moved(self):
+        tree = moving_tree()
+        tree.clear()
+        tree.insert_static("map", "base_link", (9, 0, 0), UNIT)
+        assert tree.lookup("map", "camera", SECOND)[0, 3] == 10
