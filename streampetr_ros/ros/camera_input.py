@@ -22,6 +22,9 @@ from streampetr_ros.ros.settings import CameraSettings
 
 _SUFFIX = "/compressed"
 
+#: Publishers of CameraInfo that came before are looked for this often while there is none, seconds.
+_LOOK_S = 0.5
+
 
 @dataclass(slots=True, eq=False)
 class Progress:
@@ -94,6 +97,8 @@ class CameraInput:
         self._problems = problems
         self._profile = qos.images(cameras.reliability, cameras.depth)
         self._info = self._subscribe(CameraInfo, settings.info_topic, self._on_info)
+        self._latched: Subscription | None = None
+        self._look_at_s = 0.0
         self._images: dict[str, Subscription] = {}
         for kind, topic in self._candidates():
             self._images[topic] = self._subscribe(kind, topic, partial(self._on_image, topic))
@@ -108,6 +113,7 @@ class CameraInput:
         for subscription in (self._info, *self._images.values()):
             self._node.destroy_subscription(subscription)
         self._images.clear()
+        self._forget_latched()
 
     def _candidates(self) -> list[tuple[type, str]]:
         """Return message type and topic of each transport that may be used."""
@@ -131,11 +137,35 @@ class CameraInput:
     def _on_info(self, message: CameraInfo) -> None:
         self.info = message
         self.info_count += 1
+        self._forget_latched()
+
+    def _look_for_latched(self) -> None:
+        """Ask for the CameraInfo that was published once, before anybody listened.
+
+        Only where a publisher keeps it: all others would warn of a subscription they cannot serve.
+        """
+        now_s = time.monotonic()
+        if self._latched is not None or now_s < self._look_at_s:
+            return
+        self._look_at_s = now_s + _LOOK_S
+        topic = self.settings.info_topic
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if any(qos.is_latched(publisher.qos_profile) for publisher in publishers):
+            self._latched = self._node.create_subscription(
+                CameraInfo, topic, self._on_info, qos.latched()
+            )
+
+    def _forget_latched(self) -> None:
+        if self._latched is not None:
+            self._node.destroy_subscription(self._latched)
+            self._latched = None
 
     def _on_image(self, topic: str, message: Image | CompressedImage) -> None:
         # What was sent before the image may have come after the executor looked for it.
         while serve(self._info):
             continue
+        if self.info is None:
+            self._look_for_latched()
         if len(self._images) > 1:
             self._settle_on(topic)
         self._deliver(self.settings.name, ReceivedImage(message, topic, time.perf_counter()))

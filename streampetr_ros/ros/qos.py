@@ -49,6 +49,11 @@ def static_transforms() -> QoSProfile:
     return _reliable(100, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def is_latched(profile: QoSProfile) -> bool:
+    """Whether a publisher keeps what it sent for late joiners."""
+    return profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+
 def _reliable(depth: int, durability: DurabilityPolicy) -> QoSProfile:
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
