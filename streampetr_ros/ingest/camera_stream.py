@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -109,6 +109,13 @@ class CameraStream(Generic[T]):
             del self.stamps[0]
         self.lags.append(arrival_ns - stamp_ns)
         self.arrivals.append(arrival_ns)
+
+    def disown(self, beyond_ns: int) -> None:
+        """Take back the belief in stamps that lie beyond this one."""
+        self.stamps = self.stamps[: bisect_right(self.stamps, beyond_ns)]
+        self.newest_ns = self.stamps[-1] if self.stamps else None
+        self.lags.clear()
+        self.arrivals.clear()
 
     def lag_ns(self) -> int | None:
         """Median of arrival minus stamp, None before the first image."""

@@ -143,6 +143,21 @@ class OpenCycles(Generic[T]):
             self.cycles.remove(cycle)
         return oldest
 
+    def remove_beyond(self, camera: int, stamp_ns: int) -> int:
+        """Take out the camera's images with later stamps; return how many there were."""
+        spare = self._spare[camera]
+        kept = [entry for entry in spare if entry[1].image.stamp_ns <= stamp_ns]
+        count = len(spare) - len(kept)
+        self._spare[camera] = deque(kept)
+        for cycle in self.cycles:
+            arrival = cycle.members.get(camera)
+            if arrival is not None and arrival.image.stamp_ns > stamp_ns:
+                cycle.remove(camera)
+                self._pending[camera] -= 1
+                count += 1
+        self.cycles = [cycle for cycle in self.cycles if cycle.members]
+        return count
+
     def clock_went_back(self, now_ns: int) -> None:
         """Pull arrival times that lie in the future of the caller's new clock to the present."""
         for cycle in self.cycles:

@@ -24,13 +24,16 @@ BACK_UNKNOWN_NS = 250_000_000
 TOGETHER_PERIODS = 8
 TOGETHER_FLOOR_NS = 1_000_000_000
 
+#: A stamp of one camera that jumps this many periods ahead needs a second one to be believed.
+AHEAD_PERIODS = 2.5
+
 
 class EpochGuard(Generic[T]):
     """Believes a stamp that continues its own stream and is not far ahead of the other cameras.
 
     Images with other stamps are held. When most of the cameras that are alive hold images of one
-    new time, that time is the truth: everything restarted. A single camera never convinces the
-    guard while others contradict it.
+    new time, that time is the truth: everything restarted, or went ahead. A single camera never
+    convinces the guard while others contradict it.
 
     Args:
         streams: all cameras.
@@ -61,17 +64,32 @@ class EpochGuard(Generic[T]):
         """Judge the stamp of an image, remembering by how much an unbelieved one is off."""
         stream = self._streams[arrival.camera]
         stamp, own = arrival.image.stamp_ns, stream.newest_ns
-        jump = max(self._max_jump_ns, 20 * self._timing.now.period_ns)
+        jump = self._jump_ns()
         if own is not None and own - self._back_ns() <= stamp <= own + jump:
-            return True
+            stream.unbelieved_ns = self._ahead_alone_ns(arrival, own)
+            return not stream.unbelieved_ns
         reference = self._reference(arrival.arrival_ns)
         if reference is None:
             return True
         earliest = reference - jump if own is None else own - self._back_ns()
         if earliest <= stamp <= reference + jump:
-            return True
+            stream.unbelieved_ns = 0 if own is None else self._ahead_alone_ns(arrival, own)
+            return not stream.unbelieved_ns
         stream.unbelieved_ns = stamp - (own if own is not None and stamp < own else reference)
         return False
+
+    def stray_from_ns(self, arrival: Arrival[T]) -> int | None:
+        """Stamp beyond which its camera was wrongly believed, as this image shows; else None.
+
+        That is so where the camera's newest stamp is off and this one is back among the others.
+        """
+        stamp, own = arrival.image.stamp_ns, self._streams[arrival.camera].newest_ns
+        if own is None or stamp >= own - self._back_ns():
+            return None
+        others = self._others_ns(arrival)
+        if others is None or 2 * abs(stamp - others) >= own - others:
+            return None
+        return max(stamp, others)
 
     def late_from_ns(self, stream: CameraStream[T]) -> int:
         """Stamp from which an unbelieved image was merely late."""
@@ -79,7 +97,7 @@ class EpochGuard(Generic[T]):
 
     def restarted(self, latest: Arrival[T]) -> list[Arrival[T]]:
         """Return the images of a new time that most live cameras agree on, else nothing."""
-        reach = max(TOGETHER_FLOOR_NS, TOGETHER_PERIODS * self._timing.now.period_ns)
+        reach = self._reach_ns()
         images = [
             arrival
             for stream in self._streams
@@ -92,9 +110,51 @@ class EpochGuard(Generic[T]):
             return []
         return sorted(images, key=lambda arrival: arrival.arrival_ns)
 
+    def went_ahead(self, agreed: Sequence[Arrival[T]]) -> bool:
+        """Whether images most cameras agree on merely follow a gap, which is no restart."""
+        jump = self._jump_ns()
+        newest = [
+            (arrival.image.stamp_ns, self._streams[arrival.camera].newest_ns) for arrival in agreed
+        ]
+        return all(own is not None and own < stamp <= own + jump for stamp, own in newest)
+
+    def _ahead_alone_ns(self, arrival: Arrival[T], own_ns: int) -> int:
+        """By how much a stamp leads the other cameras, 0 unless it jumped there by itself.
+
+        It did if its own stream went ahead by more than the time that passed meanwhile.
+        """
+        stream, stamp = self._streams[arrival.camera], arrival.image.stamp_ns
+        timing, limit = self._timing.now, self._reach_ns()
+        if timing.known and not stream.held:
+            limit = min(limit, round(AHEAD_PERIODS * timing.period_ns))
+        if stamp - own_ns <= limit:
+            return 0
+        passed = arrival.arrival_ns - (stream.last_arrival_ns or 0)
+        others = self._others_ns(arrival)
+        if others is None or stamp - own_ns - passed / self.pace <= limit:
+            return 0
+        return stamp - others if stamp - others > limit else 0
+
+    def _jump_ns(self) -> int:
+        return max(self._max_jump_ns, 20 * self._timing.now.period_ns)
+
+    def _reach_ns(self) -> int:
+        return max(TOGETHER_FLOOR_NS, TOGETHER_PERIODS * self._timing.now.period_ns)
+
     def _back_ns(self) -> float:
         timing = self._timing.now
         return BACK_PERIODS * timing.period_ns if timing.known else BACK_UNKNOWN_NS
+
+    def _others_ns(self, arrival: Arrival[T]) -> int | None:
+        """Median of the newest stamps of the other cameras alive, None without any."""
+        newest = [
+            stream.newest_ns
+            for i, stream in enumerate(self._streams)
+            if i != arrival.camera
+            and stream.newest_ns is not None
+            and self.alive(i, arrival.arrival_ns)
+        ]
+        return median_low(newest) if newest else None
 
     def _reference(self, now_ns: int) -> int | None:
         """Median of the newest stamps of the cameras alive, of all if none is."""

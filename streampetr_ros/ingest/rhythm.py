@@ -209,7 +209,8 @@ class RigTiming:
 
     Args:
         count: number of cameras.
-        period_ns: cycle time if given.
+        period_ns: cycle time if given; measured all the same where all cameras are much faster,
+            as none would open a cycle.
         offsets_ns: firing times if given.
         window_ns: match window if given.
     """
@@ -237,7 +238,7 @@ class RigTiming:
     def learn(self, stamps_ns: Sequence[Sequence[int]]) -> bool:
         """Update from ascending stamps per camera; say whether images must be placed anew."""
         self.periods_ns = periods = [estimate_period(stamps) for stamps in stamps_ns]
-        period = self._given_period_ns or rig_period([p for p in periods if p is not None])
+        period = self._period(periods, sum(map(bool, stamps_ns)))
         if period is None:
             return False
         before = self.now
@@ -253,6 +254,14 @@ class RigTiming:
             self.deviations_ns = deviations(phases, self._given_offsets_ns, period)
         self.now = self._timing(period, periods)
         return self._moved(before)
+
+    def _period(self, periods_ns: Sequence[int | None], sending: int) -> int | None:
+        """Return the cycle time: as given, unless every camera that sends is faster by far."""
+        known = [period for period in periods_ns if period is not None]
+        given = self._given_period_ns
+        if given is None or (len(known) == sending and max(known, default=given) < FAST * given):
+            return rig_period(known)
+        return given
 
     def _timing(self, period_ns: int | None, periods_ns: Sequence[int | None]) -> CycleTiming:
         period = period_ns or FASTEST_PERIOD_NS

@@ -94,13 +94,15 @@ class FrameSetSynchronizer(Generic[T]):
         if image.stamp_ns <= 0:
             stream.zero_stamps += 1
             stream.drop(DropReason.ZERO_STAMP)
-        elif self._guard.believes(arrival):
+            return self._release(now_ns)
+        self._disown_stray(arrival)
+        if self._guard.believes(arrival):
             self._take(arrival)
         else:
             stream.hold(arrival, self.config.history)
             agreed = self._guard.restarted(arrival)
             if agreed:
-                return self._restart_with(agreed)
+                return self._follow(agreed)
         return self._release(now_ns)
 
     def poll(self, now_ns: int) -> list[SyncedSet[T]]:
@@ -176,6 +178,15 @@ class FrameSetSynchronizer(Generic[T]):
                 stream.clock_went_back(now_ns)
             self._last_set_now_ns = None
         self._now_ns = now_ns
+
+    def _disown_stray(self, arrival: Arrival[T]) -> None:
+        """Forget stamps that a camera's new image and the other cameras show to be wrong."""
+        beyond = self._guard.stray_from_ns(arrival)
+        if beyond is not None:
+            stream = self._streams[arrival.camera]
+            stream.disown(beyond)
+            count = self._cycles.remove_beyond(arrival.camera, beyond)
+            stream.drop(DropReason.IMPLAUSIBLE_STAMP, count)
 
     def _take(self, arrival: Arrival[T]) -> None:
         """Use an image whose stamp is believed, unless it repeats another."""
@@ -333,16 +344,18 @@ class FrameSetSynchronizer(Generic[T]):
         for arrival in arrivals:
             self._streams[arrival.camera].drop(reason)
 
-    def _restart_with(self, arrivals: list[Arrival[T]]) -> list[SyncedSet[T]]:
-        """Start afresh with images of another time."""
+    def _follow(self, arrivals: list[Arrival[T]]) -> list[SyncedSet[T]]:
+        """Go on with images of another time, afresh unless they merely follow a gap."""
+        went_ahead = self._guard.went_ahead(arrivals)
         newest = max((s.newest_ns for s in self._streams if s.newest_ns is not None), default=0)
         step_s = (min(arrival.image.stamp_ns for arrival in arrivals) - newest) / 1e9
         kept = {id(arrival) for arrival in arrivals}
         for stream in self._streams:
             stream.held = [arrival for arrival in stream.held if id(arrival) not in kept]
-        sets = self.restart(
-            f"stamps jumped {'back' if step_s < 0 else 'ahead'} {abs(step_s):.3f} s"
-        )
+        sets: list[SyncedSet[T]] = []
+        if not went_ahead:
+            way = "back" if step_s < 0 else "ahead"
+            sets += self.restart(f"stamps jumped {way} {abs(step_s):.3f} s")
         for arrival in arrivals:
             self._accept(arrival)
             sets += self._release(arrival.arrival_ns)

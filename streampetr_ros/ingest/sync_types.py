@@ -77,7 +77,8 @@ class SyncConfig:
         cameras: names; their order is the order of images in a set.
         min_cameras: fewest cameras of a set; None demands all of them.
         offsets_ns: firing time of every camera within a cycle; None learns it from the stamps.
-        period_ns: cycle time if known; None estimates it.
+        period_ns: cycle time if known; None estimates it, as is done where all cameras are much
+            faster.
         window_ns: largest distance of a stamp from where its cycle expects it; None derives it from
             the period. Never more than 0.45 periods.
         wait_ns: how long after its expected arrival a missing camera is waited for; None waits half
@@ -87,7 +88,7 @@ class SyncConfig:
         frozen_after: equal fingerprints in a row from which a camera counts as frozen and its
             images are dropped; 0 never does.
         max_jump_ns: a camera's stamp farther than this ahead of the others is not believed until
-            most cameras agree.
+            most cameras agree; nor is one that jumped ahead alone, from 1 s or 8 periods on.
     """
 
     cameras: tuple[str, ...]
