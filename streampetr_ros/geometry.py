@@ -99,6 +99,17 @@ def quaternion_from_rotation(rotation: ArrayLike) -> Array:
     return -quaternion if quaternion[0] < 0 else quaternion
 
 
+def rotation_angle(transform: Array) -> float:
+    """Return the angle in radians, 0 to pi, by which a (4, 4) transform or (3, 3) rotation turns.
+
+    Example:
+        >>> round(rotation_angle(rotation_about_z(-0.3)), 6)
+        0.3
+    """
+    quaternion = quaternion_from_rotation(transform[:3, :3])
+    return 2.0 * float(np.arctan2(np.linalg.norm(quaternion[1:]), quaternion[0]))
+
+
 def rotation_about_z(yaw: float) -> Array:
     """Return the (3, 3) rotation by ``yaw`` (counter-clockwise seen from above) about +z."""
     c, s = np.cos(yaw), np.sin(yaw)

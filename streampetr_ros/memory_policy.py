@@ -316,7 +316,8 @@ def _pose_jumped(history: History, frame_set: FrameSet, config: MemoryPolicyConf
     elapsed = _seconds_since(history.last, frame_set)
     displacement = _displacement_fixed(history.last, frame_set)
     last_from_now = geometry.inverse(history.last.fixed_from_base) @ frame_set.fixed_from_base
-    if _angle(last_from_now) > config.max_turn_rate * elapsed + config.angle_tolerance:
+    turned = geometry.rotation_angle(last_from_now)
+    if turned > config.max_turn_rate * elapsed + config.angle_tolerance:
         return True
     if np.linalg.norm(displacement) > config.max_speed * elapsed + config.pose_tolerance:
         return True
@@ -341,7 +342,8 @@ def _is_other_rig(history: History, frame_set: FrameSet) -> bool:
         return False
     before_from_after = geometry.inverse(before) @ after
     moved = float(np.linalg.norm(before_from_after[:3, 3]))
-    return moved > _RIG_TOLERANCE.metres or _angle(before_from_after) > _RIG_TOLERANCE.radians
+    turned = geometry.rotation_angle(before_from_after)
+    return moved > _RIG_TOLERANCE.metres or turned > _RIG_TOLERANCE.radians
 
 
 def _fresh_rig(history: History | None, frame_set: FrameSet) -> tuple[CameraCalibration, ...]:
@@ -362,12 +364,6 @@ def ordered_rig(
     """Sort cameras by a list of names; unlisted ones follow in their own order."""
     rank = {name: index for index, name in enumerate(names)}
     return tuple(sorted(rig, key=lambda camera: rank.get(camera.name, len(rank))))
-
-
-def _angle(rotation_holder: Array) -> float:
-    """Rotation angle of a transform, radians."""
-    quaternion = geometry.quaternion_from_rotation(rotation_holder[:3, :3])
-    return 2.0 * float(np.arctan2(np.linalg.norm(quaternion[1:]), quaternion[0]))
 
 
 def _seconds_since(earlier: FrameSet, later: FrameSet) -> float:

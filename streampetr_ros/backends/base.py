@@ -66,5 +66,5 @@ def is_short_of_memory(error: Exception) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what PyTorch says before its listings and advice."""
+    """Return what libraries say before their listings and advice."""
     return str(error).split("\n", maxsplit=1)[0]

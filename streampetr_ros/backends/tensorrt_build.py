@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import BackendError, first_line
 from streampetr_ros.backends.engine_file import (
     EngineFileError,
     EngineKey,
@@ -185,7 +185,7 @@ def check_graph_file(path: Path) -> None:
     try:
         onnx.checker.check_model(str(path))
     except (OSError, onnx.checker.ValidationError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
+        reason = first_line(error)
         # Operators of a strange version fail the check with a puzzling reason.
         if isinstance(error, onnx.checker.ValidationError) and _UNREADABLE not in reason:
             _check_opsets(path, onnx.load(path, load_external_data=False))

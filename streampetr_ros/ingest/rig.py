@@ -190,8 +190,7 @@ def _change(before: CameraCalibration, after: CameraCalibration, limit: RigToler
     moved = float(np.linalg.norm(before_from_after[:3, 3]))
     if not moved <= limit.metres:
         return f"moved by {moved:.3f} m"
-    turn = geometry.quaternion_from_rotation(before_from_after[:3, :3])
-    turned = 2 * float(np.arctan2(np.linalg.norm(turn[1:]), turn[0]))
+    turned = geometry.rotation_angle(before_from_after)
     if not turned <= limit.radians:
         return f"turned by {np.degrees(turned):.2f} degrees"
     return None

@@ -203,9 +203,8 @@ def _differ(before: Array, after: Array) -> bool:
     """Tell whether two mountings are farther apart than those of one rig may be."""
     limit = RigTolerance()
     change = geometry.inverse(before) @ after
-    turn = geometry.quaternion_from_rotation(change[:3, :3])
-    turned = 2 * np.arctan2(np.linalg.norm(turn[1:]), turn[0])
-    return bool(np.linalg.norm(change[:3, 3]) > limit.metres or turned > limit.radians)
+    moved, turned = np.linalg.norm(change[:3, 3]), geometry.rotation_angle(change)
+    return bool(moved > limit.metres or turned > limit.radians)
 
 
 def _rename_parts(folder: Path, name: str) -> None:

@@ -169,11 +169,15 @@ class Objective(nn.Module):
         )
         if config.denoising.groups:
             # Without objects as well: the processes of a run average their numbers.
-            nothing = nothing_to_denoise(codes, config.denoising.split)
+            wanted = (
+                nothing_to_denoise(codes, config.denoising.split)
+                if denoising is None
+                else denoising.targets
+            )
             losses |= denoising_losses(
                 logits[:, :, :pad],
                 codes[:, :, :pad],
-                nothing if denoising is None else denoising.targets,
+                wanted,
                 config.loss,
                 config.denoising.weight,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,24 @@ else:
         for process in started:
             process.stop()
         graph.forget_node()
+
+    @pytest.fixture
+    def node(graph: Graph, request: pytest.FixtureRequest) -> Iterator[object]:
+        """The node in this process, unconfigured, with the module's PARAMETERS."""
+        from rclpy.parameter import Parameter  # noqa: PLC0415
+
+        # A mistake in it must fail here, not leave these tests out.
+        from streampetr_ros.ros.node import StreamPetrNode  # noqa: PLC0415
+
+        assert graph
+        # One that a test before left behind would be asked instead, as it has the same name.
+        gc.collect()
+        made = StreamPetrNode()
+        wanted = [Parameter(name, value=value) for name, value in request.module.PARAMETERS.items()]
+        assert all(each.successful for each in made.set_parameters(wanted))
+        yield made
+        made.close()
+        made.destroy_node()
 
     @pytest.fixture(scope="module")
     def steady_node(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
-from graph import Graph
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -20,17 +17,6 @@ from streampetr_ros.ros import backend as node_backend
 from streampetr_ros.ros.node import StreamPetrNode
 
 PARAMETERS = {"model.name": "tiny", "model.weights": "stand_in:0", "model.device": "cuda:1"}
-
-
-@pytest.fixture
-def node(graph: Graph) -> Iterator[StreamPetrNode]:
-    assert graph
-    made = StreamPetrNode()
-    wanted = [Parameter(name, value=value) for name, value in PARAMETERS.items()]
-    assert all(each.successful for each in made.set_parameters(wanted))
-    yield made
-    made.close()
-    made.destroy_node()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,25 +10,12 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
 import torch
-from graph import Graph
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
 
 from streampetr_ros.ros.node import StreamPetrNode
 from streampetr_ros.ros.session import DetectionSession
 
 PARAMETERS = {"model.name": "tiny", "model.weights": "random:0"}
-
-
-@pytest.fixture
-def node(graph: Graph) -> Iterator[StreamPetrNode]:
-    assert graph
-    made = StreamPetrNode()
-    wanted = [Parameter(name, value=value) for name, value in PARAMETERS.items()]
-    assert all(each.successful for each in made.set_parameters(wanted))
-    yield made
-    made.close()
-    made.destroy_node()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,28 +10,13 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
-from graph import Graph
-from rclpy.parameter import Parameter
 
 from streampetr_ros.ros.node import StreamPetrNode
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
+PARAMETERS = {"model.name": "tiny", "model.weights": "stand_in:1"}
 #: Granted for installations that differ from this one: Autoware's messages, odometry, sim time.
 OPTIONAL = {"/autoware/", "/odometry", "/clock", "type_description", "/parameter_events"}
-
-
-@pytest.fixture
-def node(graph: Graph) -> Iterator[StreamPetrNode]:
-    assert graph
-    # One that a test before left behind would be asked instead, as it has the same name.
-    gc.collect()
-    made = StreamPetrNode()
-    made.set_parameters(
-        [Parameter("model.weights", value="stand_in:1"), Parameter("model.name", value="tiny")]
-    )
-    yield made
-    made.close()
-    made.destroy_node()
 
 
 def granted(kind: str, access: str) -> set[str]:

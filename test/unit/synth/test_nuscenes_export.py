@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streampetr_ros.evaluation.drives import read_drives
-from streampetr_ros.evaluation.nuscenes_format import truth_records, write_results
+from streampetr_ros.evaluation.nuscenes_format import Record, truth_records, write_results
 from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.result_file import track_file
 from streampetr_ros.evaluation.tracking import own_tracker
@@ -42,6 +42,18 @@ def root(frame_sets: list[FrameSet], tmp_path_factory: pytest.TempPathFactory) -
 def tables(root: Path):
     nuscenes = pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
     return nuscenes.NuScenes("v1.0-synthetic", str(root), verbose=False)
+
+
+def perfect_results(frame_sets: list[FrameSet]) -> dict[str, list[Record]]:
+    """Give what is visible as detections, by sample token."""
+    return {
+        frame_set.token: [
+            record | {"detection_score": 0.9}
+            for record in truth_records(frame_set)
+            if record.pop("num_pts")
+        ]
+        for frame_set in frame_sets
+    }
 
 
 def test_boxes_survive_the_round_trip(tables, frame_sets: list[FrameSet]):
@@ -85,12 +97,7 @@ def test_sweeps_lie_between_key_frames(tables):
 def test_truth_as_detections_scores_perfectly(tables, root: Path, frame_sets):
     evaluate = pytest.importorskip("nuscenes.eval.detection.evaluate")
     config = pytest.importorskip("nuscenes.eval.common.config")
-    results = {}
-    for frame_set in frame_sets[::2]:
-        records = truth_records(frame_set)
-        results[frame_set.token] = [
-            record | {"detection_score": 0.9} for record in records if record.pop("num_pts")
-        ]
+    results = perfect_results(frame_sets[::2])
     write_results(results, root / "results.json")
     judge = evaluate.DetectionEval(
         tables,
@@ -110,12 +117,7 @@ def test_truth_as_detections_scores_perfectly(tables, root: Path, frame_sets):
 
 
 def test_official_numbers_know_annotated_attributes(tables, frame_sets, monkeypatch):
-    results = {}
-    for frame_set in frame_sets[::2]:
-        records = truth_records(frame_set)
-        results[frame_set.token] = [
-            record | {"detection_score": 0.9} for record in records if record.pop("num_pts")
-        ]
+    results = perfect_results(frame_sets[::2])
     perfect = evaluate_split(tables, "synthetic", results)
     present = {record["detection_name"] for records in results.values() for record in records}
     assert len(perfect.class_ap) == 10
@@ -192,12 +194,7 @@ def assert_same_truth(read: Truth, original: Truth) -> None:
 
 def test_tracked_truth_scores_perfectly(tables, root: Path, tmp_path: Path, frame_sets):
     tracking = pytest.importorskip("nuscenes.eval.tracking.evaluate")
-    results = {}
-    for frame_set in frame_sets[::2]:
-        records = truth_records(frame_set)
-        results[frame_set.token] = [
-            record | {"detection_score": 0.9} for record in records if record.pop("num_pts")
-        ]
+    results = perfect_results(frame_sets[::2])
     write_results(results, tmp_path / "results.json")
     drives = read_drives(root / "v1.0-synthetic")
     track_file(tmp_path / "results.json", tmp_path / "tracks.json", drives, own_tracker)
