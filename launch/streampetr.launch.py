@@ -21,7 +21,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from streampetr_ros.ros.viewers import Rig, parameters_in, rviz_configuration
+from streampetr_ros.ros.viewers.viewers import Rig, parameters_in, rviz_configuration
 
 _SHARE = Path(get_package_share_directory("streampetr_ros"))
 

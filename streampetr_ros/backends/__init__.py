@@ -1,0 +1,1 @@
+"""What runs a detector: each runtime behind `base.Backend`, chosen in `opening`."""

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.model.checkpoint import config_from_json, config_to_json
+from streampetr_ros.model.checkpoints.weights import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
-from streampetr_ros.model.graphs import SIGNATURES
+from streampetr_ros.model.forms.graphs import SIGNATURES
 from streampetr_ros.model.state import ModelInputs
 
 #: File that describes the graphs beside it.

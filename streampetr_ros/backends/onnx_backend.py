@@ -15,7 +15,7 @@ from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.model.config import DetectorConfig
-from streampetr_ros.model.graphs import MEMORY_NAMES, signatures
+from streampetr_ros.model.forms.graphs import MEMORY_NAMES, signatures
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 

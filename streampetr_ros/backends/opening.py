@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from streampetr_ros.backends.base import Backend, BackendError
-from streampetr_ros.backends.cuda_device import CUDA_GRAPHS
+from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
 from streampetr_ros.backends.exported import DESCRIPTION, open_exported
+from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
-from streampetr_ros.backends.tensorrt_api import RUNTIMES
-from streampetr_ros.backends.torch_backend import KINDS, TorchBackend
-from streampetr_ros.model.checkpoint import CheckpointError, load_weights
+from streampetr_ros.backends.tensorrt.api import RUNTIMES
+from streampetr_ros.model.checkpoints.weights import CheckpointError, load_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 
@@ -191,7 +191,7 @@ def open_detector(weights: str, model: str = "") -> Detector:
 def _open_exported(folder: Path, choice: Choice, progress: Callable[[str], None]) -> Backend:
     # The runtimes are optional and slow to load.
     if choice.backend in RUNTIMES:
-        from streampetr_ros.backends.tensorrt_backend import open_tensorrt  # noqa: PLC0415
+        from streampetr_ros.backends.tensorrt.backend import open_tensorrt  # noqa: PLC0415
 
         return open_tensorrt(folder, choice.backend, choice.device, progress, choice.cuda_graphs)
     from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415

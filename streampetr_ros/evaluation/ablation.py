@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from streampetr_ros import geometry
-from streampetr_ros.types import FrameSet
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import FrameSet
 
 Change = Callable[[FrameSet], FrameSet]
 

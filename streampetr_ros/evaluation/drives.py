@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streampetr_ros import geometry
-from streampetr_ros.evaluation.nuscenes_tables import read_poses
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Boxes, FrameSet, Truth
+from streampetr_ros.nuscenes.tables import read_poses
 from streampetr_ros.sources import open_source
-from streampetr_ros.types import Boxes, FrameSet, Truth
 
 
 def read_drives(path: Path) -> list[FrameSet]:

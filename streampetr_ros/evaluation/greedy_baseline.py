@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streampetr_ros.evaluation.nuscenes_format import Record
+from streampetr_ros.nuscenes.results import Record
 
 #: Classes of the nuScenes tracking task.
 TRACKED_CLASSES: tuple[str, ...] = (

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.evaluation.nuscenes_format import Record
+from streampetr_ros.nuscenes.results import Record
 
 #: Records of truth or detections by sample token.
 RecordsByToken = Mapping[str, Sequence[Record]]

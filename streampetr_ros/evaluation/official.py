@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streampetr_ros.evaluation.metrics import Metrics, import_devkit, load_config, named_errors
-from streampetr_ros.evaluation.nuscenes_format import Record, write_results
+from streampetr_ros.nuscenes.results import Record, write_results
 
 
 def evaluate_split(tables: Any, split: str, records: Mapping[str, list[Record]]) -> Metrics:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streampetr_ros.backends.opening import Choice
+from streampetr_ros.core.files import replacing, sha256
 from streampetr_ros.evaluation.metrics import (
     Evaluated,
     Metrics,
@@ -21,7 +22,6 @@ from streampetr_ros.evaluation.metrics import (
     save_plots,
     summarise,
 )
-from streampetr_ros.evaluation.nuscenes_format import Record, write_results
 from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import (
@@ -36,7 +36,7 @@ from streampetr_ros.evaluation.tracking import (
     own_tracker,
     track_scenes,
 )
-from streampetr_ros.files import replacing, sha256
+from streampetr_ros.nuscenes.results import Record, write_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def evaluate(evaluation: Evaluation) -> Judged:
 
     Raises:
         EvaluationError: if nuscenes-devkit is missing or a worker process is killed.
-        CheckpointError, SourceError, TrainingError: if weights or frames cannot be read.
+        CheckpointError, SourceError: if weights or frames cannot be read.
         BackendError, ExportError: if what is to run the detector cannot.
     """
     import_devkit()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.evaluation.nuscenes_format import Record, write_results
+from streampetr_ros.core.source import SourceError
+from streampetr_ros.core.types import FrameSet
 from streampetr_ros.evaluation.tracking import RecordTracker, track_scenes
 from streampetr_ros.model.config import NUSCENES_CLASSES
-from streampetr_ros.sources.base import SourceError
-from streampetr_ros.types import FrameSet
+from streampetr_ros.nuscenes.results import Record, write_results
 
 _NUMBERS = {"translation": 3, "size": 3, "rotation": 4, "velocity": 2}
 

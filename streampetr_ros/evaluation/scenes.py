@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.evaluation.ablation import ABLATIONS
 from streampetr_ros.evaluation.metrics import EvaluationError
-from streampetr_ros.evaluation.nuscenes_format import Record, detection_records, truth_records
-from streampetr_ros.types import Detections, FrameSet
+from streampetr_ros.nuscenes.results import Record, detection_records, truth_records
 
 #: Feeds one frame set to a stream and returns detections in the base or model frame.
 Step = Callable[[FrameSet], Detections]

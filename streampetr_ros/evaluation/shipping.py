@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from streampetr_ros.config import load_config, to_mapping
+from streampetr_ros.core.config import load_config, to_mapping
+from streampetr_ros.core.files import replacing, sha256
 from streampetr_ros.evaluation.report import Evaluation, evaluate
 from streampetr_ros.evaluation.scenes import Protocol
-from streampetr_ros.files import replacing, sha256
-from streampetr_ros.model.checkpoint import load_weights, read_metadata
+from streampetr_ros.model.checkpoints.weights import load_weights, read_metadata
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.start import WEIGHTS_FILE
+from streampetr_ros.training.run.start import WEIGHTS_FILE
 
 #: Largest weights file that may ship, bytes.
 LARGEST = 16 * 2**20

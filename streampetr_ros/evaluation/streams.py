@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from streampetr_ros.backends.opening import Choice, open_backend
+from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.evaluation.ablation import thinned
 from streampetr_ros.evaluation.scenes import Step
-from streampetr_ros.memory_policy import MemoryPolicyConfig
-from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
+from streampetr_ros.nuscenes.dataset import NuscenesSource
+from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
+from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.sources import Source, open_source
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.training.nuscenes_data import NuscenesSource
-from streampetr_ros.types import Detections, FrameSet
 
 _NUSCENES = "nuscenes:"
 _PLAIN = Choice()

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.evaluation.greedy_baseline import TRACKED_CLASSES, GreedyConfig, GreedyTracker
 from streampetr_ros.evaluation.metrics import EvaluationError
-from streampetr_ros.evaluation.nuscenes_format import Record, write_results
-from streampetr_ros.evaluation.nuscenes_tables import SPLIT, VERSION, write_tables
 from streampetr_ros.model.config import NUSCENES_CLASSES
+from streampetr_ros.nuscenes.results import Record, write_results
+from streampetr_ros.nuscenes.tables import SPLIT, VERSION, write_tables
 from streampetr_ros.track import Tracker, TrackingConfig
-from streampetr_ros.types import Boxes, Detections, FrameSet, Tracks
 
 #: Follows the records of one scene: detections and frame set of a sample to tracking records.
 RecordTracker = Callable[[list[Record], FrameSet], list[Record]]

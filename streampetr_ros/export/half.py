@@ -1,8 +1,8 @@
 """Rewrites a graph to half precision with the types written into it.
 
 Newer TensorRT takes types from the graph alone, so every conversion is an explicit Cast. What may
-be computed in half precision and what stays float32 is as in `streampetr_ros.model.half`; all graph
-inputs and outputs are float32 too.
+be computed in half precision and what stays float32 is as in `streampetr_ros.model.forms.half`; all
+graph inputs and outputs are float32 too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from streampetr_ros.backends.exported import ExportError
 from streampetr_ros.export.simplify import replace_field
-from streampetr_ros.model.half import HALF_PARTS_OF_HEAD
+from streampetr_ros.model.forms.half import HALF_PARTS_OF_HEAD
 
 #: By graph, the names of nodes that may run in half precision. The position graph has none.
 _SCOPES = {

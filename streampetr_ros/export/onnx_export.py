@@ -22,7 +22,7 @@ from streampetr_ros.backends.exported import (
 from streampetr_ros.export.half import to_half
 from streampetr_ros.export.simplify import fold_constants, make_masks_finite
 from streampetr_ros.model.detector import Detector
-from streampetr_ros.model.graphs import example_tensors, graph_modules, signatures
+from streampetr_ros.model.forms.graphs import example_tensors, graph_modules, signatures
 
 OPSET = 17
 

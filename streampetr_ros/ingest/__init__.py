@@ -1,0 +1,1 @@
+"""What arrives: images, calibrations and transforms become frame sets."""

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streampetr_ros.geometry import Array
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.ingest import rig
-from streampetr_ros.ingest.images import Pixels
-from streampetr_ros.ingest.reduction import reduced_calibration
-from streampetr_ros.ingest.sync_types import SyncedSet
-from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
+from streampetr_ros.ingest.pictures.raw import Pixels
+from streampetr_ros.ingest.pictures.reduction import reduced_calibration
+from streampetr_ros.ingest.sync.types import SyncedSet
 
 #: Takes target frame, source frame and stamp in nanoseconds; returns (4, 4) target_from_source.
 LookUp = Callable[[str, str, int], Array]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from streampetr_ros.ingest import rig
-from streampetr_ros.ingest.images import RawImage
+from streampetr_ros.ingest.pictures.raw import RawImage
 
 _SECOND_NS = 1_000_000_000
 #: Pictures of so many bytes are read whole to tell them from the one before; other threads of

@@ -13,9 +13,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from streampetr_ros import geometry
-from streampetr_ros.geometry import Array
-from streampetr_ros.types import CameraCalibration
+from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import CameraCalibration
 
 #: Names of lens models, as published, and what this project calls them.
 _MODELS = MappingProxyType(

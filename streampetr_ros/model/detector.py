@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streampetr_ros.model.backbone import resnet50, resnet_tiny
+from streampetr_ros.model.backbones.resnet import resnet50, resnet_tiny
+from streampetr_ros.model.backbones.vovnet import vovnet99
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.head import ExtraQueries, StreamHead
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.neck import FinestLevelNeck
 from streampetr_ros.model.position import RayPosition, TokenPosition
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
-from streampetr_ros.model.vovnet import vovnet99
 
 _BACKBONES = {"resnet50": resnet50, "resnet_tiny": resnet_tiny, "vovnet99": vovnet99}
 

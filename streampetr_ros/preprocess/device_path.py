@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streampetr_ros.core.types import CameraCalibration, CameraFrame
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import (
     Polygon,
@@ -36,7 +37,6 @@ from streampetr_ros.preprocess.pixel_path import (
 )
 from streampetr_ros.preprocess.remapping import MapTables, Remapper
 from streampetr_ros.preprocess.resampling import Resampler, axis_taps
-from streampetr_ros.types import CameraCalibration, CameraFrame
 
 
 class Lens(Protocol):

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.preprocess.image import Polygon, PreprocessError, plan_resize_crop
 from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath, check_size
-from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
 Array = NDArray[np.float64]
 

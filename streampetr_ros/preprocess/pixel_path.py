@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streampetr_ros.core.types import CameraCalibration, CameraFrame
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.batches import ImageBatches, ImagePlace
 from streampetr_ros.preprocess.image import (
     Polygon,
     PreprocessError,
@@ -22,7 +22,7 @@ from streampetr_ros.preprocess.image import (
     help_resizing,
     prepare_image,
 )
-from streampetr_ros.types import CameraCalibration, CameraFrame
+from streampetr_ros.preprocess.image_memory import ImageBatches, ImagePlace
 
 Result = TypeVar("Result")
 Made = TypeVar("Made")

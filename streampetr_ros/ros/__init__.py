@@ -1,0 +1,1 @@
+"""What needs ROS: the node, and the programs around it."""

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from streampetr_ros import geometry
-from streampetr_ros.geometry import Array
+from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import Boxes, CameraCalibration, Detections, Tracks
 from streampetr_ros.ingest.messages import StampedTransform, stamp_ns_from, transform_from
 from streampetr_ros.msg import Object3D, Object3DArray
-from streampetr_ros.types import Boxes, CameraCalibration, Detections, Tracks
 
 _SECOND_NS = 1_000_000_000
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streampetr_ros.sources.base import Source, SourceError
-from streampetr_ros.sources.recording import Recording
+from streampetr_ros.core.source import Source, SourceError
+from streampetr_ros.sources.frames.recording import Recording
 
 if TYPE_CHECKING:
-    from streampetr_ros.sources.bag import BagSource
-    from streampetr_ros.sources.bag_options import BagOptions
+    from streampetr_ros.parameters.bag import BagOptions
+    from streampetr_ros.sources.bag.source import BagSource
 
 __all__ = ["Recording", "Source", "SourceError", "is_bag", "open_bag", "open_source"]
 
@@ -63,7 +63,7 @@ def open_bag(
     """
     try:
         # An installed ROS comes without the library, and live topics do not need it.
-        from streampetr_ros.sources.bag import BagSource  # noqa: PLC0415
+        from streampetr_ros.sources.bag.source import BagSource  # noqa: PLC0415
     except ImportError as error:
         raise SourceError(
             f"bag '{path}' needs the Python package rosbags ({error}); pip install rosbags"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from streampetr_ros.core.types import FrameSet
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
-from streampetr_ros.types import FrameSet
 
 #: How a scene is recorded when nothing else is asked for: 20 s at 10 Hz by cameras that fire one
 #: after the other, half as large again as what the smallest network looks at.

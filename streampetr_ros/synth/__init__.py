@@ -1,0 +1,1 @@
+"""A synthetic world with exact truth: `scene` puts world, rig and pictures together."""

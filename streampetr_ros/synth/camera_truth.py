@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
-from streampetr_ros.synth import lens
-from streampetr_ros.synth.render import Pictures
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Array
+from streampetr_ros.synth.render import lens
+from streampetr_ros.synth.render.render import Pictures
 from streampetr_ros.synth.scene import SyntheticScene
-from streampetr_ros.types import Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

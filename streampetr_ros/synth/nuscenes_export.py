@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from streampetr_ros import geometry
-from streampetr_ros.evaluation.nuscenes_format import attribute_name
-from streampetr_ros.evaluation.nuscenes_tables import CATEGORIES
-from streampetr_ros.types import Array, CameraCalibration, CameraFrame, FrameSet, Truth
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Array, CameraCalibration, CameraFrame, FrameSet, Truth
+from streampetr_ros.nuscenes.results import attribute_name
+from streampetr_ros.nuscenes.tables import CATEGORIES
 
 _ATTRIBUTES = (
     "vehicle.moving",

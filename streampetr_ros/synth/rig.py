@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streampetr_ros import geometry
-from streampetr_ros.types import Array, CameraCalibration
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Array, CameraCalibration
 
 #: Camera names in the order the network is fed.
 CAMERA_NAMES: tuple[str, ...] = (

@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from streampetr_ros import geometry
-from streampetr_ros.synth.render import Pictures, render
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Array, Boxes, CameraFrame, FrameSet, Truth
+from streampetr_ros.synth.render.render import Pictures, render
+from streampetr_ros.synth.render.stage import Bodies, Poses, Stage, build_stage
+from streampetr_ros.synth.render.tiles import Lenses, build_lenses
 from streampetr_ros.synth.rig import Rig, RigOptions, build_rig
-from streampetr_ros.synth.stage import Bodies, Poses, Stage, build_stage
-from streampetr_ros.synth.tiles import Lenses, build_lenses
-from streampetr_ros.synth.world import World, build_world
-from streampetr_ros.types import Array, Boxes, CameraFrame, FrameSet, Truth
+from streampetr_ros.synth.world.world import World, build_world
 
 #: Changes whenever the same options give another picture or truth; part of the key of caches.
 WORLD_VERSION = 2

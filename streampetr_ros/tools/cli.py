@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 
 import typer
 
-from streampetr_ros.threads import keep_linear_algebra_in_one_thread
+from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 
 #: Verb, which is also its module and function, and the line shown in the overview.
 VERBS = {
@@ -70,6 +70,6 @@ def _listed() -> None:
 
 def _imported(verb: str) -> Callable[..., None]:
     function: Callable[..., None] = getattr(
-        importlib.import_module(f"streampetr_ros.tools.{verb}"), verb
+        importlib.import_module(f"streampetr_ros.tools.verbs.{verb}"), verb
     )
     return function

@@ -9,12 +9,12 @@ import typer
 
 from streampetr_ros.backends.base import BackendError, is_short_of_memory
 from streampetr_ros.backends.exported import ExportError
-from streampetr_ros.config import ConfigError
-from streampetr_ros.model.checkpoint import CheckpointError
+from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.source import SourceError
+from streampetr_ros.model.checkpoints.weights import CheckpointError
 from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.pipeline import PipelineError
+from streampetr_ros.pipeline.streaming import PipelineError
 from streampetr_ros.preprocess.image import PreprocessError
-from streampetr_ros.sources.base import SourceError
 
 _EXPECTED = (
     BackendError,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streampetr_ros.backends.cuda_device import CUDA_GRAPHS
+from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
 from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
 
 BackendOption = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 
 Array = geometry.Array
 Indices = NDArray[np.int64]

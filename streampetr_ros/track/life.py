@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 from streampetr_ros.track.association import first_of_each_cluster
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.motion import Belief, correct, planar, start

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 from streampetr_ros.track.motion import STATE, Belief
 
 Array = geometry.Array

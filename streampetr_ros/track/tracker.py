@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.track.association import Gates, Side, pair
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.life import begin, confirmed, continued, missed, surviving
@@ -20,7 +21,6 @@ from streampetr_ros.track.motion import (
 )
 from streampetr_ros.track.sightings import Sightings, prepare
 from streampetr_ros.track.table import TrackTable, empty_table
-from streampetr_ros.types import Boxes, Detections, Tracks
 
 Array = geometry.Array
 

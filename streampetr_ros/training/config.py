@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, field
 
 from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.training.attention_warm_up import WarmUpConfig
-from streampetr_ros.training.augment import Augmentation
-from streampetr_ros.training.denoise import DenoisingConfig
-from streampetr_ros.training.loss import LossConfig
-from streampetr_ros.training.sampler import WindowConfig
+from streampetr_ros.training.data.augment import Augmentation
+from streampetr_ros.training.data.sampler import WindowConfig
+from streampetr_ros.training.losses.denoise import DenoisingConfig
+from streampetr_ros.training.losses.loss import LossConfig
+from streampetr_ros.training.run.attention_warm_up import WarmUpConfig
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

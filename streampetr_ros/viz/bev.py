@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
-from streampetr_ros.types import CameraFrame, FrameSet
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.viz.drawing import (
     Canvas,
     Label,

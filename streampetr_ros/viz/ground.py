@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
-from streampetr_ros.types import CameraFrame, FrameSet
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.viz.drawing import Canvas, Label, draw_segments, write_labels
 from streampetr_ros.viz.layer import Colour
 from streampetr_ros.viz.overlay import clip_segments, image_from_base

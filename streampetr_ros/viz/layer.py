@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros import geometry
-from streampetr_ros.types import Boxes, Detections, Tracks, Truth
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Boxes, Detections, Tracks, Truth
 
 Array = NDArray[np.float64]
 Colour = tuple[int, int, int]

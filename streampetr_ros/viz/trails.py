@@ -6,9 +6,9 @@ from collections import deque
 
 import numpy as np
 
-from streampetr_ros import geometry
-from streampetr_ros.geometry import Array
-from streampetr_ros.types import Tracks
+from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import Tracks
 
 #: A trail gets a new point after so many metres.
 _TRAIL_STEP = 0.5

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from repository import PACKAGE, ROOT, tracked_files, tracked_python, tracked_text
 
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 400
 LARGEST_FILE = 500_000
+HIDDEN = ("print", "sys.exit", "exit")
 FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers"}
 
 # Put together here so that this file does not contain what it looks for.
@@ -33,42 +33,43 @@ def functions(path: Path) -> Iterator[Function]:
             yield node
 
 
-@pytest.mark.parametrize("path", tracked_python(), ids=relative)
-def test_functions_and_files_are_short(path: Path) -> None:
+def test_functions_and_files_are_short() -> None:
     long = [
-        f"{function.name}: {length} lines"
+        f"{relative(path)}: {function.name}: {length} lines"
+        for path in tracked_python()
         for function in functions(path)
         if (length := (function.end_lineno or 0) - function.lineno + 1) > LONGEST_FUNCTION
     ]
-    lines = path.read_text(encoding="utf-8").count("\n")
     assert not long
-    assert lines <= LONGEST_FILE
+    lines = {
+        relative(path): path.read_text(encoding="utf-8").count("\n") for path in tracked_python()
+    }
+    assert {path: count for path, count in lines.items() if count > LONGEST_FILE} == {}
 
 
-@pytest.mark.parametrize("path", tracked_python(), ids=relative)
-def test_file_name_says_what_is_in_it(path: Path) -> None:
-    assert path.stem not in FORBIDDEN_NAMES
+def test_file_names_say_what_is_in_them() -> None:
+    assert [relative(path) for path in tracked_python() if path.stem in FORBIDDEN_NAMES] == []
 
 
 def library_files() -> list[Path]:
     return [path for path in tracked_python() if path.is_relative_to(ROOT / PACKAGE)]
 
 
-@pytest.mark.parametrize("path", library_files(), ids=relative)
-def test_library_does_not_print_exit_or_hide_errors(path: Path) -> None:
+def test_library_does_not_print_exit_or_hide_errors() -> None:
     wrong = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit", "exit"):
-            wrong.append(f"line {node.lineno}: {ast.unparse(node.func)}")
-        if isinstance(node, ast.ExceptHandler) and node.type is None:
-            wrong.append(f"line {node.lineno}: bare except")
+    for path in library_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in HIDDEN:
+                wrong.append(f"{relative(path)}:{node.lineno}: {ast.unparse(node.func)}")
+            if isinstance(node, ast.ExceptHandler) and node.type is None:
+                wrong.append(f"{relative(path)}:{node.lineno}: bare except")
     assert not wrong
 
 
-@pytest.mark.parametrize("path", library_files(), ids=relative)
-def test_functions_are_annotated(path: Path) -> None:
+def test_functions_are_annotated() -> None:
     bare = [
-        function.name
+        f"{relative(path)}: {function.name}"
+        for path in library_files()
         for function in functions(path)
         if function.returns is None or any(a.annotation is None for a in named_arguments(function))
     ]

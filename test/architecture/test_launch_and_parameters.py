@@ -30,8 +30,8 @@ def launch_overrides() -> dict[str, tuple[str, str]]:
 
 
 def test_launch_arguments_override_existing_parameters() -> None:
-    params = pytest.importorskip("streampetr_ros.ros.params")
-    tree = pytest.importorskip("streampetr_ros.ros.parameter_tree")
+    params = pytest.importorskip("streampetr_ros.parameters.node")
+    tree = pytest.importorskip("streampetr_ros.parameters.tree")
     defaults = {leaf.name: leaf.default for leaf in tree.leaves(params.NodeParameters)}
     defaults["use_sim_time"] = False
     for argument, (parameter, kind) in launch_overrides().items():
@@ -47,8 +47,8 @@ def test_what_runs_the_network_is_chosen_at_launch_as_on_the_command_line() -> N
 
 
 def test_parameter_file_is_the_generated_one() -> None:
-    params = pytest.importorskip("streampetr_ros.ros.params")
-    tree = pytest.importorskip("streampetr_ros.ros.parameter_tree")
+    params = pytest.importorskip("streampetr_ros.parameters.node")
+    tree = pytest.importorskip("streampetr_ros.parameters.tree")
     text = PARAMETER_FILE.read_text(encoding="utf-8")
     body = text[text.index("/**:") :]
     assert body == tree.yaml_template(params.NodeParameters), (

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from folder import DATA, DDAD, NUSCENES, needs_data
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.preprocess.image import plan_resize_crop
 from streampetr_ros.preprocess.inputs import InputConfig, prepare_inputs
 from streampetr_ros.sources import open_source
-from streampetr_ros.sources.frame_json import Entry
+from streampetr_ros.sources.frames.frame_json import Entry
 
 pytestmark = needs_data
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from folder import DATA, DDAD, MINI_VAL, NUSCENES, needs_data
 
-from streampetr_ros import geometry
-from streampetr_ros.memory_policy import MemoryPolicyConfig, advance, plan_step
+from streampetr_ros.core import geometry
+from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig, advance, plan_step
 from streampetr_ros.sources import SourceError, open_source
 
 pytestmark = needs_data

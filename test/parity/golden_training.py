@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from golden_weights import golden_state
 
-from streampetr_ros.model.checkpoint import load_official
+from streampetr_ros.model.checkpoints.published import own_key
+from streampetr_ros.model.checkpoints.weights import load_official
 from streampetr_ros.model.config import detector_config
-from streampetr_ros.model.official import own_key
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.denoise import DenoisingConfig, QueryCounts, make_denoising
-from streampetr_ros.training.loss import denoising_losses, detection_losses
-from streampetr_ros.training.objective import Objective
+from streampetr_ros.training.losses.denoise import DenoisingConfig, QueryCounts, make_denoising
+from streampetr_ros.training.losses.loss import denoising_losses, detection_losses
+from streampetr_ros.training.losses.objective import Objective
 
 _CONFIG = "stream_petr_r50_flash_704_bs2_seq_428q_nui_60e"
 _GRADIENTS = (

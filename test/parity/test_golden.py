@@ -12,9 +12,9 @@ import torch
 from recording import FOLDER, recording_names
 from subject import Subject, differences
 
-from streampetr_ros.decode import decode
 from streampetr_ros.model.memory import align, empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState
+from streampetr_ros.pipeline.decode import decode
 
 #: Largest allowed absolute differences.
 LIMITS = {

@@ -8,12 +8,12 @@ import torch
 from golden_weights import golden_state
 from recording import FOLDER
 
-from streampetr_ros.decode import decode
 from streampetr_ros.model import encoding
 from streampetr_ros.model.conditioning import ConditionalLayerNorm, FeatureGate
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.position import RayPosition
 from streampetr_ros.model.state import DetectorOutputs
+from streampetr_ros.pipeline.decode import decode
 
 PIECES = FOLDER / "train_pieces.npz"
 KEYS = FOLDER / "stream_petr_r50_flash_704_bs2_seq_428q_nui_60e.keys.json"

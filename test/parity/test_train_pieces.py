@@ -5,9 +5,10 @@ import pytest
 import torch
 from recording import FOLDER as GOLDEN
 
-from streampetr_ros.training import augment, denoise, image_head, loss, matcher
-from streampetr_ros.training.targets import ImageTargets, Targets, encode_boxes
-from streampetr_ros.types import Boxes
+from streampetr_ros.core.types import Boxes
+from streampetr_ros.training.data import augment
+from streampetr_ros.training.data.targets import ImageTargets, Targets, encode_boxes
+from streampetr_ros.training.losses import denoise, image_head, loss, matcher
 
 pytestmark = pytest.mark.skipif(
     not (GOLDEN / "train_pieces.npz").exists(), reason="no train_pieces.npz"

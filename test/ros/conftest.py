@@ -55,7 +55,7 @@ else:
         from rclpy.parameter import Parameter  # noqa: PLC0415
 
         # A mistake in it must fail here, not leave these tests out.
-        from streampetr_ros.ros.node import StreamPetrNode  # noqa: PLC0415
+        from streampetr_ros.ros.node.node import StreamPetrNode  # noqa: PLC0415
 
         assert graph
         # One that a test before left behind would be asked instead, as it has the same name.

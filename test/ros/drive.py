@@ -9,8 +9,8 @@ from node_process import NodeProcess
 from rigs import frame_set
 from streampetr_ros.msg import Object3DArray
 
-from streampetr_ros.ros.replay_messages import CameraMessages, SetMessages, set_messages
-from streampetr_ros.sources.published import FrameNames
+from streampetr_ros.messages.published import FrameNames
+from streampetr_ros.ros.play.replay_messages import CameraMessages, SetMessages, set_messages
 
 Tamper = Callable[[CameraMessages], None]
 

@@ -49,7 +49,7 @@ class NodeProcess:
         chosen = {**DEFAULTS, **parameters}
         lines = [f"    {name}: {yaml_text(value)}" for name, value in chosen.items()]
         file.write_text("\n".join(["/**:", "  ros__parameters:", *lines]) + "\n")
-        command = [sys.executable, "-m", "streampetr_ros.ros.node"]
+        command = [sys.executable, "-m", "streampetr_ros.ros.node.node"]
         command += ["--ros-args", "--params-file", str(file)]
         command += ["-r", f"__node:={name}"] if name else []
         # One buffer less between the node's log and the tests.

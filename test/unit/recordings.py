@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from streampetr_ros import geometry
-from streampetr_ros.types import FrameSet
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import FrameSet
 
 LIDAR_LAG_NS = 1_000_000
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.track import TrackingConfig
-from streampetr_ros.types import CameraCalibration, CameraFrame, FrameSet
 
 #: base_from_model of the nuScenes weights: roof LiDAR, x right, y forward.
 BASE_FROM_MODEL = geometry.transform_from_parts(

@@ -12,7 +12,7 @@ from drives import drive
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import ExportError, checksum, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
-from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.export.parity import compare
 

@@ -4,7 +4,7 @@ import micro_detector as micro
 import pytest
 import torch
 
-from streampetr_ros.backends.torch_backend import TorchBackend
+from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.export.parity import largest_differences, random_drive
 from streampetr_ros.model.state import MemoryState
 

@@ -8,8 +8,8 @@ import pytest
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.opening import open_backend
-from streampetr_ros.decode import decode
-from streampetr_ros.model.checkpoint import CheckpointError
+from streampetr_ros.model.checkpoints.weights import CheckpointError
+from streampetr_ros.pipeline.decode import decode
 
 
 def test_takes_its_time_and_finds_the_same_boxes() -> None:

@@ -22,8 +22,8 @@ from test_package_files import declared_distributions, executables, setup_argume
 from torch.distributed.run import get_args_parser
 
 from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.ros import params
-from streampetr_ros.ros.parameter_tree import Value, build, leaves
+from streampetr_ros.parameters import node as params
+from streampetr_ros.parameters.tree import Value, build, leaves
 from streampetr_ros.tools.cli import VERBS, build_app
 
 OF_THE_PROJECT = re.compile(r"(?:config|docs|launch|models|requirements|scripts)/")

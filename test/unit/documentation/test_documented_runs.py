@@ -22,13 +22,13 @@ from repository import ROOT
 from test_cli import run as run_verb
 from ways import WAYS, Run
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import FrameSet, Truth
 from streampetr_ros.evaluation.drives import synthetic_drive
-from streampetr_ros.evaluation.noisy_detector import NoisyDetector
-from streampetr_ros.evaluation.nuscenes_format import detection_records, write_results
-from streampetr_ros.evaluation.nuscenes_tables import VERSION, write_tables
-from streampetr_ros.tools.benchmark_run import measure
-from streampetr_ros.types import FrameSet, Truth
+from streampetr_ros.nuscenes.results import detection_records, write_results
+from streampetr_ros.nuscenes.tables import VERSION, write_tables
+from streampetr_ros.tools.benchmark.run import measure
+from studies.noisy_detector import NoisyDetector
 
 SHELL = ("scripts/setup", "scripts/test")
 WRITTEN = ("--json", "--out", "--output")
@@ -58,7 +58,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     shutil.copy(ROOT / "models" / "tiny_synthetic.safetensors", trained / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     # A process of its own only separates the memory that is measured.
-    monkeypatch.setattr("streampetr_ros.tools.benchmark._in_own_process", measure)
+    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure)
     return tmp_path
 
 
@@ -103,7 +103,7 @@ def run_script(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def test_commands_of_a_page_run_in_the_order_shown(page, monkeypatch, capsys):
     # One short drive stands for those of the table of trackers, two numbers of cameras for eight.
     monkeypatch.setattr("streampetr_ros.evaluation.drives.synthetic_drive", short_drive)
-    monkeypatch.setattr("streampetr_ros.tools.benchmark_sweep._CAMERAS", (1, 2))
+    monkeypatch.setattr("streampetr_ros.tools.benchmark.sweep._CAMERAS", (1, 2))
     for command in in_python(page):
         check_command(command)
         words = shlex.split(command)

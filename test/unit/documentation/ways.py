@@ -31,15 +31,15 @@ Way = Run | RunBy | Parsed
 BAGS = RunBy("test/unit/tools/test_pages.py::test_bags")
 OWN_CAR = RunBy("test/unit/tools/test_pages.py::test_own_car")
 LIVE = RunBy(
-    "test/ros/test_node_check.py::test_a_healthy_vehicle_lacks_nothing_and_gives_parameters"
+    "test/ros/demo/test_node_check.py::test_a_healthy_vehicle_lacks_nothing_and_gives_parameters"
 )
 DEPLOYMENT = RunBy("test/unit/tools/test_deployment_page.py::test_commands_run_in_the_order_shown")
-DEMO = RunBy("test/ros/test_node_demo.py::test_demo_shows_what_the_node_published")
+DEMO = RunBy("test/ros/demo/test_node_demo.py::test_demo_shows_what_the_node_published")
 STAGES = RunBy("test/unit/documentation/test_documented_runs.py::test_all_stages_are_trained")
 SHIPPING = RunBy(
-    "test/unit/evaluation/test_shipped_weights.py::test_manifest_accounts_for_the_weights"
+    "test/unit/studies/test_shipped_weights.py::test_manifest_accounts_for_the_weights"
 )
-SECURITY = RunBy("test/ros/test_security_policy.py::test_policy_is_what_the_node_needs")
+SECURITY = RunBy("test/ros/node/test_security_policy.py::test_policy_is_what_the_node_needs")
 
 ROS_INSTALLED = Parsed("needs an installed ROS 2")
 ANNOTATED_DATA = Parsed("needs a downloaded data set and days")
@@ -81,7 +81,7 @@ DEPLOYMENT_PAGE: dict[str, Way] = {
     "streampetr export random:0 --model tiny --precision fp16 --out out/tiny_fp16": DEPLOYMENT,
     "streampetr replay synthetic:1 --model tiny --weights out/tiny_fp16 --backend onnxruntime "
     "--out out/replay --limit 2": DEPLOYMENT,
-    "python scripts/precision_table.py models/tiny_synthetic.safetensors": MINUTES,
+    "python studies/precision_table.py models/tiny_synthetic.safetensors": MINUTES,
     "streampetr export out/tiny_fp16 --to tensorrt_rtx --compute-capability 8.6 "
     "--compute-capability 8.9": DEPLOYMENT,
     "streampetr export out/tiny_fp16 --to tensorrt": DEPLOYMENT,
@@ -118,10 +118,10 @@ TRACKING: dict[str, Way] = {
     "streampetr track results_nusc.json --drives v1.0-trainval --output tracking_result.json": (
         Run()
     ),
-    "scripts/tracking_table.py --drive synthetic:0-3 --seeds 0 1": Run(
-        "scripts/tracking_table.py --drive synthetic:0 --seeds 0"
+    "studies/tracking_table.py --drive synthetic:0-3 --seeds 0 1": Run(
+        "studies/tracking_table.py --drive synthetic:0 --seeds 0"
     ),
-    'scripts/tracking_table.py --drive "$STREAMPETR_DATA/nusc_mini_val_meta" '
+    'studies/tracking_table.py --drive "$STREAMPETR_DATA/nusc_mini_val_meta" '
     "--seeds 0 1 2 3 4": Parsed("needs recordings; the command above differs in them only"),
 }
 
@@ -144,9 +144,9 @@ TRAINING: dict[str, Way] = {
     "--json out/evaluation.json": Run(
         f"{TRAINED} synthetic:0 {JUDGED} --farthest 40 --json out/evaluation.json"
     ),
-    "python scripts/ship_weights.py out/train/tiny_synthetic "
+    "python studies/ship_weights.py out/train/tiny_synthetic "
     "--metrics out/evaluation.json": SHIPPING,
-    "python scripts/ablation_table.py out/train/tiny_synthetic/model.safetensors --workers 2": LONG,
+    "python studies/ablation_table.py out/train/tiny_synthetic/model.safetensors --workers 2": LONG,
 }
 
 TROUBLESHOOTING: dict[str, Way] = {

@@ -9,9 +9,9 @@ from recordings import write_recording
 from rigs import driving_pose, frame_set
 from typer.testing import CliRunner
 
+from streampetr_ros.core.files import sha256
 from streampetr_ros.evaluation import report
-from streampetr_ros.files import sha256
-from streampetr_ros.model.checkpoint import save_weights
+from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.tools.cli import build_app
 
 pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")

@@ -6,11 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streampetr_ros import geometry
-from streampetr_ros.evaluation import ablation, metrics, nuscenes_format
-from streampetr_ros.evaluation.scenes import Protocol, run_scene
-from streampetr_ros.evaluation.tracking import detections_from_records
-from streampetr_ros.types import (
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import (
     Boxes,
     CameraCalibration,
     CameraFrame,
@@ -18,6 +15,10 @@ from streampetr_ros.types import (
     FrameSet,
     Truth,
 )
+from streampetr_ros.evaluation import ablation, metrics
+from streampetr_ros.evaluation.scenes import Protocol, run_scene
+from streampetr_ros.evaluation.tracking import detections_from_records
+from streampetr_ros.nuscenes import results as nuscenes_format
 
 NAMES = ("car", "pedestrian", "traffic_cone")
 

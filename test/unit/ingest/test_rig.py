@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraCalibration, CameraFrame
+from streampetr_ros.ingest.pictures.undistort import Rectifier, Undistorter
 from streampetr_ros.ingest.rig import (
     CalibrationError,
     CameraInfo,
@@ -16,8 +18,6 @@ from streampetr_ros.ingest.rig import (
     build_calibration,
     rig_changed,
 )
-from streampetr_ros.ingest.undistort import Rectifier, Undistorter
-from streampetr_ros.types import CameraCalibration, CameraFrame
 
 WIDTH, HEIGHT = 1600, 900
 K = (1000.0, 0.0, 810.0, 0.0, 1010.0, 440.0, 0.0, 0.0, 1.0)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from streampetr_ros.model import official
-from streampetr_ros.model.checkpoint import (
+from streampetr_ros.model.checkpoints import published as official
+from streampetr_ros.model.checkpoints.weights import (
     CheckpointError,
     config_from_json,
     config_to_json,

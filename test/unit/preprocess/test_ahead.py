@@ -10,12 +10,12 @@ import pytest
 import torch
 from rigs import frame_set
 
-from streampetr_ros.ingest.undistort import Rectifier
+from streampetr_ros.core.types import CameraFrame, FrameSet
+from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
 from streampetr_ros.preprocess.pixel_path import HostPath, PictureAhead
-from streampetr_ros.types import CameraFrame, FrameSet
 
 BONNET = ((0.0, 0.85), (0.5, 0.7), (1.0, 0.85), (1.0, 1.0), (0.0, 1.0))
 CONFIG = InputConfig(

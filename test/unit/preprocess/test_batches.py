@@ -7,7 +7,7 @@ import gc
 import numpy as np
 import torch
 
-from streampetr_ros.preprocess.batches import ImageBatches, ImagePlace
+from streampetr_ros.preprocess.image_memory import ImageBatches, ImagePlace
 
 CAMERAS = ("front", "left", "right")
 SIZE = (4, 6)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from rigs import frame_set, without
 
-from streampetr_ros.ingest.undistort import Rectifier
+from streampetr_ros.core.types import FrameSet
+from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess import device_path
 from streampetr_ros.preprocess.device_path import DevicePath
@@ -17,7 +18,6 @@ from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
 from streampetr_ros.preprocess.pixel_path import HostPath
 from streampetr_ros.preprocess.remapping import Remapper
-from streampetr_ros.types import FrameSet
 
 CPU = torch.device("cpu")
 CONFIG = InputConfig(image=ImageConfig(height=64, width=160))

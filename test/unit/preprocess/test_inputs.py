@@ -8,7 +8,7 @@ import pytest
 import torch
 from rigs import BASE_FROM_MODEL, driving_pose, frame_set, moved, rig, without
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import (

@@ -10,14 +10,14 @@ import torch
 from late_stream import LateStream
 from rigs import frame_set
 
-from streampetr_ros.ingest.undistort import Rectifier
+from streampetr_ros.core.types import FrameSet
+from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
 from streampetr_ros.preprocess.picture_stream import CudaPictureStream
 from streampetr_ros.preprocess.pixel_path import HostPath
-from streampetr_ros.types import FrameSet
 
 CPU = torch.device("cpu")
 BONNET = ((0.0, 0.85), (0.5, 0.7), (1.0, 0.85), (1.0, 1.0), (0.0, 1.0))

@@ -7,7 +7,7 @@ import pytest
 from rigs import frame_set
 
 from streampetr_ros.model.config import detector_config
-from streampetr_ros.pipeline import PipelineConfig
+from streampetr_ros.pipeline.streaming import PipelineConfig
 from streampetr_ros.preprocess.image import (
     exact_network_image,
     normalise_into,

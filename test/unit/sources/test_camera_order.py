@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from streampetr_ros.sources.camera_order import nuscenes_order, viewing_direction
+from streampetr_ros.nuscenes.car import nuscenes_order, viewing_direction
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streampetr_ros.synth.render import Pictures
+from streampetr_ros.synth.render.render import Pictures
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
 

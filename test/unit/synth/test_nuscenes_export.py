@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streampetr_ros.core.source import SourceError
+from streampetr_ros.core.types import FrameSet, Truth
 from streampetr_ros.evaluation.drives import read_drives
-from streampetr_ros.evaluation.nuscenes_format import Record, truth_records, write_results
 from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.result_file import track_file
 from streampetr_ros.evaluation.tracking import own_tracker
+from streampetr_ros.nuscenes.dataset import NuscenesSource
+from streampetr_ros.nuscenes.results import Record, truth_records, write_results
 from streampetr_ros.sources.synthetic import SyntheticSource
 from streampetr_ros.synth.nuscenes_export import ExportError, ExportOptions, export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
-from streampetr_ros.training.errors import TrainingError
-from streampetr_ros.training.nuscenes_data import NuscenesSource
-from streampetr_ros.types import FrameSet, Truth
 
 OPTIONS = SceneOptions(duration=2.0, rate=4.0, rig=RigOptions(width=96, height=54))
 
@@ -151,19 +151,19 @@ def test_half_downloaded_data_is_named(root: Path, tmp_path: Path, frame_sets):
     source = NuscenesSource(str(copy), "v1.0-synthetic", "synthetic")
     image = next((copy / "samples" / "CAM_BACK").glob(f"{frame_sets[0].token}*"))
     image.write_bytes(image.read_bytes()[:400])
-    with pytest.raises(TrainingError, match=rf"cannot read image '.*{image.name}' .*again"):
+    with pytest.raises(SourceError, match=rf"cannot read image '.*{image.name}' .*again"):
         source.frame_set(0, 0)
     image.unlink()
-    with pytest.raises(TrainingError, match=rf"cannot read image '.*{image.name}' .*again"):
+    with pytest.raises(SourceError, match=rf"cannot read image '.*{image.name}' .*again"):
         source.frame_set(0, 0)
-    with pytest.raises(TrainingError, match="has no split 'nowhere'"):
+    with pytest.raises(SourceError, match="has no split 'nowhere'"):
         NuscenesSource(str(copy), "v1.0-synthetic", "nowhere")
     table = copy / "v1.0-synthetic" / "sample_data.json"
     table.write_text(table.read_text()[:1000])
-    with pytest.raises(TrainingError, match=r"sample_data.json' is damaged .*unpack"):
+    with pytest.raises(SourceError, match=r"sample_data.json' is damaged .*unpack"):
         NuscenesSource(str(copy), "v1.0-synthetic", "synthetic")
     table.unlink()
-    with pytest.raises(TrainingError, match=r"sample_data.json' is missing; unpack"):
+    with pytest.raises(SourceError, match=r"sample_data.json' is missing; unpack"):
         NuscenesSource(str(copy), "v1.0-synthetic", "synthetic")
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from streampetr_ros import geometry
-from streampetr_ros.synth import lens
-from streampetr_ros.synth.bodies import SHAPE_NAMES, template
+from streampetr_ros.core import geometry
 from streampetr_ros.synth.camera_truth import camera_truth
-from streampetr_ros.synth.primitives import build_primitives
-from streampetr_ros.synth.render import Pictures, render
+from streampetr_ros.synth.render import lens
+from streampetr_ros.synth.render.primitives import build_primitives
+from streampetr_ros.synth.render.render import Pictures, render
+from streampetr_ros.synth.render.stage import Bodies, Poses, build_stage
+from streampetr_ros.synth.render.tiles import build_lenses
 from streampetr_ros.synth.rig import RigOptions, build_rig
 from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
-from streampetr_ros.synth.scenery import RoadGrid, random_ground, random_lighting
-from streampetr_ros.synth.shapes import PAINTS
-from streampetr_ros.synth.stage import Bodies, Poses, build_stage
-from streampetr_ros.synth.tiles import build_lenses
+from streampetr_ros.synth.world.bodies import SHAPE_NAMES, template
+from streampetr_ros.synth.world.scenery import RoadGrid, random_ground, random_lighting
+from streampetr_ros.synth.world.shapes import PAINTS
 
 KINDS = [("car", (4.5, 1.9, 1.6)), ("pedestrian", (0.7, 0.7, 1.8)), ("truck", (7.0, 2.5, 3.0))]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import plan_resize_crop
-from streampetr_ros.synth import lens
+from streampetr_ros.synth.render import lens
 from streampetr_ros.synth.rig import CAMERA_NAMES, RigOptions, build_rig
-from streampetr_ros.types import CameraCalibration
 
 
 def test_cameras_fire_in_the_order_of_a_sweeping_lidar():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.synth.collision import Rectangles, overlap
-from streampetr_ros.synth.plan import MANOEUVRES
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
-from streampetr_ros.synth.world import World, build_world
+from streampetr_ros.synth.world.collision import Rectangles, overlap
+from streampetr_ros.synth.world.plan import MANOEUVRES
+from streampetr_ros.synth.world.world import World, build_world
 
 DURATION = 12.0
 

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from streampetr_ros.backends import opening
 from streampetr_ros.backends.opening import open_backend
-from streampetr_ros.config import dump_config
-from streampetr_ros.model.checkpoint import CheckpointError, save_weights
+from streampetr_ros.core.config import dump_config
+from streampetr_ros.model.checkpoints.weights import CheckpointError, save_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import build_detector
-from streampetr_ros.pipeline import PipelineConfig, StreamingPipeline
+from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.sources import open_source
 from streampetr_ros.tools.cli import VERBS, build_app
 from streampetr_ros.tools.reporting import user_errors

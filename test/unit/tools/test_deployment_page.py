@@ -10,7 +10,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from streampetr_ros.backends.tensorrt_api import RUNTIMES
+from streampetr_ros.backends.tensorrt.api import RUNTIMES
 from streampetr_ros.export.parity import LIMITS
 from streampetr_ros.tools.cli import build_app
 
@@ -52,8 +52,8 @@ def test_every_command_is_run_or_checked():
 
 
 def test_parameters_of_the_example_exist():
-    tree = pytest.importorskip("streampetr_ros.ros.parameter_tree")
-    params = pytest.importorskip("streampetr_ros.ros.params")
+    tree = pytest.importorskip("streampetr_ros.parameters.tree")
+    params = pytest.importorskip("streampetr_ros.parameters.node")
     (block,) = blocks("yaml")
     values = yaml.safe_load(block)["/**"]["ros__parameters"]["model"]
     flat = {f"model.{name}": value for name, value in values.items()}

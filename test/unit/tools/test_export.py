@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from streampetr_ros.backends.exported import open_exported
-from streampetr_ros.model.checkpoint import save_weights
+from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.tools.cli import build_app
 
 pytest.importorskip("onnx")

@@ -8,19 +8,19 @@ from scenes import Scenes
 
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.detector import build_detector
-from streampetr_ros.training.augment import Augmentation
 from streampetr_ros.training.config import OptimiserConfig, TrainConfig
-from streampetr_ros.training.dataset import SampleDataset, load_steps
-from streampetr_ros.training.loop import Trainer
-from streampetr_ros.training.objective import Objective
-from streampetr_ros.training.processes import Process
-from streampetr_ros.training.sampler import (
+from streampetr_ros.training.data.augment import Augmentation
+from streampetr_ros.training.data.dataset import SampleDataset, load_steps
+from streampetr_ros.training.data.sampler import (
     Share,
     split_sequences,
     streaming_requests,
     window_requests,
 )
-from streampetr_ros.training.samples import EVERYTHING
+from streampetr_ros.training.data.samples import EVERYTHING
+from streampetr_ros.training.losses.objective import Objective
+from streampetr_ros.training.run.loop import Trainer
+from streampetr_ros.training.run.processes import Process
 
 MICRO = DetectorConfig(
     name="micro",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from streampetr_ros import geometry
-from streampetr_ros.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 
 OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 

@@ -15,19 +15,20 @@ from micro import MICRO, make_trainer, steps_for, train, train_config
 from safetensors.torch import save_file
 from scenes import Scenes
 
-from streampetr_ros.model.checkpoint import save_weights
+from streampetr_ros.model.backbones.vovnet import vovnet99
+from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.detector import build_detector
-from streampetr_ros.model.vovnet import vovnet99
-from streampetr_ros.training import frame_cache, progress, start
 from streampetr_ros.training.config import DataConfig, OptimiserConfig
-from streampetr_ros.training.dataset import SampleDataset, load_steps
+from streampetr_ros.training.data import frame_cache
+from streampetr_ros.training.data.dataset import SampleDataset, load_steps
+from streampetr_ros.training.data.sampler import Share, split_sequences, streaming_requests
+from streampetr_ros.training.data.samples import EVERYTHING
+from streampetr_ros.training.data.synthetic_data import SyntheticSource
 from streampetr_ros.training.errors import TrainingError
-from streampetr_ros.training.loop import run
-from streampetr_ros.training.objective import Objective
-from streampetr_ros.training.sampler import Share, split_sequences, streaming_requests
-from streampetr_ros.training.samples import EVERYTHING
-from streampetr_ros.training.synthetic_data import SyntheticSource
+from streampetr_ros.training.losses.objective import Objective
+from streampetr_ros.training.run import progress, start
+from streampetr_ros.training.run.loop import run
 
 
 class Failing(Scenes):

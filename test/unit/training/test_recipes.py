@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streampetr_ros import geometry
-from streampetr_ros.config import load_config
+from streampetr_ros.core import geometry
+from streampetr_ros.core.config import load_config
 from streampetr_ros.model.config import MODEL_NAMES, ImageConfig
+from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.training.config import DataConfig, TrainConfig
+from streampetr_ros.training.data.synthetic_data import SyntheticSource
 from streampetr_ros.training.errors import TrainingError
-from streampetr_ros.training.nuscenes_data import NuscenesSource
-from streampetr_ros.training.synthetic_data import SyntheticSource
 
 RECIPES = sorted((Path(__file__).parents[3] / "config" / "train").glob("*.yaml"))
 

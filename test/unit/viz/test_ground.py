@@ -8,7 +8,7 @@ from PIL import Image
 from rigs import frame_set
 from typer.testing import CliRunner
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
 from streampetr_ros.tools.cli import build_app
 from streampetr_ros.viz.ground import RINGS, draw_ground
 from streampetr_ros.viz.overlay import image_from_base

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from rigs import frame_set, without
 
-from streampetr_ros import geometry
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import Boxes, Detections, Truth
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.inputs import InputConfig, prepare_inputs
-from streampetr_ros.types import Boxes, Detections, Truth
 from streampetr_ros.viz.bev import beside, render_top_view
 from streampetr_ros.viz.drawing import Label, write_labels
 from streampetr_ros.viz.layer import Layer, colour_of, detection_layer, nearest_last, truth_layer

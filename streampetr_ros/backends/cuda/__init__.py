@@ -1,0 +1,1 @@
+"""One GPU: its memory, its stream, and work that is recorded once and repeated."""

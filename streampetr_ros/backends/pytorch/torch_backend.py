@@ -1,0 +1,197 @@
+"""PyTorch on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from streampetr_ros.backends.base import BackendError, first_line, is_short_of_memory
+from streampetr_ros.backends.cuda.device import CudaDevice
+from streampetr_ros.backends.known_projection import KnownProjection
+from streampetr_ros.backends.pytorch.recorded_detector import RecordedDetector
+from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.detector import Detector
+from streampetr_ros.model.forms.folding import folded
+from streampetr_ros.model.forms.half import make_half
+from streampetr_ros.model.position import TokenPosition
+from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
+
+#: Type of the matrix work by precision; `streampetr_ros.model.forms.half` says what stays float32.
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: GPUs before the generation called Ampere only imitate bfloat16.
+_BFLOAT16_FROM = (8, 0)
+
+
+class TorchBackend:
+    """Runs a detector with PyTorch.
+
+    Args:
+        detector: with its weights; it is copied and stays as it is.
+        device: "cpu", "cuda" or "cuda:N".
+        precision: one of `KINDS`.
+        cuda_graphs: one of `CUDA_GRAPHS`; means nothing on the CPU.
+
+    Raises:
+        BackendError: if the device is not there, fails, has too little free memory or cannot
+            compute in that precision.
+        CheckpointError: if a weight does not fit the precision.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        device: str = "cpu",
+        precision: str = "fp32",
+        cuda_graphs: str = "auto",
+    ) -> None:
+        self._device = checked_device(device)
+        with _one_line_failures(self._device, detector.config.name):
+            self._detector = prepared(detector, self._device, precision)
+        self._precision = precision
+        self._projection = KnownProjection()
+        self._position: TokenPosition | None = None
+        self._recorded: RecordedDetector | None = None
+        if self._device.type == "cuda" and cuda_graphs != "never":
+            self._recorded = RecordedDetector(self._detector, CudaDevice(device, cuda_graphs))
+
+    @property
+    def name(self) -> str:
+        """Runtime, precision and device."""
+        recorded = self._recorded is not None and self._recorded.is_recording
+        how = " with CUDA graphs" if recorded else ""
+        return f"torch {torch.__version__} {self._precision} on {self._device}{how}"
+
+    @property
+    def config(self) -> DetectorConfig:
+        """Configuration of the detector."""
+        return self._detector.config
+
+    @property
+    def image_device(self) -> torch.device:
+        """Where the network runs."""
+        return self._device
+
+    @property
+    def engine_files(self) -> tuple[Path, ...]:
+        """None are needed."""
+        return ()
+
+    def run(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        """Process one frame; see `Backend.run`."""
+        # Graphs are recorded for one stream.
+        if self._recorded is not None and len(inputs.images) == 1:
+            return self._recorded.run(inputs, memory)
+        return self._run_plainly(inputs, memory)
+
+    @torch.inference_mode()
+    def _run_plainly(
+        self, inputs: ModelInputs, memory: MemoryState | None
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
+        with _one_line_failures(self._device, self.config.name):
+            moved = ModelInputs(
+                *(value if value is None else value.to(self._device) for value in inputs)
+            )
+            features = self._detector.encode_images(moved.images)
+            position = self._token_position(inputs, moved)
+            outputs, next_memory = self._detector.predict(features, position, moved, memory)
+        return outputs[-1], next_memory
+
+    def _token_position(self, inputs: ModelInputs, moved: ModelInputs) -> TokenPosition:
+        """Encode token positions unless every projection is the same as last time."""
+        position = self._position
+        # Compared before the upload, so that a GPU need not be waited for.
+        if position is None or not self._projection.is_of(inputs):
+            position = self._position = self._detector.token_position(moved)
+            self._projection.keep(inputs)
+        return position
+
+
+def prepared(detector: Detector, device: torch.device, precision: str = "fp32") -> Detector:
+    """Return the copy of a detector that the backend runs: folded, laid out, on its device.
+
+    Args:
+        detector: stays as it is.
+        device: that is there.
+        precision: one of `KINDS`.
+
+    Raises:
+        BackendError: if the device cannot compute in that precision.
+        CheckpointError: if a weight does not fit the precision.
+    """
+    _check_precision(precision, device)
+    copy = folded(detector).to(device)
+    # A third faster than channels first with the CPU convolutions of PyTorch 2.13; what the
+    # half precision units of GPUs work on.
+    if device.type == "cpu" or precision != "fp32":
+        copy.backbone.to(memory_format=torch.channels_last)
+        copy.neck.to(memory_format=torch.channels_last)
+    if precision != "fp32":
+        make_half(copy, KINDS[precision])
+    elif device.type == "cuda":
+        # Otherwise convolutions would round to 10 bits; products of matrices do not by default.
+        torch.backends.cudnn.allow_tf32 = False
+    return copy
+
+
+@contextmanager
+def _one_line_failures(device: torch.device, model: str) -> Iterator[None]:
+    try:
+        yield
+    except BackendError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if is_short_of_memory(error):
+            raise BackendError(
+                f"{device} has too little free memory for {model}; close other programs on it or "
+                "choose a smaller model"
+            ) from error
+        # A CPU does not fail, programs do.
+        if device.type == "cpu":
+            raise
+        raise BackendError(
+            f"{device} cannot run {model} ({first_line(error)}); close other programs on it, or "
+            "check that this PyTorch fits the GPU and its driver"
+        ) from error
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    if precision not in KINDS:
+        raise BackendError(
+            f"backend torch has no precision '{precision}'; choose one of {', '.join(KINDS)}"
+        )
+    if precision == "bf16" and device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability < _BFLOAT16_FROM:
+            raise BackendError(
+                f"{device} ({torch.cuda.get_device_name(device)}) has no bfloat16; choose "
+                "precision fp16 or fp32"
+            )
+
+
+def checked_device(name: str) -> torch.device:
+    """Return a device that is there.
+
+    Raises:
+        BackendError: if it is not.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BackendError(f"'{name}' is no device; use cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendError(
+            f"device '{name}' asked for, but PyTorch finds no CUDA GPU; install the driver and a "
+            "CUDA build of PyTorch, or choose cpu"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BackendError(
+            f"device '{name}' asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise BackendError(f"device '{name}' is not supported; use cpu, cuda or cuda:N")
+    return device

@@ -1,0 +1,1 @@
+"""What everything stands on: data types, geometry, configuration, files, time and threads."""

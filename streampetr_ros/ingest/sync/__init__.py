@@ -1,0 +1,1 @@
+"""Images of several cameras grouped into frame sets, by stamp."""

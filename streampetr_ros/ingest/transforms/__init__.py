@@ -1,0 +1,1 @@
+"""Where one frame was seen from another, at any time that is remembered."""

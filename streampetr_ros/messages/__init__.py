@@ -1,0 +1,1 @@
+"""What is published, as plain data: messages, markers and the names of their topics."""

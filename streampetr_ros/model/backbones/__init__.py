@@ -1,0 +1,1 @@
+"""Image backbones, one per file."""

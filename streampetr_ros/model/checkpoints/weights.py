@@ -1,0 +1,311 @@
+"""Weights on disk: our own files, and strict reading of published checkpoints.
+
+Own files are safetensors with the detector's configuration as JSON in the metadata. Published
+checkpoints are read with ``weights_only=True``: nothing in them is executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from streampetr_ros.core.files import replacing
+from streampetr_ros.model.checkpoints import published as official
+from streampetr_ros.model.config import DetectorConfig, ImageConfig, detector_config
+from streampetr_ros.model.detector import Detector, build_detector
+
+#: Tolerance when constants in a published checkpoint are compared with the configuration.
+_CONSTANT_TOLERANCE = 1e-5
+_CONFIG_FIELD = "streampetr_config"
+
+
+class CheckpointError(ValueError):
+    """A weights file that cannot be used; the message names file, reason and remedy."""
+
+
+def config_to_json(config: DetectorConfig) -> str:
+    """Serialise a configuration."""
+    return json.dumps(dataclasses.asdict(config))
+
+
+def config_from_json(text: str) -> DetectorConfig:
+    """Read a configuration back.
+
+    Raises:
+        ValueError: if it is not JSON, or has unknown or missing entries.
+    """
+    values = json.loads(text)
+    try:
+        image = ImageConfig(**_with_tuples(values.pop("image")))
+        return DetectorConfig(image=image, **_with_tuples(values))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a detector configuration: {error}") from error
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def save_weights(path: Path, detector: Detector, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a detector with its configuration; the file appears whole or not at all.
+
+    Args:
+        path: target; an existing file is replaced.
+        detector: weights and configuration.
+        metadata: further text entries for the header, such as recipe and seed.
+
+    Raises:
+        CheckpointError: if the file cannot be written.
+    """
+    header = dict(metadata or {}) | {_CONFIG_FIELD: config_to_json(detector.config)}
+    save_tensors(path, detector.state_dict(), header)
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors; the file appears whole or not at all.
+
+    Args:
+        path: target; an existing file is replaced.
+        tensors: by name, on any device.
+        metadata: text entries for the header.
+
+    Raises:
+        CheckpointError: if the file cannot be written.
+    """
+    plain = {key: value.contiguous().cpu() for key, value in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.touch()
+            permissions = partial.stat().st_mode
+            save_file(plain, partial, metadata=dict(metadata or {}))
+            # safetensors makes files that only their owner can read.
+            partial.chmod(permissions)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot write weights to '{path}': {error}") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the header entries of an own weights file.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated or of another kind.
+    """
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+def load_weights(path: Path, name: str | None = None) -> tuple[DetectorConfig, Detector]:
+    """Read a detector from an own weights file.
+
+    Args:
+        path: a ``.safetensors`` file written by `save_weights`.
+        name: configuration the caller expects; None takes the one in the file.
+
+    Returns:
+        Configuration and detector on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, of another kind or another model.
+    """
+    metadata = read_metadata(path)
+    if _CONFIG_FIELD not in metadata:
+        raise CheckpointError(
+            f"weights '{path}' carry no detector configuration; write them with "
+            "'streampetr convert' or 'streampetr train'"
+        )
+    try:
+        config = config_from_json(metadata[_CONFIG_FIELD])
+    except ValueError as error:
+        raise CheckpointError(f"weights '{path}' have an unreadable header: {error}") from error
+    if name is not None and config.name != name:
+        raise CheckpointError(
+            f"weights '{path}' are for model '{config.name}', not '{name}'; choose that model"
+        )
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    detector = build_detector(config)
+    _fill(detector, tensors, path)
+    return config, detector.eval()
+
+
+def _opened(path: Path) -> Any:
+    if not path.is_file():
+        raise CheckpointError(f"weights file '{path}' does not exist; check the path")
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"weights '{path}' are not a complete safetensors file ({error}); "
+            "copy the file again, or convert a .pth with 'streampetr convert'"
+        ) from error
+
+
+def _fill(detector: Detector, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors into the detector; every key must fit exactly."""
+    expected = detector.state_dict()
+    missing = sorted(expected.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - expected.keys())
+    if missing or unknown:
+        problem = f"lack '{missing[0]}'" if missing else f"have the unknown key '{unknown[0]}'"
+        raise CheckpointError(
+            f"weights '{path}' {problem} ({len(missing)} missing, {len(unknown)} unknown keys); "
+            f"they are of another architecture than '{detector.config.name}'"
+        )
+    for key, value in tensors.items():
+        if value.shape != expected[key].shape:
+            raise CheckpointError(
+                f"weights '{path}': '{key}' has shape {tuple(value.shape)} instead of "
+                f"{tuple(expected[key].shape)}; they are of another architecture than "
+                f"'{detector.config.name}'"
+            )
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"weights '{path}': '{key}' holds values that are not finite; the file comes from "
+                "a training that diverged, or is damaged"
+            )
+    detector.load_state_dict(tensors)
+
+
+def convert(path: Path, name: str) -> Detector:
+    """Read a published ``.pth`` checkpoint strictly.
+
+    Args:
+        path: checkpoint of the original framework.
+        name: configuration it belongs to.
+
+    Returns:
+        The detector, in evaluation mode.
+
+    Raises:
+        CheckpointError: if anything about the file does not fit exactly.
+        ValueError: if there is no model of that name.
+    """
+    config = detector_config(name)
+    return load_official(read_official(path), config, path)
+
+
+def read_official(path: Path) -> dict[str, Tensor]:
+    """Read the state dict of a published checkpoint without executing anything in it.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, not a checkpoint or contains code.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
+    try:
+        with torch.serialization.safe_globals(_plain_numbers()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"checkpoint '{path}' is damaged or contains more than weights and was not executed; "
+            "download it again from its source"
+        ) from error
+    except Exception as error:  # damaged files bring about errors of any kind
+        raise CheckpointError(
+            f"checkpoint '{path}' is truncated or not a PyTorch file; download it again"
+        ) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(map(_is_weight, state.items())):
+        raise CheckpointError(
+            f"checkpoint '{path}' holds no state dict of tensors; choose a file of trained weights"
+        )
+    wrapper = "module." if all(key.startswith("module.") for key in state) else ""
+    return {key.removeprefix(wrapper): value for key, value in state.items()}
+
+
+def _plain_numbers() -> list[Any]:
+    """Name NumPy's scalars as harmless: logs that training frameworks store may contain some."""
+    rebuild = np.float64(0.0).__reduce__()[0]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    kinds = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool")]
+    return [np.dtype, *kinds, *((rebuild, name) for name in names)]
+
+
+def _is_weight(item: tuple[object, object]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)
+
+
+def load_official(state: Mapping[str, Tensor], config: DetectorConfig, path: Path) -> Detector:
+    """Build a detector from a published state dict; every key must be consumed exactly once.
+
+    Constants are compared with the configuration, the six copies of the shared branches with each
+    other, and the 2D auxiliary head is set aside.
+
+    Raises:
+        CheckpointError: naming the first key that does not fit.
+    """
+    _check_constants(state, config, path)
+    _check_branches(state, path)
+    known_constants = official.constants(config)
+    tensors: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key in known_constants or key.startswith(official.IMAGE_HEAD_PREFIX):
+            continue
+        if official.branch_copy(key) not in (None, key):
+            continue
+        translated = official.own_key(key)
+        if translated is None or translated in tensors:
+            raise CheckpointError(
+                f"checkpoint '{path}' has the key '{key}', which model '{config.name}' does not "
+                "know or already has; choose the model it was trained as"
+            )
+        tensors[translated] = value
+    detector = build_detector(config)
+    own = detector.state_dict()
+    for key in own:
+        # Older files do not count batches; evaluation never reads the counter.
+        if key.endswith("num_batches_tracked"):
+            tensors.setdefault(key, own[key])
+    _fill(detector, tensors, path)
+    return detector.eval()
+
+
+def _check_constants(state: Mapping[str, Tensor], config: DetectorConfig, path: Path) -> None:
+    for key, expected in official.constants(config).items():
+        if key not in state:
+            raise CheckpointError(
+                f"checkpoint '{path}' lacks '{key}'; it is not a checkpoint of this model family"
+            )
+        stored = state[key].float()
+        same = stored.shape == expected.shape and bool(
+            torch.allclose(stored, expected, rtol=0.0, atol=_CONSTANT_TOLERANCE)
+        )
+        if not same:
+            raise CheckpointError(
+                f"checkpoint '{path}': '{key}' is {stored.flatten().tolist()[:6]}, but model "
+                f"'{config.name}' expects {expected.tolist()[:6]}; choose the model it was "
+                "trained as"
+            )
+
+
+def _check_branches(state: Mapping[str, Tensor], path: Path) -> None:
+    copies: dict[str, int] = {}
+    for key, value in state.items():
+        first = official.branch_copy(key)
+        if first is None:
+            continue
+        if first not in state or not torch.equal(value, state[first]):
+            raise CheckpointError(
+                f"checkpoint '{path}': '{key}' differs from '{first}', but the prediction "
+                "branches of this model are shared by all layers"
+            )
+        copies[first] = copies.get(first, 0) + 1
+    for first, count in copies.items():
+        if count != official.BRANCH_COPIES:
+            raise CheckpointError(
+                f"checkpoint '{path}' has {count} copies of '{first}' instead of "
+                f"{official.BRANCH_COPIES}; it is damaged or of another model"
+            )

@@ -1,0 +1,1 @@
+"""What users may set, and the configurations of the core that it becomes; no ROS."""

@@ -1,0 +1,1 @@
+"""From frame set to boxes; `streaming` is the whole story."""

@@ -1,0 +1,386 @@
+"""Decide when the object memory is dropped, when it is used and when it is replaced.
+
+All rules live in `plan_step`, a pure function of what happened so far, the new frame set and the
+configuration. A plan that is not followed by `advance` leaves no trace, so a frame set that fails
+on the way neither ages nor clears the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streampetr_ros.core import geometry
+from streampetr_ros.core.types import CameraCalibration, FrameSet
+from streampetr_ros.ingest.rig import RigTolerance, rig_changed
+from streampetr_ros.preprocess.inputs import PreviousFrame
+
+Array = NDArray[np.float64]
+
+
+_RIG_TOLERANCE = RigTolerance()
+
+
+class ResetReason(str, Enum):
+    """Why the memory was dropped."""
+
+    FIRST_FRAME = "first_frame"
+    SEQUENCE_CHANGE = "sequence_change"
+    BACKWARD_STAMP = "backward_stamp"
+    GAP = "gap"
+    CLOCK_JUMP = "clock_jump"
+    POSE_JUMP = "pose_jump"
+    RIG_CHANGE = "rig_change"
+    MANUAL = "manual"
+    DEACTIVATED = "deactivated"
+
+    @property
+    def keeps_tracks(self) -> bool:
+        """Whether objects that are followed outlive the memory.
+
+        They live in the fixed frame: neither a gap, which the tracker judges by its own limit, nor
+        other cameras change where they are. After all else that frame or its time is a new one.
+        """
+        return self in (ResetReason.GAP, ResetReason.RIG_CHANGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPolicyConfig:
+    """Limits of the streaming memory.
+
+    Attributes:
+        inference_interval: wanted seconds between processed sets; 0 processes every set.
+        memory_interval: wanted seconds between sets that enter the memory; 0 stores every set,
+            negative takes the interval the weights were trained at.
+        max_gap: seconds after which the memory is too old to be continued.
+        max_speed: metres per second no vehicle pose may exceed.
+        max_acceleration: metres per second squared by which motion may differ from steady motion.
+        max_turn_rate: radians per second no vehicle pose may exceed.
+        pose_tolerance: metres of pose noise allowed on top.
+        angle_tolerance: radians of pose noise allowed on top.
+    """
+
+    inference_interval: float = 0.0
+    memory_interval: float = -1.0
+    max_gap: float = 2.0
+    max_speed: float = 60.0
+    max_acceleration: float = 20.0
+    max_turn_rate: float = 3.0
+    pose_tolerance: float = 0.5
+    angle_tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not np.isfinite(value) or (value < 0 and name != "memory_interval"):
+                raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+        for name in ("max_gap", "max_speed", "max_turn_rate"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must be above 0, or every set would start afresh")
+        for name in ("inference_interval", "memory_interval"):
+            if getattr(self, name) >= self.max_gap:
+                raise ValueError(
+                    f"{name} ({getattr(self, name)} s) must be below max_gap ({self.max_gap} s), "
+                    "or the memory would be dropped before it is used"
+                )
+
+    def stored_every(self, training_interval: float) -> float:
+        """Return the seconds wanted between sets that enter the memory.
+
+        Args:
+            training_interval: seconds between frames the weights were trained at.
+        """
+        return training_interval if self.memory_interval < 0 else self.memory_interval
+
+    def check_interval(self, training_interval: float) -> None:
+        """Refuse a memory that would be dropped before it is replaced.
+
+        Args:
+            training_interval: seconds between frames the weights were trained at.
+
+        Raises:
+            ValueError: saying what to change.
+        """
+        stored_every = self.stored_every(training_interval)
+        if stored_every >= self.max_gap:
+            raise ValueError(
+                f"max_gap ({self.max_gap} s) must be above the time between sets that enter the "
+                f"memory, {stored_every} s as stored with the weights; give a shorter "
+                "memory_interval as well, or a longer max_gap"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class History:
+    """What the policy remembers of the sets processed since the last reset.
+
+    Attributes:
+        last: set processed last.
+        written: set whose memory is kept; the network is told the motion since then.
+        rig: all cameras known, in the order they are fed.
+        step_seconds: seconds between the last two sets; 0 after a reset.
+        velocity_fixed: (3,) vehicle velocity in the fixed frame, m/s; None after a reset.
+        steps: sets processed since the last reset.
+    """
+
+    last: FrameSet
+    written: FrameSet
+    rig: tuple[CameraCalibration, ...]
+    step_seconds: float = 0.0
+    velocity_fixed: Array | None = None
+    steps: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """What to do with one frame set.
+
+    Attributes:
+        reset_reason: why the memory is dropped first; None continues it.
+        previous: frame that wrote the memory; None when it is dropped.
+        writes_memory: whether the memory this set produces replaces the kept one.
+        rig: all cameras known, in the order they are fed.
+    """
+
+    reset_reason: ResetReason | None
+    previous: PreviousFrame | None
+    writes_memory: bool
+    rig: tuple[CameraCalibration, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryStatistics:
+    """State of the memory for diagnostics.
+
+    Attributes:
+        steps: sets processed so far.
+        steps_since_reset: sets processed since the last reset.
+        last_reset_reason: reason of the last reset; None before the first set.
+        resets: count per reason.
+        interval: seconds between the last two sets; 0 after a reset.
+        memory_age: seconds between the last set and the set that wrote the kept memory.
+    """
+
+    steps: int = 0
+    steps_since_reset: int = 0
+    last_reset_reason: ResetReason | None = None
+    resets: Mapping[ResetReason, int] = field(default_factory=dict)
+    interval: float = 0.0
+    memory_age: float = 0.0
+
+
+def is_due(history: History | None, stamp_ns: int, config: MemoryPolicyConfig) -> bool:
+    """Tell whether a set of this stamp should be processed, before its images are decoded.
+
+    Args:
+        history: what happened so far.
+        stamp_ns: reference time of the set.
+        config: `inference_interval` decides, with a tenth of slack for jitter.
+    """
+    if history is None:
+        return True
+    elapsed = (stamp_ns - history.last.stamp_ns) * 1e-9
+    return elapsed < 0 or (elapsed > 0 and elapsed >= 0.9 * config.inference_interval)
+
+
+def plan_step(
+    history: History | None,
+    frame_set: FrameSet,
+    config: MemoryPolicyConfig,
+    training_interval: float,
+    requested: ResetReason | None = None,
+) -> Plan:
+    """Decide what to do with a frame set.
+
+    Args:
+        history: what happened so far; None before the first set and after a reset.
+        frame_set: the new set.
+        config: limits.
+        training_interval: seconds between frames the weights were trained at.
+        requested: reset asked for from outside since the last set.
+    """
+    reason = requested or _reset_reason(history, frame_set, config)
+    if reason is not None or history is None:
+        return Plan(
+            reset_reason=reason or ResetReason.FIRST_FRAME,
+            previous=None,
+            writes_memory=True,
+            rig=_fresh_rig(history, frame_set),
+        )
+    return Plan(
+        reset_reason=None,
+        previous=PreviousFrame(
+            stamp_ns=history.written.stamp_ns,
+            fixed_from_model=history.written.fixed_from_base @ history.written.base_from_model,
+        ),
+        writes_memory=_is_time_to_write(history, frame_set, config.stored_every(training_interval)),
+        rig=history.rig,
+    )
+
+
+def without_pixels(history: History) -> History:
+    """Return the history with the pictures of its sets left out, which no rule looks at."""
+    return replace(history, last=_blank(history.last), written=_blank(history.written))
+
+
+def _blank(frame_set: FrameSet) -> FrameSet:
+    nothing = np.zeros((0, 0, 3), dtype=np.uint8)
+    cameras = tuple(replace(camera, pixels=nothing) for camera in frame_set.cameras)
+    return replace(frame_set, cameras=cameras)
+
+
+def advance(history: History | None, frame_set: FrameSet, plan: Plan) -> History:
+    """Remember that a plan was carried out.
+
+    Args:
+        history: what `plan` was made from.
+        frame_set: the set processed; its images are not kept.
+        plan: what was done.
+    """
+    now = _without_images(frame_set)
+    if history is None or plan.reset_reason is not None:
+        return History(last=now, written=now, rig=plan.rig)
+    elapsed = _seconds_since(history.last, now)
+    return History(
+        last=now,
+        written=now if plan.writes_memory else history.written,
+        rig=plan.rig,
+        step_seconds=elapsed,
+        velocity_fixed=_displacement_fixed(history.last, now) / elapsed,
+        steps=history.steps + 1,
+    )
+
+
+def updated_statistics(
+    before: MemoryStatistics, history: History, reset_reason: ResetReason | None
+) -> MemoryStatistics:
+    """Count one processed set.
+
+    Args:
+        before: statistics up to the set before.
+        history: after the set.
+        reset_reason: of the set's plan.
+    """
+    resets = dict(before.resets)
+    if reset_reason is not None:
+        resets[reset_reason] = resets.get(reset_reason, 0) + 1
+    return MemoryStatistics(
+        steps=before.steps + 1,
+        steps_since_reset=history.steps,
+        last_reset_reason=reset_reason or before.last_reset_reason,
+        resets=resets,
+        interval=history.step_seconds,
+        memory_age=_seconds_since(history.written, history.last),
+    )
+
+
+def _reset_reason(
+    history: History | None, frame_set: FrameSet, config: MemoryPolicyConfig
+) -> ResetReason | None:
+    if history is None:
+        return ResetReason.FIRST_FRAME
+    interruption = _interruption(history, frame_set, config)
+    if interruption is not None:
+        return interruption
+    if _is_other_rig(history, frame_set):
+        return ResetReason.RIG_CHANGE
+    return ResetReason.POSE_JUMP if _pose_jumped(history, frame_set, config) else None
+
+
+def _interruption(
+    history: History, frame_set: FrameSet, config: MemoryPolicyConfig
+) -> ResetReason | None:
+    """Find breaks in the order and spacing of sets."""
+    if frame_set.sequence != history.last.sequence:
+        return ResetReason.SEQUENCE_CHANGE
+    if frame_set.stamp_ns <= history.last.stamp_ns:
+        return ResetReason.BACKWARD_STAMP
+    if _seconds_since(history.written, frame_set) > config.max_gap:
+        return ResetReason.GAP
+    return None
+
+
+def _is_time_to_write(history: History, frame_set: FrameSet, wanted: float) -> bool:
+    """Pick the set nearest to the wanted interval, whatever the rate of the cameras."""
+    since_write = _seconds_since(history.written, frame_set)
+    since_last = _seconds_since(history.last, frame_set)
+    return since_write + 0.5 * since_last >= wanted
+
+
+def _pose_jumped(history: History, frame_set: FrameSet, config: MemoryPolicyConfig) -> bool:
+    """Detect motion no vehicle makes, such as a relocalisation of the fixed frame."""
+    elapsed = _seconds_since(history.last, frame_set)
+    displacement = _displacement_fixed(history.last, frame_set)
+    last_from_now = geometry.inverse(history.last.fixed_from_base) @ frame_set.fixed_from_base
+    turned = geometry.rotation_angle(last_from_now)
+    if turned > config.max_turn_rate * elapsed + config.angle_tolerance:
+        return True
+    if np.linalg.norm(displacement) > config.max_speed * elapsed + config.pose_tolerance:
+        return True
+    if history.velocity_fixed is None:
+        return False
+    surprise = np.linalg.norm(displacement - history.velocity_fixed * elapsed)
+    # Both velocities are means over their steps, so half of each step adds to the time between.
+    possible = 0.5 * config.max_acceleration * elapsed * (elapsed + history.step_seconds)
+    return bool(surprise > possible + config.pose_tolerance)
+
+
+def _is_other_rig(history: History, frame_set: FrameSet) -> bool:
+    """Detect new cameras, changed calibrations and a moved model frame."""
+    calibrations = [frame.calibration for frame in frame_set.cameras]
+    known = {camera.name for camera in history.rig}
+    if not {camera.name for camera in calibrations} <= known:
+        return True
+    if rig_changed(history.rig, calibrations, _RIG_TOLERANCE) is not None:
+        return True
+    before, after = history.last.base_from_model, frame_set.base_from_model
+    if np.array_equal(before, after):
+        return False
+    before_from_after = geometry.inverse(before) @ after
+    moved = float(np.linalg.norm(before_from_after[:3, 3]))
+    turned = geometry.rotation_angle(before_from_after)
+    return moved > _RIG_TOLERANCE.metres or turned > _RIG_TOLERANCE.radians
+
+
+def _fresh_rig(history: History | None, frame_set: FrameSet) -> tuple[CameraCalibration, ...]:
+    """Start a rig from the set; a reset alone does not forget cameras that are silent now."""
+    seen = {frame.calibration.name: frame.calibration for frame in frame_set.cameras}
+    if (
+        history is None
+        or frame_set.sequence != history.last.sequence
+        or _is_other_rig(history, frame_set)
+    ):
+        return tuple(seen.values())
+    return history.rig
+
+
+def ordered_rig(
+    rig: Sequence[CameraCalibration], names: Sequence[str]
+) -> tuple[CameraCalibration, ...]:
+    """Sort cameras by a list of names; unlisted ones follow in their own order."""
+    rank = {name: index for index, name in enumerate(names)}
+    return tuple(sorted(rig, key=lambda camera: rank.get(camera.name, len(rank))))
+
+
+def _seconds_since(earlier: FrameSet, later: FrameSet) -> float:
+    return (later.stamp_ns - earlier.stamp_ns) * 1e-9
+
+
+def _displacement_fixed(earlier: FrameSet, later: FrameSet) -> Array:
+    displacement: Array = later.fixed_from_base[:3, 3] - earlier.fixed_from_base[:3, 3]
+    return displacement
+
+
+def _without_images(frame_set: FrameSet) -> FrameSet:
+    """Keep stamps, poses and names only, so that no image outlives its step."""
+    return FrameSet(
+        stamp_ns=frame_set.stamp_ns,
+        cameras=(),
+        fixed_from_base=frame_set.fixed_from_base,
+        base_from_model=frame_set.base_from_model,
+        sequence=frame_set.sequence,
+    )

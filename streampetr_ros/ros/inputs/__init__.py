@@ -1,0 +1,1 @@
+"""Subscriptions, and what becomes of their messages until a frame set is whole."""

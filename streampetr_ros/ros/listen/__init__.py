@@ -1,0 +1,1 @@
+"""Programs that listen to a running vehicle or node."""

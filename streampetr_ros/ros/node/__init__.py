@@ -1,0 +1,1 @@
+"""The lifecycle node: parameters, session between configure and cleanup, worker, health."""

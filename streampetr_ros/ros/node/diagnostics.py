@@ -1,0 +1,239 @@
+"""Health of the node as diagnostic_msgs, from snapshots; pure functions without a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from streampetr_ros.ingest.sync.types import CameraStatistics, SyncStatistics
+from streampetr_ros.parameters.node import DiagnosticsParameters
+from streampetr_ros.pipeline.memory_policy import MemoryStatistics
+from streampetr_ros.ros.node.processing import ProcessingStatistics
+from streampetr_ros.ros.problems import Problem
+
+#: A clock published now and then may be behind the stamps of new images by so much, seconds.
+_BEHIND_S = 0.5
+#: Who finds images older than this plays a recording against the present time, seconds.
+_OTHER_TIME_S = 3600.0
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSnapshot:
+    """One camera's wiring and what the synchroniser knows of it.
+
+    Attributes:
+        statistics: of the synchroniser.
+        topic: of the images, both candidates while the transport is undecided.
+        resolution: of the CameraInfo, such as "1600 x 900"; empty before the first.
+        has_info: whether CameraInfo came.
+        mismatch: QoS policy that keeps a publisher away; empty if none is known.
+    """
+
+    statistics: CameraStatistics
+    topic: str
+    resolution: str
+    has_info: bool
+    mismatch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformSnapshot:
+    """State of the transform buffer.
+
+    Attributes:
+        buffer: "own" or "tf2".
+        received: transforms so far.
+        restarts: how often stamps jumped back.
+    """
+
+    buffer: str
+    received: int
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuMemory:
+    """Memory of the GPU that the network runs on, in MB.
+
+    Attributes:
+        held: by the tensors of this process; what an engine allocates by itself is not in it.
+        used: by all processes.
+        total: that there is.
+    """
+
+    held: float
+    used: float
+    total: float
+
+
+def status(
+    name: str, level: bytes, message: str, values: Mapping[str, object] | None = None
+) -> DiagnosticStatus:
+    """Return one status; values are written as text."""
+    pairs = [KeyValue(key=key, value=_text(value)) for key, value in (values or {}).items()]
+    return DiagnosticStatus(name=name, level=level, message=message, values=pairs)
+
+
+def camera_status(
+    camera: CameraSnapshot, now_ns: int, limits: DiagnosticsParameters
+) -> DiagnosticStatus:
+    """Judge one camera."""
+    known = camera.statistics
+    stamp_ns = known.last_stamp_ns
+    # Simulated time is 0 until the first /clock.
+    age_s = None if stamp_ns is None or now_ns == 0 else (now_ns - stamp_ns) * 1e-9
+    level, message = _camera_state(camera, age_s, limits)
+    return status(
+        f"camera {known.name}",
+        level,
+        message,
+        {
+            "topic": camera.topic,
+            "age s": age_s,
+            "rate Hz": known.rate_hz,
+            "lag ms": None if known.lag_ns is None else known.lag_ns * 1e-6,
+            "offset in cycle ms": known.offset_ns * 1e-6,
+            "received": known.received,
+            "used": known.used,
+            "reordered": known.reordered,
+            "resolution": camera.resolution,
+            **{
+                f"dropped: {reason.value}": count
+                for reason, count in known.dropped.items()
+                if count
+            },
+        },
+    )
+
+
+def _camera_state(
+    camera: CameraSnapshot, age_s: float | None, limits: DiagnosticsParameters
+) -> tuple[bytes, str]:
+    if camera.mismatch and not camera.statistics.received:
+        return ERROR, f"a publisher offers an incompatible QoS ({camera.mismatch})"
+    if camera.statistics.last_stamp_ns is None:
+        return WARN, "; ".join(camera.statistics.problems) or "waiting for the first image"
+    if not camera.has_info:
+        return WARN, "waiting for CameraInfo"
+    if age_s is not None and age_s > limits.max_image_age_s:
+        return ERROR, f"stale: newest image is {_old(age_s)}"
+    if camera.statistics.problems:
+        return WARN, "; ".join(camera.statistics.problems)
+    ahead = age_s is not None and age_s < -_BEHIND_S
+    return (WARN, _ahead(age_s)) if ahead else (OK, "active")
+
+
+def sync_status(
+    sync: SyncStatistics, overtaken: int, problems: Mapping[Problem, int]
+) -> DiagnosticStatus:
+    """Judge the synchroniser and tell what became of the sets."""
+    return status(
+        "synchroniser",
+        WARN if sync.waiting_for else OK,
+        sync.waiting_for or "frame sets form",
+        {
+            "complete sets": sync.complete,
+            "degraded sets": sync.degraded,
+            "overtaken sets": overtaken,
+            "period ms": None if sync.period_ns is None else sync.period_ns * 1e-6,
+            "window ms": sync.window_ns * 1e-6,
+            "restarts": sync.restarts,
+            "last restart": sync.last_restart,
+            **{
+                f"dropped: {reason.value}": count for reason, count in sync.dropped.items() if count
+            },
+            **{f"problem: {kind.value}": count for kind, count in problems.items()},
+        },
+    )
+
+
+def transform_status(transforms: TransformSnapshot) -> DiagnosticStatus:
+    """Judge the transforms."""
+    arrived = transforms.received > 0
+    return status(
+        "transforms",
+        OK if arrived else WARN,
+        "arriving" if arrived else "none has arrived; check the publishers of /tf and /tf_static",
+        {
+            "buffer": transforms.buffer,
+            "received": transforms.received,
+            "restarts": transforms.restarts,
+        },
+    )
+
+
+def memory_status(memory: MemoryStatistics) -> DiagnosticStatus:
+    """Tell the state of the object memory."""
+    reason = memory.last_reset_reason
+    return status(
+        "memory",
+        OK,
+        f"{memory.steps_since_reset} frame sets since the last reset",
+        {
+            "frames": memory.steps,
+            "frames since reset": memory.steps_since_reset,
+            "last reset": "" if reason is None else reason.value,
+            "interval s": memory.interval,
+            "memory age s": memory.memory_age,
+            **{f"resets: {kind.value}": count for kind, count in memory.resets.items()},
+        },
+    )
+
+
+def latency_status(
+    processing: ProcessingStatistics, limits: DiagnosticsParameters, gpu_memory: GpuMemory | None
+) -> DiagnosticStatus:
+    """Judge how long frame sets take."""
+    level, message = _latency_state(processing.age_s, limits)
+    stages: dict[str, object] = {}
+    for stage in processing.latencies:
+        stages[f"{stage.stage} p50 ms"] = stage.p50_ms
+        stages[f"{stage.stage} p99 ms"] = stage.p99_ms
+    return status(
+        "latency",
+        level,
+        message,
+        {
+            "published sets": processing.processed,
+            "age at publication ms": None if processing.age_s is None else processing.age_s * 1e3,
+            **stages,
+            "GPU memory held MB": gpu_memory and gpu_memory.held,
+            "GPU memory used MB": gpu_memory and gpu_memory.used,
+            "GPU memory total MB": gpu_memory and gpu_memory.total,
+        },
+    )
+
+
+def _latency_state(age_s: float | None, limits: DiagnosticsParameters) -> tuple[bytes, str]:
+    if age_s is None:
+        return OK, "no result whose age is known"
+    if age_s > limits.max_latency_s:
+        return WARN, f"results are {_old(age_s)} when published"
+    return (WARN, _ahead(age_s)) if age_s < -_BEHIND_S else (OK, "in time")
+
+
+def _old(age_s: float) -> str:
+    """Write an age, and what to do about one that cannot be."""
+    if age_s < _OTHER_TIME_S:
+        return f"{age_s:.2f} s old"
+    return (
+        f"{age_s:.0f} s old by the node's clock; synchronise the clock of the cameras, or play a "
+        "recording with /clock and set use_sim_time"
+    )
+
+
+def _ahead(age_s: float) -> str:
+    return (
+        f"stamps are {-age_s:.2f} s ahead of the node's clock; synchronise the clocks of cameras "
+        "and node"
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

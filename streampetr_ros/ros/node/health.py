@@ -1,0 +1,161 @@
+"""Publishes the health of the node, whatever its state and whether or not anybody listens."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from streampetr_ros.ros import qos
+from streampetr_ros.ros.inputs.camera_input import CameraInput
+from streampetr_ros.ros.node import diagnostics
+from streampetr_ros.ros.node.diagnostics import CameraSnapshot, GpuMemory, TransformSnapshot
+from streampetr_ros.ros.node.session import DetectionSession
+
+
+class HealthPublisher:
+    """Publishes ``/diagnostics`` by wall time, also while simulated time stands still.
+
+    Where frame sets come often, it is published just after one instead of in the middle of the
+    next, which it would hold up: only one thread of Python runs at a time.
+
+    Args:
+        node: owner.
+        session: returns the present session, None while unconfigured.
+
+    Attributes:
+        fault: why the node could not be configured; empty if nothing is wrong.
+    """
+
+    def __init__(self, node: LifecycleNode, session: Callable[[], DetectionSession | None]) -> None:
+        self.fault = ""
+        self._node = node
+        self._session = session
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.outputs())
+        self._wall_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._is_due = False
+        self._last_set_s = -math.inf
+        self._quiet = node.create_guard_condition(self._publish_if_due)
+        self.set_period(1.0)
+
+    def set_period(self, period_s: float) -> None:
+        """Publish every so many seconds."""
+        timer = getattr(self, "_timer", None)
+        if timer is not None:
+            self._node.destroy_timer(timer)
+        self._period_s = period_s
+        self._timer = self._node.create_timer(period_s, self.on_time, clock=self._wall_clock)
+
+    def set_done(self) -> None:
+        """Note that a frame set has just been done; any thread may say so."""
+        self._last_set_s = time.monotonic()
+        if self._is_due:
+            self._quiet.trigger()
+
+    def on_time(self) -> None:
+        """Publish now, or after the frame set that is expected; what is due twice does not wait."""
+        sets_come = time.monotonic() - self._last_set_s < self._period_s
+        if sets_come and not self._is_due:
+            self._is_due = True
+        else:
+            self.publish()
+
+    def _publish_if_due(self) -> None:
+        if self._is_due:
+            self.publish()
+
+    def publish(self) -> None:
+        """Publish once."""
+        self._is_due = False
+        session = self._session()
+        statuses = [] if session is None else _session_statuses(session, self._node)
+        statuses.insert(0, self._node_status(session))
+        for each in statuses:
+            each.name = f"{self._node.get_name()}: {each.name}"
+            each.hardware_id = self._node.get_fully_qualified_name()
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def _node_status(self, session: DetectionSession | None) -> DiagnosticStatus:
+        if session is None:
+            message = self.fault or "unconfigured"
+            return diagnostics.status(
+                "node", diagnostics.ERROR if self.fault else diagnostics.WARN, message
+            )
+        clock_missing = (
+            self._node.get_parameter("use_sim_time").value
+            and self._node.get_clock().now().nanoseconds == 0
+        )
+        if clock_missing:
+            return diagnostics.status(
+                "node",
+                diagnostics.WARN,
+                "use_sim_time is set but /clock has not been published",
+            )
+        return diagnostics.status(
+            "node",
+            diagnostics.OK,
+            "active" if session.is_running else "inactive",
+            {"model": session.backend.config.name, "backend": session.backend.name},
+        )
+
+
+def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[DiagnosticStatus]:
+    limits = session.parameters.diagnostics
+    now_ns = node.get_clock().now().nanoseconds
+    sync = session.sync_statistics()
+    transforms = session.transforms
+    statuses = [
+        diagnostics.camera_status(_snapshot(session.cameras[c.name], c), now_ns, limits)
+        for c in sync.cameras
+        if c.name in session.cameras
+    ]
+    if session.is_running:
+        statuses.append(diagnostics.sync_status(sync, session.overtaken, session.problems.counts()))
+    statuses.append(
+        diagnostics.transform_status(
+            TransformSnapshot(
+                buffer=transforms.buffer.name,
+                received=transforms.received,
+                restarts=transforms.buffer.restarts,
+            )
+        )
+    )
+    statuses.append(diagnostics.memory_status(session.pipeline.statistics))
+    memory = gpu_memory(session.pipeline.backend.image_device)
+    statuses.append(diagnostics.latency_status(session.processor.statistics(), limits, memory))
+    return statuses
+
+
+def _snapshot(camera: CameraInput, statistics: diagnostics.CameraStatistics) -> CameraSnapshot:
+    info = camera.info
+    return CameraSnapshot(
+        statistics=statistics,
+        topic=camera.image_topics,
+        resolution="" if info is None else f"{info.width} x {info.height}",
+        has_info=info is not None,
+        mismatch=camera.mismatch,
+    )
+
+
+def gpu_memory(device: torch.device) -> GpuMemory | None:
+    """Measure the memory of a device; None for a CPU, and for a GPU that does not answer."""
+    if device.type != "cuda":
+        return None
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError:
+        # After an error of the GPU every call fails; each frame set says so, and this must not end
+        # the program before somebody reads it.
+        return None
+    return GpuMemory(
+        held=torch.cuda.memory_allocated(device) / 1e6,
+        used=(total - free) / 1e6,
+        total=total / 1e6,
+    )

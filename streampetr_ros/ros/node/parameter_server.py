@@ -1,0 +1,202 @@
+"""Declare the parameter tree on a node, read it once, and judge every later change."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.parameters.tree import (
+    CONFIGURE,
+    START,
+    Leaf,
+    ParameterError,
+    Value,
+    build,
+    change_text,
+    constraint_text,
+    find_fault,
+    leaves,
+    nearest_name,
+    type_name,
+)
+
+#: Parameters that ROS itself declares on every node.
+_OF_ROS = ("use_sim_time", "start_type_description_service")
+_OF_ROS_PREFIX = ("qos_overrides.", "ros_")
+
+_TYPES = {
+    (bool, False): Parameter.Type.BOOL,
+    (int, False): Parameter.Type.INTEGER,
+    (float, False): Parameter.Type.DOUBLE,
+    (str, False): Parameter.Type.STRING,
+    (bool, True): Parameter.Type.BOOL_ARRAY,
+    (int, True): Parameter.Type.INTEGER_ARRAY,
+    (float, True): Parameter.Type.DOUBLE_ARRAY,
+    (str, True): Parameter.Type.STRING_ARRAY,
+}
+
+
+class ParameterServer:
+    """The node's parameters: declared once, read as one typed tree.
+
+    Wrong values in a parameter file do not stop the node: they are remembered and `read` refuses
+    until they are corrected.
+
+    Args:
+        node: owner of the parameters.
+        is_configured: whether parameters that belong to the configuration are in use.
+        apply: called with the new tree after a change at run time was found valid; may refuse
+            with a ValueError.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        is_configured: Callable[[], bool],
+        apply: Callable[[NodeParameters], None],
+    ) -> None:
+        self._node = node
+        self._is_configured = is_configured
+        self._apply = apply
+        self._leaves = {leaf.name: leaf for leaf in leaves(NodeParameters)}
+        self._faults: dict[str, str] = {}
+        # rclpy offers overrides of undeclared parameters nowhere else.
+        overrides: Mapping[str, Parameter] = getattr(node, "_parameter_overrides", {})
+        for leaf in self._leaves.values():
+            self._declare(leaf, overrides.get(leaf.name))
+        for name in overrides:
+            if name not in self._leaves and not _belongs_to_ros(name):
+                self._faults[name] = self._unknown(name)
+        node.add_on_set_parameters_callback(self._judge)
+
+    def read(self) -> NodeParameters:
+        """Return the present values as one tree.
+
+        Raises:
+            ParameterError: naming the first wrong or unknown parameter and the remedy.
+        """
+        if self._faults:
+            raise ParameterError("; ".join(self._faults.values()))
+        return build(NodeParameters, self._values())
+
+    def _values(self) -> dict[str, Value]:
+        return {
+            name: _plain(leaf, self._node.get_parameter(name).value)
+            for name, leaf in self._leaves.items()
+        }
+
+    def _declare(self, leaf: Leaf, override: Parameter | None) -> None:
+        """Declare one parameter; an override that does not fit gives way to the default."""
+        value: Value = leaf.default
+        if override is not None:
+            try:
+                value = _fitting(leaf, override)
+            except ParameterError as error:
+                self._faults[leaf.name] = str(error)
+        stored = list(value) if isinstance(value, tuple) else value
+        try:
+            self._node.declare_parameter(leaf.name, stored, descriptor(leaf), ignore_override=True)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ParameterError(f"parameter '{leaf.name}' cannot be declared: {error}") from error
+
+    def _unknown(self, name: str) -> str:
+        near = nearest_name(name, self._leaves)
+        return f"unknown parameter '{name}'; did you mean '{near}'? Correct it and start again"
+
+    def _judge(self, changed: list[Parameter]) -> SetParametersResult:
+        """Accept or refuse a change, all parameters of one request together."""
+        known = [parameter for parameter in changed if parameter.name in self._leaves]
+        if not known:
+            return SetParametersResult(successful=True)
+        try:
+            self._accept(known)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for parameter in known:
+            self._faults.pop(parameter.name, None)
+        return SetParametersResult(successful=True)
+
+    def _accept(self, changed: list[Parameter]) -> None:
+        """Refuse a change that may not or cannot be made."""
+        values = self._values()
+        for parameter in changed:
+            leaf = self._leaves[parameter.name]
+            if leaf.rule.changes == CONFIGURE and self._is_configured():
+                raise ParameterError(
+                    f"parameter '{leaf.name}' is in use; deactivate and clean up the node to "
+                    "change it"
+                )
+            values[parameter.name] = _fitting(leaf, parameter)
+        # While unconfigured, parameters that must fit together may change one after the other.
+        if self._is_configured():
+            self._apply(build(NodeParameters, values))
+
+
+def descriptor(leaf: Leaf) -> ParameterDescriptor:
+    """Describe a parameter to tools such as ``ros2 param describe``."""
+    rule = leaf.rule
+    described = ParameterDescriptor(
+        name=leaf.name,
+        type=_TYPES[leaf.kind, leaf.is_list].value,
+        description=rule.description,
+        additional_constraints="; ".join(
+            text for text in (constraint_text(rule), change_text(rule)) if text
+        ),
+        read_only=rule.changes == START,
+    )
+    if rule.low is not None and rule.high is not None:
+        if leaf.kind is float:
+            described.floating_point_range = [
+                FloatingPointRange(from_value=float(rule.low), to_value=float(rule.high))
+            ]
+        elif leaf.kind is int:
+            described.integer_range = [
+                IntegerRange(from_value=int(rule.low), to_value=int(rule.high), step=1)
+            ]
+    return described
+
+
+def _fitting(leaf: Leaf, parameter: Parameter) -> Value:
+    """Return the value of a parameter, whole numbers taken as doubles where those are wanted.
+
+    Raises:
+        ParameterError: if it has another type or breaks the parameter's rule.
+    """
+    value = _plain(leaf, parameter.value)
+    elements = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, tuple) != leaf.is_list or any(type(e) is not leaf.kind for e in elements):
+        raise ParameterError(
+            f"parameter '{leaf.name}' is {parameter.value!r} but must have the type "
+            f"{type_name(leaf)}"
+        )
+    fault = find_fault(leaf, value)
+    if fault:
+        raise ParameterError(fault)
+    return value
+
+
+def _plain(leaf: Leaf, value: object) -> Value:
+    """Turn what rclpy hands over (lists, arrays, whole numbers for doubles) into plain values."""
+    if isinstance(value, (list, tuple, array)):
+        return tuple(_scalar(leaf, element) for element in value)  # type: ignore[return-value]
+    return _scalar(leaf, value)  # type: ignore[return-value]
+
+
+def _scalar(leaf: Leaf, value: object) -> object:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if leaf.kind is float and is_whole else value  # type: ignore[arg-type]
+
+
+def _belongs_to_ros(name: str) -> bool:
+    return name in _OF_ROS or name.startswith(_OF_ROS_PREFIX)

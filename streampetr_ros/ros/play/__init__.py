@@ -1,0 +1,1 @@
+"""A recording or the synthetic world as live topics."""

@@ -1,0 +1,1 @@
+"""Stored windows of RViz, fitted to the cameras of a vehicle."""

@@ -1,0 +1,192 @@
+"""One pass through a bag: messages in the order of recording become frame sets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from streampetr_ros.core.types import FrameSet
+from streampetr_ros.ingest.messages import (
+    StampedTransform,
+    fingerprint,
+    stamp_ns_from,
+    stamp_text,
+    transform_from,
+    transform_from_odometry,
+)
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet, SyncStatistics
+from streampetr_ros.ingest.transforms.tree import (
+    TransformError,
+    TransformTree,
+    TransformUnavailable,
+)
+from streampetr_ros.parameters.bag import BagOptions
+from streampetr_ros.sources.bag.assembly import BagAssembler, RecordedImage, SkippedSetError
+from streampetr_ros.sources.bag.log import BagMessage, Recording
+from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
+
+#: After the last message, nothing is waited for any more.
+_AFTER_END_NS = 10_000_000_000
+#: A stamp this much older than the newest of its frame means that time restarted.
+_RESTART_NS = 1_000_000_000
+
+#: Takes the reason of a problem and a sentence about this instance of it.
+Report = Callable[[str, str], None]
+
+
+class _Pending(NamedTuple):
+    found: SyncedSet[RecordedImage]
+    deadline_ns: int
+
+
+class BagPass:
+    """Plays a bag into the stages of ingest; record times stand in for the clock.
+
+    Args:
+        file: the recording.
+        topics: what to read.
+        options: frames and synchroniser.
+        sequence: name of the recording.
+        report: hears of problems.
+
+    Attributes:
+        position: sets tried so far, good or not.
+    """
+
+    def __init__(
+        self,
+        file: Recording,
+        topics: BagTopics,
+        options: BagOptions,
+        sequence: str,
+        report: Report,
+    ) -> None:
+        self.position = 0
+        self._file = file
+        self._topics = topics
+        self._patience_ns = round(options.patience_s * 1e9)
+        self._report = report
+        names = tuple(camera.name for camera in topics.cameras)
+        config = options.sync_config(names)
+        self._fingerprints = config.frozen_after > 0
+        self._sync: FrameSetSynchronizer[RecordedImage] = FrameSetSynchronizer(config)
+        self._tree = TransformTree(round(options.history_s * 1e9), 0, _RESTART_NS)
+        self._assembler = BagAssembler(options, self._tree, sequence, file.tokens)
+        self._pending: deque[_Pending] = deque()
+        self._now_ns = 0
+        self._last: SyncStatistics | None = None
+        self._handlers = self._all_handlers()
+
+    def frame_sets(self, start: int) -> Iterator[FrameSet]:
+        """Yield the frame sets that can be used.
+
+        Args:
+            start: sets, good or not, to pass over without looking at their images.
+        """
+        try:
+            for message in self._file.messages(self._topics.static):
+                self._on_transforms(message, static=True)
+            for message in self._file.messages(self._handlers):
+                self._now_ns = message.recorded_ns
+                self._handlers[message.topic](message)
+                yield from self._ready(start)
+            self._last = self._sync.statistics(self._now_ns)
+            self._now_ns += _AFTER_END_NS
+            self._wait_for(self._sync.poll(self._now_ns), patience_ns=0)
+            self._now_ns += _AFTER_END_NS
+            yield from self._ready(start)
+        finally:
+            self._assembler.close()
+
+    def statistics(self) -> SyncStatistics:
+        """Tell how the synchroniser is doing, or did at the last message."""
+        return self._last or self._sync.statistics(self._now_ns)
+
+    def _all_handlers(self) -> dict[str, Callable[[BagMessage], None]]:
+        handlers: dict[str, Callable[[BagMessage], None]] = {}
+        for camera in self._topics.cameras:
+            handlers[camera.image_topic] = partial(self._on_image, camera)
+            handlers[camera.info_topic] = partial(self._on_info, camera)
+        for topic in self._topics.moving:
+            handlers[topic] = partial(self._on_transforms, static=False)
+        if self._topics.odometry:
+            handlers[self._topics.odometry] = self._on_odometry
+        return handlers
+
+    def _on_info(self, camera: CameraTopics, message: BagMessage) -> None:
+        self._assembler.infos[camera.name] = message.content
+
+    def _on_image(self, camera: CameraTopics, message: BagMessage) -> None:
+        content = message.content
+        image = StampedImage(
+            camera=camera.name,
+            stamp_ns=stamp_ns_from(content.header.stamp),
+            payload=RecordedImage(content, camera),
+            fingerprint=fingerprint(content) if self._fingerprints else None,
+        )
+        self._wait_for(self._sync.add(image, message.recorded_ns), self._patience_ns)
+
+    def _on_odometry(self, message: BagMessage) -> None:
+        self._insert(transform_from_odometry(message.content), message.topic, static=False)
+
+    def _on_transforms(self, message: BagMessage, *, static: bool) -> None:
+        for transform in message.content.transforms:
+            self._insert(transform_from(transform), message.topic, static=static)
+
+    def _insert(self, t: StampedTransform, topic: str, *, static: bool) -> None:
+        try:
+            if static:
+                self._tree.insert_static(t.parent, t.child, t.translation, t.quaternion_wxyz)
+            else:
+                self._tree.insert(t.parent, t.child, t.stamp_ns, t.translation, t.quaternion_wxyz)
+        except TransformError as error:
+            self._report(
+                f"unusable transform of '{t.child}' on '{topic}'", f"transform ignored: {error}"
+            )
+
+    def _wait_for(self, found: list[SyncedSet[RecordedImage]], patience_ns: int) -> None:
+        deadline_ns = self._now_ns + patience_ns
+        self._pending.extend(_Pending(each, deadline_ns) for each in found)
+
+    def _ready(self, start: int) -> Iterator[FrameSet]:
+        """Yield what no longer lacks anything, and give up on what has waited long enough."""
+        while self._pending:
+            found, deadline_ns = self._pending[0]
+            if self.position < start:
+                self._pending.popleft()
+                self.position += 1
+                continue
+            try:
+                self._assembler.require_infos(found)
+                poses = self._assembler.poses(found)
+            except (TransformUnavailable, SkippedSetError) as error:
+                if error.may_come and self._now_ns < deadline_ns:
+                    return
+                self._skip(found, error)
+                continue
+            self._pending.popleft()
+            self.position += 1
+            try:
+                frame_set = self._assembler.assemble(found, poses)
+            except SkippedSetError as error:
+                self._report(error.reason, str(error))
+            else:
+                yield frame_set
+
+    def _skip(
+        self, found: SyncedSet[RecordedImage], error: TransformUnavailable | SkippedSetError
+    ) -> None:
+        self._pending.popleft()
+        self.position += 1
+        if isinstance(error, SkippedSetError):
+            self._report(error.reason, str(error))
+            return
+        self._report(
+            f"missing transform ({error.reason.value})",
+            f"frame set at {stamp_text(found.stamp_ns)} skipped: {error}; "
+            f"{self._file.place.verb} this transform, or name the frames with --fixed-frame and "
+            "--base-frame",
+        )

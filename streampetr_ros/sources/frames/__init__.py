@@ -1,0 +1,1 @@
+"""Recorded frames on disk: folders with a ``frame.json`` and images."""

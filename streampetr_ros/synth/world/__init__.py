@@ -1,0 +1,1 @@
+"""Who and what is where in the synthetic world, at every instant."""

@@ -1,0 +1,107 @@
+"""A video of a replay: cameras beside the top view, from the pictures it drew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from streampetr_ros.core.files import replacing
+from streampetr_ros.core.source import SourceError
+
+VIDEO = "video.mp4"
+
+#: MPEG-4 part 2: the one mp4 codec that every build of OpenCV brings.
+_CODEC = "mp4v"
+_SLOWEST, _FASTEST = 1.0, 60.0
+
+
+class VideoError(SourceError):
+    """A video that cannot be written."""
+
+
+def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
+    """Write the video of a replay, completely or not at all.
+
+    Args:
+        folder: with the pictures in cameras/ and top_view/.
+        stamps_ns: of the frame sets; set the pace.
+
+    Returns:
+        The file.
+
+    Raises:
+        VideoError: if OpenCV has no encoder for it.
+    """
+    target = folder / VIDEO
+    names = [f"{index:06d}" for index in range(len(stamps_ns))]
+    size = _canvas(folder, names)
+    with replacing(target) as temporary:
+        named = temporary.with_suffix(".mp4")
+        writer = cv2.VideoWriter(
+            str(named), cv2.VideoWriter_fourcc(*_CODEC), _rate(stamps_ns), size
+        )
+        try:
+            if not writer.isOpened():
+                raise VideoError(
+                    f"OpenCV {cv2.__version__} has no encoder for '{target}'; install "
+                    "opencv-python-headless with pip, or leave out --video: the pictures are in "
+                    f"'{folder / 'cameras'}'"
+                )
+            for name in names:
+                # The encoder leaves out pictures of another size without a word.
+                picture = _fitted(_picture(folder, name), size)
+                writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            writer.release()
+            named.rename(temporary)
+        finally:
+            writer.release()
+            named.unlink(missing_ok=True)
+    return target
+
+
+def _canvas(folder: Path, names: Sequence[str]) -> tuple[int, int]:
+    """Return even width and height in which every joined picture has room."""
+    sizes = []
+    for name in names:
+        with Image.open(folder / "cameras" / f"{name}.jpg") as cameras:
+            width, height = cameras.width, cameras.height // 2 * 2
+        sizes.append(((width + height) // 2 * 2, height))
+    return max(width for width, _ in sizes), max(height for _, height in sizes)
+
+
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Put a picture in the middle of a black canvas, as large as its aspect ratio allows."""
+    if picture.shape[1::-1] == size:
+        return picture
+    height, width = picture.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = (min(size[0], round(width * scale)), min(size[1], round(height * scale)))
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    scaled = Image.fromarray(picture).resize(inner, Image.Resampling.BILINEAR)
+    canvas[top : top + inner[1], left : left + inner[0]] = np.asarray(scaled)
+    return canvas
+
+
+def _picture(folder: Path, name: str) -> NDArray[np.uint8]:
+    """Put the cameras and the top view of a frame set side by side, both sizes even."""
+    cameras = np.asarray(Image.open(folder / "cameras" / f"{name}.jpg").convert("RGB"))
+    height = cameras.shape[0] // 2 * 2
+    top_view = Image.open(folder / "top_view" / f"{name}.png").convert("RGB")
+    beside = np.asarray(top_view.resize((height, height), Image.Resampling.BILINEAR))
+    joined = np.concatenate([cameras[:height], beside], axis=1)
+    return joined[:, : joined.shape[1] // 2 * 2]
+
+
+def _rate(stamps_ns: Sequence[int]) -> float:
+    """Return frames per second at which the video runs as fast as the recording."""
+    steps = np.diff(np.asarray(stamps_ns, dtype=np.int64))
+    steps = steps[steps > 0]
+    if not steps.size:
+        return _SLOWEST
+    return float(np.clip(1e9 / np.median(steps), _SLOWEST, _FASTEST))

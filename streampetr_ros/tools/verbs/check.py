@@ -1,0 +1,153 @@
+"""``streampetr check``: what is missing in a bag or on a vehicle, before anything runs on it."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from streampetr_ros.backends.opening import AUTO, BACKENDS, default_weights
+from streampetr_ros.core.source import SourceError
+from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.tools.reporting import known_model, user_errors
+
+if TYPE_CHECKING:
+    from streampetr_ros.parameters.bag import BagOptions
+    from streampetr_ros.sources.bag.log import HeardRecording, Recording
+    from streampetr_ros.sources.checks.recording_check import BagReport
+    from streampetr_ros.tools.check.weights import Wanted
+
+
+#: How long the ROS graph is listened to unless told otherwise.
+_LISTENING_S = 5.0
+
+
+def _known_or_none(name: str) -> str:
+    return known_model(name) if name else ""
+
+
+def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
+    source: Annotated[
+        Path | None, typer.Argument(help="rosbag2 folder, .mcap or .db3 file; not with --live.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Listen to the ROS graph instead.")] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Time to listen (5), or to look at of a bag (all of it)."),
+    ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(help="Parameter file of the node that names topics, model and weights."),
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=IMAGE_TOPIC[,INFO_TOPIC]; repeat in training order."),
+    ] = None,
+    fixed_frame: Annotated[str, typer.Option(help="Frame that does not move.")] = "",
+    base_frame: Annotated[str, typer.Option(help="Frame of the vehicle.")] = "",
+    odometry: Annotated[str, typer.Option(help="Topic of the pose instead of TF.")] = "",
+    sets: Annotated[int, typer.Option(min=1, help="Frame sets to try.")] = 20,
+    model: Annotated[
+        str, typer.Option(help=f"One of {', '.join(MODEL_NAMES)}.", callback=_known_or_none)
+    ] = "",
+    weights: Annotated[
+        str, typer.Option(help="Weights file or folder of exported graphs to look at as well.")
+    ] = "",
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "",
+    write_params: Annotated[
+        Path | None, typer.Option(help="Write a parameter file of the node for these topics.")
+    ] = None,
+) -> None:
+    """Say what SOURCE or the ROS graph holds and what is missing, and exit with 1 if something is.
+
+    Weights, and engines if a TensorRT backend is named, are looked at too.
+    """
+    from streampetr_ros.parameters.bag import bag_options, read_model  # noqa: PLC0415
+    from streampetr_ros.sources.checks.recording_check import check_recording  # noqa: PLC0415
+
+    if (source is None) != live:
+        raise typer.BadParameter("give either a bag or --live")
+    with user_errors():
+        options = bag_options(params, camera or [], (fixed_frame, base_frame, odometry))
+        given = {"name": model, "weights": weights, "backend": backend, "device": device}
+        wanted = _wanted(read_model(params) | {k: v for k, v in given.items() if v})
+        recording = _recording(source, options, seconds or _LISTENING_S)
+        report = check_recording(recording, options, sets, seconds or math.inf)
+        facts, problems = _weights(wanted, report)
+        if write_params is not None and not report.topics.problems:
+            _write(write_params, report, options, wanted)
+    for fact in (*report.facts, *facts):
+        typer.echo(fact)
+    for problem in (*report.problems, *problems):
+        typer.echo(f"problem: {problem}", err=True)
+    if report.problems or problems:
+        raise typer.Exit(1)
+    typer.echo("nothing is missing")
+
+
+def _recording(source: Path | None, options: BagOptions, seconds: float) -> Recording:
+    from streampetr_ros.sources.bag.file import BagFile  # noqa: PLC0415
+
+    return _heard(options, seconds) if source is None else BagFile(source)
+
+
+def _heard(options: BagOptions, seconds: float) -> HeardRecording:
+    """Listen by the part that needs ROS, which no other verb does."""
+    try:
+        live = importlib.import_module("streampetr_ros.ros.listen.live")
+    except ImportError as error:
+        raise SourceError(
+            f"--live needs ROS 2, but Python finds no '{error.name}'; source the set-up file of "
+            "the ROS installation, or check a bag"
+        ) from error
+    heard: HeardRecording = live.listen(options, seconds)
+    return heard
+
+
+def _wanted(named: dict[str, str]) -> Wanted | None:
+    """Return what is to run; None if neither model nor weights are named."""
+    from streampetr_ros.tools.check.weights import Wanted  # noqa: PLC0415
+
+    model, weights = named.get("name", ""), named.get("weights", "")
+    if not model and not weights:
+        return None
+    return Wanted(
+        weights=weights or default_weights(model),
+        model=model,
+        backend=named.get("backend", AUTO),
+        device=named.get("device", "cpu"),
+        precision=named.get("precision", AUTO),
+    )
+
+
+def _weights(wanted: Wanted | None, report: BagReport) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    from streampetr_ros.tools.check.weights import check_weights  # noqa: PLC0415
+
+    if wanted is None:
+        return ("weights: not looked at; name --model or --weights",), ()
+    found = check_weights(wanted, report.period_s)
+    return found.facts, found.problems
+
+
+def _write(file: Path, report: BagReport, options: BagOptions, wanted: Wanted | None) -> None:
+    from streampetr_ros.sources.checks.recording_check import parameters  # noqa: PLC0415
+
+    content: dict[str, Any] = parameters(report, options)
+    if wanted is not None:
+        path = Path(wanted.weights)
+        content["model"] = {
+            **content.get("model", {}),
+            "name": wanted.model,
+            # The node may be started in another folder.
+            "weights": str(path.resolve()) if path.exists() else wanted.weights,
+            "backend": wanted.backend,
+            "device": wanted.device,
+            "precision": wanted.precision,
+        }
+    text = yaml.safe_dump({"/**": {"ros__parameters": content}}, sort_keys=False)
+    file.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""From frame sets with truth to augmented batches."""

@@ -1,0 +1,1 @@
+"""What is learned: heads used in training alone, matching, denoising and losses."""

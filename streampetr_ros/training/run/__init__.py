@@ -1,0 +1,1 @@
+"""A training run: put together, stepped, saved, resumed and reported."""

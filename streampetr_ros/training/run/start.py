@@ -1,0 +1,268 @@
+"""Puts a run together from its configuration and starts or resumes it."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from streampetr_ros.model.checkpoints.published import backbone_key
+from streampetr_ros.model.checkpoints.weights import (
+    CheckpointError,
+    load_weights,
+    save_tensors,
+    save_weights,
+)
+from streampetr_ros.model.config import DetectorConfig, detector_config
+from streampetr_ros.model.detector import Detector, build_detector
+from streampetr_ros.nuscenes.dataset import NuscenesSource
+from streampetr_ros.training.config import TrainConfig
+from streampetr_ros.training.data.dataset import FrameSource, LoadedFrame, SampleDataset, load_steps
+from streampetr_ros.training.data.sampler import (
+    Share,
+    WindowConfig,
+    split_sequences,
+    streaming_requests,
+    window_requests,
+)
+from streampetr_ros.training.data.samples import Demand, collate
+from streampetr_ros.training.data.synthetic_data import SyntheticSource
+from streampetr_ros.training.errors import TrainingError
+from streampetr_ros.training.losses.objective import Objective
+from streampetr_ros.training.run.attention_warm_up import warm_up_attention
+from streampetr_ros.training.run.loop import Trainer, run
+from streampetr_ros.training.run.processes import Process, denormals_flushed, joined_run
+from streampetr_ros.training.run.query_placement import place_queries
+
+_UNREADABLE = (pickle.UnpicklingError, EOFError, SafetensorError)
+
+_SINGLE_FRAMES = WindowConfig(frames=1, dropped=0, gradient_frames=1)
+
+#: Names of the exported weights inside the result folder: the detector, and what trained it along.
+WEIGHTS_FILE = "model.safetensors"
+HEADS_FILE = "auxiliary_heads.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One call of the trainer, possibly a part of a longer run.
+
+    Attributes:
+        folder: for results; the same folder continues the run.
+        resume: whether to go on from the checkpoint in the folder.
+        max_minutes: of this slice; 0 for no limit.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    folder: Path
+    resume: bool = False
+    max_minutes: float = 0.0
+    device: str = "auto"
+
+
+def open_frames(config: TrainConfig) -> FrameSource:
+    """Open the source of training frames."""
+    data = config.data
+    if data.source == "nuscenes":
+        return NuscenesSource(data.root, data.version, data.split)
+    return SyntheticSource(data, detector_config(config.model).image)
+
+
+def _detector_config(config: TrainConfig) -> DetectorConfig:
+    model = detector_config(config.model)
+    return model if config.dropout is None else replace(model, dropout=config.dropout)
+
+
+def build_objective(config: TrainConfig) -> Objective:
+    """Build the detector with its losses, from random or given weights.
+
+    Raises:
+        TrainingError: if given weights do not fit.
+    """
+    torch.manual_seed(config.seed)
+    detector = build_detector(_detector_config(config))
+    if config.initial_weights:
+        try:
+            _, given = load_weights(Path(config.initial_weights), config.model)
+        except CheckpointError as error:
+            raise TrainingError(str(error)) from error
+        detector.load_state_dict(given.state_dict())
+    if config.backbone_weights:
+        load_backbone(detector, Path(config.backbone_weights))
+    if config.batch_norm == "frozen":
+        _freeze_batch_norm(detector)
+    objective = Objective(detector, config)
+    if config.initial_heads:
+        load_auxiliary_heads(objective, Path(config.initial_heads))
+    # Convolutions on a CPU run a fifth faster with channels last.
+    objective.to(memory_format=torch.channels_last)
+    if config.batch_norm == "sync":
+        objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
+    return objective
+
+
+def load_auxiliary_heads(objective: Objective, path: Path) -> None:
+    """Load the auxiliary heads of an earlier run into those that this run has.
+
+    Raises:
+        TrainingError: if the file is unreadable, lacks one of them or is of another architecture.
+    """
+    given = _read_state(path, "auxiliary heads")
+    wanted = objective.auxiliary_state()
+    missing = sorted(wanted.keys() - given.keys())
+    if missing:
+        raise TrainingError(
+            f"auxiliary heads '{path}' lack '{missing[0]}'; switch that head off or leave "
+            "initial_heads empty"
+        )
+    for name, value in wanted.items():
+        if value.shape != given[name].shape:
+            raise TrainingError(
+                f"auxiliary heads '{path}': '{name}' has shape {tuple(given[name].shape)}, the "
+                f"model needs {tuple(value.shape)}; they are of another model"
+            )
+        value.copy_(given[name])
+
+
+def load_backbone(detector: Detector, path: Path) -> None:
+    """Load pre-trained weights of the backbone alone.
+
+    Keys may carry the prefix ``backbone.`` or ``img_backbone.``, and be those of the published
+    VoVNet; everything else in the file is ignored, but every parameter of the backbone must be
+    found.
+
+    Raises:
+        TrainingError: if the file does not fit.
+    """
+    state = _read_state(path, "backbone weights")
+    trimmed = {backbone_key(_without_prefix(key)): value for key, value in state.items()}
+    result = detector.backbone.load_state_dict(trimmed, strict=False)
+    missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    if missing:
+        raise TrainingError(
+            f"backbone weights '{path}' lack '{missing[0]}' and {len(missing) - 1} more; "
+            f"they are not of a {detector.config.backbone}"
+        )
+
+
+def _read_state(path: Path, what: str) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(content.get("state_dict", content))
+    except (OSError, RuntimeError, ValueError, AttributeError, *_UNREADABLE) as error:
+        raise TrainingError(
+            f"cannot read {what} '{path}' ({str(error).splitlines()[0]}); download the file again"
+        ) from error
+
+
+def _without_prefix(key: str) -> str:
+    for prefix in ("img_backbone.", "backbone."):
+        if key.startswith(prefix):
+            return key[len(prefix) :]
+    return key
+
+
+def _freeze_batch_norm(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.requires_grad_(False)
+
+
+def _steps(
+    config: TrainConfig, source: FrameSource, process: Process, first_step: int
+) -> Iterator[list[list[LoadedFrame]]]:
+    share = Share(batch_size=config.batch_size, rank=process.rank, world_size=process.world_size)
+    lengths = source.lengths()
+    if config.mode != "streaming":
+        window = config.window if config.mode == "window" else _SINGLE_FRAMES
+        requests = window_requests(lengths, share, config.seed, window, first_step)
+    else:
+        pieces = split_sequences(lengths, config.data.pieces_per_sequence)
+        requests = streaming_requests(
+            pieces, share, config.seed, first_step, config.streams_per_place
+        )
+    model = detector_config(config.model)
+    data = config.data
+    demand = Demand(min_visibility=data.min_visibility, farthest=data.farthest)
+    dataset = SampleDataset(source, model, config.augmentation, demand)
+    return load_steps(dataset, requests, config.data.workers)
+
+
+def start(config: TrainConfig, part: Slice) -> bool:
+    """Train one slice of a run and export the weights it ends with.
+
+    Returns:
+        Whether the schedule is complete.
+
+    Raises:
+        TrainingError: with one sentence for every expected failure.
+    """
+    part.folder.mkdir(parents=True, exist_ok=True)
+    if (part.folder / "last.pt").exists() and not part.resume:
+        raise TrainingError(
+            f"'{part.folder}' holds a run already; add --resume or use another --out"
+        )
+    with joined_run(part.device) as process, denormals_flushed():
+        objective = build_objective(config).to(process.device)
+        source = open_frames(config)
+        resumed = part.resume and (part.folder / "last.pt").exists()
+        if process.is_main and not resumed:
+            _prepare(objective.detector, config, source, process)
+        # Under torchrun, wrapping gives all processes the weights of the first.
+        trainer = Trainer(config, objective, process, part.folder)
+        if resumed:
+            trainer.restore()
+        complete = run(trainer, _steps(config, source, process, trainer.step), part.max_minutes)
+        if process.is_main:
+            export_weights(trainer, part.folder)
+        process.wait_for_all()
+    return complete
+
+
+def _prepare(
+    detector: Detector, config: TrainConfig, source: FrameSource, process: Process
+) -> None:
+    """Tell the queries where to be and where to look, from the frames of the first steps."""
+    warm_up = config.attention_warm_up
+    if not (config.placed_queries or warm_up.steps):
+        return
+    unhurried = replace(config, data=replace(config.data, workers=0))
+    batches = []
+    for clips in itertools.islice(_steps(unhurried, source, process, 0), warm_up.batches):
+        samples = [frames[0].sample for frames in clips]
+        batch = collate(samples, [None] * len(samples), [False] * len(samples), detector.config)
+        batches.append(batch.to(process.device))
+    if config.placed_queries:
+        truth = [target for batch in batches for target in batch.targets]
+        place_queries(detector, truth, config.seed)
+    if warm_up.steps:
+        warm_up_attention(detector, [batch.inputs for batch in batches], warm_up, config.seed)
+
+
+def export_weights(trainer: Trainer, folder: Path) -> None:
+    """Write the detector and its auxiliary heads, averaged when the run keeps an average."""
+    objective = trainer.objective
+    state = trainer.average.values if trainer.average else objective.state_dict()
+    detector = build_detector(objective.detector.config)
+    prefix = "detector."
+    detector.load_state_dict(
+        {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    )
+    details = {"recipe": trainer.config.name, "step": str(trainer.step)}
+    details["seed"] = str(trainer.config.seed)
+    heads = {key: state[key] for key in objective.auxiliary_state()}
+    try:
+        save_weights(folder / WEIGHTS_FILE, detector, details)
+        if heads:
+            save_tensors(folder / HEADS_FILE, heads, details)
+    except CheckpointError as error:
+        raise TrainingError(str(error)) from error

@@ -1,0 +1,228 @@
+"""What precision and backend cost: the same weights on the same scenes, run in different ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from streampetr_ros.backends.base import Backend
+from streampetr_ros.backends.opening import Choice, is_exported, open_backend, open_detector
+from streampetr_ros.core.files import replacing, sha256
+from streampetr_ros.core.types import FrameSet
+from streampetr_ros.evaluation.metrics import Metrics, Scope, run_devkit, summarise
+from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
+from streampetr_ros.evaluation.streams import open_stream
+from streampetr_ros.export.onnx_export import export_onnx
+from streampetr_ros.export.parity import largest_differences
+from streampetr_ros.model.config import ImageConfig
+from streampetr_ros.model.state import ModelInputs
+from streampetr_ros.preprocess.inputs import InputConfig, PreviousFrame, prepare_inputs
+from streampetr_ros.synth.scene import WORLD_VERSION
+from streampetr_ros.training.config import DataConfig
+from studies.comparison import Scenes
+
+#: Seconds between frame sets.
+_INTERVAL = 0.5
+#: Frame sets of a scene that are not judged, while the memory fills.
+_UNJUDGED = 2
+
+
+class Way(NamedTuple):
+    """How weights are run: names of a backend and a precision."""
+
+    backend: str
+    precision: str
+
+
+#: The first one is what the others are compared with.
+WAYS = (
+    Way("torch", "fp32"),
+    Way("torch", "bf16"),
+    Way("torch", "fp16"),
+    Way("onnxruntime", "fp32"),
+    Way("onnxruntime", "fp16"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionStudy:
+    """What the ways of running have in common.
+
+    Attributes:
+        weights: safetensors file.
+        folder: of finished rows, exported graphs and rendered scenes; the same folder goes on.
+        seeds: first and last seed of the scenes.
+        frames: frame sets of every scene, half a second apart; all but the first two are judged.
+        farthest: boxes beyond do not count, metres.
+        device: of PyTorch; exported graphs run on the CPU.
+        workers: scenes at a time.
+    """
+
+    weights: Path
+    folder: Path
+    seeds: tuple[int, int] = (0, 19)
+    frames: int = 20
+    farthest: float = 40.0
+    device: str = "cpu"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.frames <= _UNJUDGED:
+            raise ValueError(f"frames must be above {_UNJUDGED}, got {self.frames}")
+
+    def scenes(self, image: ImageConfig) -> Scenes:
+        """Return the scenes as seen by a network of that image size."""
+        data = DataConfig(
+            cache=str(self.folder / "scenes"),
+            sequences=self.seeds[1] - self.seeds[0] + 1,
+            first_seed=self.seeds[0],
+            frames=self.frames,
+            intervals=(_INTERVAL,),
+            oversampling=2,
+            rig_randomness=0.0,
+        )
+        return Scenes(data, image)
+
+    def fingerprint(self, runtime: str) -> str:
+        """Name everything that the numbers of a row depend on.
+
+        Args:
+            runtime: name of the backend, with version and precision.
+        """
+        content = {
+            "weights": sha256(self.weights),
+            "runtime": runtime,
+            "world": WORLD_VERSION,
+            "scenes": [self.seeds, self.frames, self.farthest],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayOutcome:
+    """Numbers of one way of running.
+
+    Attributes:
+        frames: judged frame sets.
+        overall: metrics of all of them.
+        differences: largest ones from the first way on the frame sets of the first scene, each
+            from the memory of the first way; see `largest_differences`.
+    """
+
+    frames: int
+    overall: Metrics
+    differences: dict[str, float]
+
+
+def judge_way(study: PrecisionStudy, way: Way) -> WayOutcome:
+    """Return the numbers of a way, from its file when they are there already.
+
+    Raises:
+        EvaluationError: if nuscenes-devkit is missing.
+        CheckpointError, BackendError, ExportError: if the weights cannot be read or run so.
+    """
+    weights, choice = _weights_for(study, way), _choice(study, way)
+    backend = open_backend(weights, choice=choice)
+    path = study.folder / "rows" / f"{way.backend}_{way.precision}.json"
+    key = study.fingerprint(backend.name)
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if stored.get("key") != key:
+        outcome = _run(study, backend, weights, choice)
+        stored = {"key": key, "outcome": dataclasses.asdict(outcome)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(stored, indent=2), encoding="utf-8")
+    found = stored["outcome"]
+    return WayOutcome(**{**found, "overall": Metrics(**found["overall"])})
+
+
+def _choice(study: PrecisionStudy, way: Way) -> Choice:
+    device = study.device if way.backend == "torch" else "cpu"
+    return Choice(backend=way.backend, device=device, precision=way.precision, threads=1)
+
+
+def _weights_for(study: PrecisionStudy, way: Way) -> str:
+    """Return the weights file, or graphs exported from it, which are made once."""
+    if way.backend == "torch":
+        return str(study.weights)
+    folder = study.folder / "graphs" / f"{sha256(study.weights)[:12]}_{way.precision}"
+    if not is_exported(str(folder)):
+        export_onnx(open_detector(str(study.weights)), folder, precision=way.precision)
+    return str(folder)
+
+
+def _run(study: PrecisionStudy, backend: Backend, weights: str, choice: Choice) -> WayOutcome:
+    image = backend.config.image
+    scenes = study.scenes(image)
+    jobs = [
+        SceneJob(
+            scene=name,
+            protocol=Protocol(judge_from=_UNJUDGED),
+            open_scene=scenes,
+            open_stream=partial(open_stream, choice=choice),
+            weights=weights,
+        )
+        for name in scenes.names()
+    ]
+    records = run_jobs(jobs, study.workers)
+    boxes = (records.truth, records.detections, records.places)
+    exact = open_backend(str(study.weights), choice=_choice(study, WAYS[0]))
+    first = scenes(scenes.names()[0], 1)
+    return WayOutcome(
+        frames=len(records.truth),
+        overall=summarise(run_devkit(*boxes, Scope(farthest=study.farthest))),
+        differences=largest_differences(exact, backend, _inputs(first, image)),
+    )
+
+
+def _inputs(frame_sets: Iterable[FrameSet], image: ImageConfig) -> Iterator[ModelInputs]:
+    """Prepare consecutive frame sets, of which every one writes the memory."""
+    previous: PreviousFrame | None = None
+    for frame_set in frame_sets:
+        yield prepare_inputs(frame_set, previous, InputConfig(image=image))
+        previous = PreviousFrame(
+            stamp_ns=frame_set.stamp_ns,
+            fixed_from_model=frame_set.fixed_from_base @ frame_set.base_from_model,
+        )
+
+
+_COLUMNS = (
+    "backend",
+    "precision",
+    "mAP",
+    "NDS",
+    "mAP - fp32",
+    "NDS - fp32",
+    "logits",
+    "centres mm",
+    "other box codes",
+)
+HEADER = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|"
+
+
+def markdown_line(way: Way, outcome: WayOutcome, exact: WayOutcome) -> str:
+    """Format a row as Markdown.
+
+    Args:
+        way: of running.
+        outcome: its numbers.
+        exact: numbers of the first way.
+    """
+    ours, theirs, worst = outcome.overall, exact.overall, outcome.differences
+    cells = [
+        *way,
+        f"{ours.mean_ap:.4f}",
+        f"{ours.score:.4f}",
+        f"{ours.mean_ap - theirs.mean_ap:+.4f}",
+        f"{ours.score - theirs.score:+.4f}",
+        f"{worst['logits']:.1e}",
+        f"{1e3 * worst['centres_m']:.2f}",
+        f"{worst['other_codes']:.1e}",
+    ]
+    return f"| {' | '.join(cells)} |"

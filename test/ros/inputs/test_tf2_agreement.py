@@ -1,0 +1,49 @@
+"""The own transform buffer gives what tf2 gives, on random trees, where tf2_ros is installed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("tf2_ros", reason="needs tf2_ros")
+
+
+from streampetr_ros.core import geometry
+from streampetr_ros.parameters.node import PoseParameters
+from streampetr_ros.ros import convert
+from streampetr_ros.ros.inputs.transforms import make_buffer
+
+SECOND_NS = 1_000_000_000
+START_NS = 1_700_000_000 * SECOND_NS
+FRAMES = 8
+
+
+def random_pose(rng: np.random.Generator) -> geometry.Array:
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    rotation *= np.sign(np.linalg.det(rotation))
+    return geometry.transform_from_parts(list(rng.uniform(-50.0, 50.0, 3)), rotation)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_own_buffer_agrees_with_tf2(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    own, tf2 = (make_buffer(PoseParameters(buffer=name)) for name in ("own", "tf2"))
+    for child in range(1, FRAMES):
+        static = bool(rng.random() < 0.4)
+        stamps = [0] if static else np.sort(rng.integers(0, 4 * SECOND_NS, 30)).tolist()
+        edges = [0, *stamps, 4 * SECOND_NS] if not static else stamps
+        parent = f"f{rng.integers(child)}"
+        for stamp in edges:
+            values = convert.transform_from_matrix(
+                parent, f"f{child}", START_NS + stamp, random_pose(rng)
+            )
+            for buffer in (own, tf2):
+                buffer.insert(convert.transform_message(values), static=static)
+    for _ in range(50):
+        target, source = (f"f{index}" for index in rng.choice(FRAMES, 2, replace=False))
+        stamp_ns = START_NS + int(rng.integers(4 * SECOND_NS))
+        expected = tf2.lookup(target, source, stamp_ns)
+        np.testing.assert_allclose(
+            own.lookup(target, source, stamp_ns), expected, rtol=0.0, atol=1e-9
+        )

@@ -1,0 +1,47 @@
+"""A bag through the node's own topics gives what it gives offline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from graph import NODE, Graph
+from node_process import NodeProcess
+from rigs import frame_set
+from test_node_results import assert_same, offline
+
+from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.ros.convert import detections_from
+from streampetr_ros.sources import open_source
+from streampetr_ros.sources.bag.writer import write_bag
+
+FRAMES = 4
+
+
+def test_bag_online_equals_offline(
+    graph: Graph, start_node: Callable[..., NodeProcess], tmp_path: Path
+) -> None:
+    bag = tmp_path / "bag"
+    write_bag([frame_set(index) for index in range(FRAMES)], bag, encoding="png")
+    node = start_node(
+        **{
+            "cameras.transports": ["auto"],
+            "cameras.reliability": "best_effort",
+            "sync.period_s": 0.0,
+            "sync.offsets_s": [-1.0],
+        }
+    )
+    graph.wait_for(lambda: graph.node.count_publishers(f"{NODE}/detections"), "the node")
+    command = [sys.executable, "-m", "streampetr_ros.ros.play.replay_publisher", str(bag)]
+    command += ["--encoding", "png", "--results", f"{NODE}/detections"]
+    publisher = subprocess.Popen(command)
+    graph.wait_for(lambda: publisher.poll() is not None, "the end of the bag", 90.0)
+    assert publisher.returncode == 0
+    frame_sets = list(open_source(bag))
+    graph.wait_for(lambda: len(graph.results) == FRAMES, "all results")
+    for result, wanted, each in zip(graph.results, offline(frame_sets), frame_sets, strict=True):
+        assert stamp_ns_from(result.header.stamp) == each.stamp_ns
+        assert_same(detections_from(result), wanted)
+    assert "unusable" not in node.log

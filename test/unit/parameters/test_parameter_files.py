@@ -1,0 +1,110 @@
+"""What a parameter file says outlives a check, and what is wrong with one is said in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from rigs import frame_set
+from typer.testing import CliRunner
+
+from streampetr_ros.parameters.bag import BagOptions, read_parameters
+from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.parameters.tree import leaves
+from streampetr_ros.sources import SourceError
+from streampetr_ros.sources.bag.topics import BagTopics
+from streampetr_ros.sources.bag.writer import write_bag
+from streampetr_ros.sources.checks.recording_check import (
+    PARAMETER_GROUPS,
+    SINGLE_PARAMETERS,
+    BagReport,
+    parameters,
+)
+from streampetr_ros.tools.cli import build_app
+
+RIG = {
+    "autostart": False,
+    "cameras": {"names": ["CAM_BACK", "CAM_FRONT"], "reliability": "reliable", "depth": 3},
+    "frames": {"model_xyz": [1.0, 0.5, 2.0], "model_rpy": [0.0, 0.0, 0.3], "base": "car"},
+    "pose": {"history_s": 20.0, "timeout_s": 0.4},
+    "sync": {"wait_s": 0.05, "offsets_s": [0.0076, 0.0], "window_s": 0.03},
+    "detection": {"max_objects": 7},
+}
+
+
+def written(file: Path, content: dict[str, object], node: str = "/**") -> Path:
+    file.write_text(yaml.safe_dump({node: {"ros__parameters": content}}))
+    return file
+
+
+def checked(tmp_path: Path, params: Path, *words: str) -> dict[str, object]:
+    """Check a bag with a parameter file; return what was written."""
+    sets = [frame_set(i, size=(32, 18)) for i in range(6)]
+    write_bag(sets, tmp_path / "bag", encoding="png")
+    out = tmp_path / "out.yaml"
+    line = ["check", tmp_path / "bag", "--params", params, "--write-params", out, *words]
+    CliRunner().invoke(build_app({"check"}), [str(word) for word in line])
+    return yaml.safe_load(out.read_text())["/**"]["ros__parameters"]
+
+
+def test_settings_the_check_does_not_find_out_are_kept(tmp_path: Path):
+    params = written(tmp_path / "rig.yaml", RIG)
+    got = checked(tmp_path, params, "--base-frame", "base_link")
+    assert got["frames"] == {**RIG["frames"], "base": "base_link", "fixed": "odom"}
+    assert got["pose"] == {**RIG["pose"], "source": "tf"}
+    assert got["sync"] == RIG["sync"]
+    assert got["cameras"]["transports"] == ["compressed", "compressed"]
+    assert (got["cameras"]["reliability"], got["cameras"]["depth"]) == ("reliable", 3)
+    assert (got["autostart"], got["detection"]) == (False, {"max_objects": 7})
+    before, after = read_parameters(params), read_parameters(tmp_path / "out.yaml")
+    np.testing.assert_array_equal(after.base_from_model, before.base_from_model)
+    assert after.sync == before.sync
+    assert (after.history_s, after.reliability) == (20.0, "reliable")
+
+
+def test_offsets_follow_cameras_given_by_hand(tmp_path: Path):
+    params = written(tmp_path / "rig.yaml", RIG)
+    words = [f"--camera={name}=/{name}/image_raw" for name in ("CAM_FRONT", "CAM_BACK")]
+    got = checked(tmp_path, params, *words)
+    assert got["cameras"]["names"] == ["CAM_FRONT", "CAM_BACK"]
+    assert got["sync"]["offsets_s"] == [0.0, 0.0076]
+
+
+def report(simulated: bool | None) -> BagReport:
+    topics = BagTopics(cameras=(), moving=(), static=(), odometry="", problems=())
+    return BagReport(facts=(), problems=(), topics=topics, period_s=0.1, simulated_time=simulated)
+
+
+@pytest.mark.parametrize(("found", "wanted"), [(None, True), (False, False), (True, True)])
+def test_simulated_time_is_kept_unless_it_was_found_out(found, wanted):
+    options = BagOptions(given={"use_sim_time": True})
+    assert parameters(report(found), options)["use_sim_time"] is wanted
+
+
+def test_parameters_of_other_nodes_are_left_out():
+    given = {"frame_rate": 10, "driver.gain": 2, "qos_overrides./tf.depth": 5}
+    got = parameters(report(None), BagOptions(given=given))
+    assert set(got) == {"cameras", "frames", "pose", "qos_overrides"}
+
+
+def test_every_parameter_of_the_node_is_kept():
+    for leaf in leaves(NodeParameters):
+        group, _, rest = leaf.name.partition(".")
+        assert group in (PARAMETER_GROUPS if rest else SINGLE_PARAMETERS)
+
+
+def test_a_file_of_another_encoding_is_named(tmp_path: Path):
+    file = tmp_path / "rig.yaml"
+    file.write_bytes("/**: {ros__parameters: {frames: {base: r\xfcckw\xe4rts}}}".encode("latin-1"))
+    with pytest.raises(SourceError, match=r"rig\.yaml' is not UTF-8 text .* save it as UTF-8"):
+        read_parameters(file)
+
+
+@pytest.mark.parametrize("name", ["model_xyz", "model_rpy"])
+@pytest.mark.parametrize("value", [[0.0], 1.0, ["a", "b", "c"], [0.0, 0.0, float("nan")], None])
+def test_a_model_frame_that_is_none_is_named(tmp_path: Path, name: str, value: object):
+    file = written(tmp_path / "rig.yaml", {"frames": {name: value}})
+    with pytest.raises(SourceError, match=f"'frames.{name}' must hold three finite numbers, got"):
+        read_parameters(file)
