@@ -60,7 +60,7 @@ MOST_FILES = 13
 
 def room_of(module: str) -> str:
     """Return the room of a module of the package, "" for the front door."""
-    room = module.split(".")[0]
+    room = module.split(".", maxsplit=1)[0]
     return "" if room == "__main__" else room
 
 
