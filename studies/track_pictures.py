@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw tracked boxes on the six cameras and from above, where trails show where objects came from.
 
-Boxes and trails of an object keep one colour; annotations are dashed. Every picture shows what the
+Boxes and trails of an object keep one color; annotations are dashed. Every picture shows what the
 pipeline knows after all frame sets up to it. Weights are those that come with the package, if any.
 
     python studies/track_pictures.py --source synthetic:3

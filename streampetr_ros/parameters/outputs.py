@@ -43,7 +43,7 @@ class MarkerParameters:
     """Looks of ~/markers and ~/track_markers."""
 
     color_by: str = parameter(
-        "class", "What the colour of a track shows", choices=("class", "track"), changes=RUN
+        "class", "What the color of a track shows", choices=("class", "track"), changes=RUN
     )
     trail_s: float = parameter(
         4.0,

@@ -309,7 +309,7 @@ def prepare_image(
         pixels: (h, w, 3) uint8, RGB, any size.
         config: size, channel order and statistics of the network image.
         out: (3, height, width) float32, overwritten.
-        masked: regions to blank out with the mean colour, such as the own vehicle's body.
+        masked: regions to blank out with the mean color, such as the own vehicle's body.
         resize: one of `RESIZERS`.
 
     Returns:

@@ -273,7 +273,7 @@ def image_message(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Im
 def compressed_message(
     data: bytes, image_format: str, stamp_ns: int, frame_id: str
 ) -> CompressedImage:
-    """Write encoded image bytes; the format names colours, then the file type, as usual in ROS."""
+    """Write encoded image bytes; the format names colors, then the file type, as usual in ROS."""
     message = CompressedImage(
         header=header(stamp_ns, frame_id), format=f"rgb8; {image_format} compressed bgr8"
     )

@@ -18,16 +18,16 @@ from streampetr_ros.viz.drawing import (
     fill_polygon,
     write_labels,
 )
-from streampetr_ros.viz.layer import Colour, Layer, colour_of
+from streampetr_ros.viz.layer import Color, Layer, color_of
 
 Array = NDArray[np.float64]
 
-_GROUND: Colour = (22, 25, 31)
-_RING: Colour = (52, 58, 68)
-_SCALE_TEXT: Colour = (120, 128, 140)
-_TEXT: Colour = (225, 229, 235)
-_EGO: Colour = (235, 238, 242)
-_VIEW: Colour = (150, 175, 205)
+_GROUND: Color = (22, 25, 31)
+_RING: Color = (52, 58, 68)
+_SCALE_TEXT: Color = (120, 128, 140)
+_TEXT: Color = (225, 229, 235)
+_EGO: Color = (235, 238, 242)
+_VIEW: Color = (150, 175, 205)
 _RING_STEP = 10.0
 _EGO_LENGTH, _EGO_WIDTH, _EGO_CENTER_X = 4.4, 1.9, 1.3
 #: Seconds of travel a velocity arrow shows, and the speed below which there is none.
@@ -82,34 +82,34 @@ def _to_picture(picture_from_base: Array, points_base: Array) -> Array:
 
 
 def _draw_layer(canvas: Canvas, layer: Layer, picture_from_base: Array) -> None:
-    colours = layer.colours()
-    for trail, colour in zip(layer.trails, colours[: len(layer.trails)], strict=True):
-        _draw_trail(canvas, _to_picture(picture_from_base, trail), colour)
+    colors = layer.colors()
+    for trail, color in zip(layer.trails, colors[: len(layer.trails)], strict=True):
+        _draw_trail(canvas, _to_picture(picture_from_base, trail), color)
     boxes = layer.boxes.transformed(layer.base_from_boxes)
     floors = _to_picture(picture_from_base, boxes.corners()[:, _FLOOR_CORNERS])
     centers = _to_picture(picture_from_base, boxes.centers)
     tips_base = boxes.centers[:, :2] + boxes.velocities * _ARROW_SECONDS
     tips = _to_picture(picture_from_base, tips_base)
     speeds = np.linalg.norm(boxes.velocities, axis=1)
-    for index, colour in enumerate(colours):
+    for index, color in enumerate(colors):
         front = 0.5 * (floors[index, 0] + floors[index, 3])
         sides = np.stack([floors[index], np.roll(floors[index], -1, axis=0)], axis=1)
         strokes = np.concatenate([sides, [[centers[index], front]]])
         if layer.is_truth:
-            draw_dashed(canvas, strokes, colour, dash=4.0)
+            draw_dashed(canvas, strokes, color, dash=4.0)
             continue
-        fill_polygon(canvas, floors[index], colour, 0.30)
-        draw_segments(canvas, strokes, colour, 1, halo=False)
+        fill_polygon(canvas, floors[index], color, 0.30)
+        draw_segments(canvas, strokes, color, 1, halo=False)
         if speeds[index] > _STANDING:
-            draw_segments(canvas, _arrow(centers[index], tips[index]), colour, 2, halo=False)
+            draw_segments(canvas, _arrow(centers[index], tips[index]), color, 2, halo=False)
 
 
-def _draw_trail(canvas: Canvas, places: Array, colour: Colour) -> None:
+def _draw_trail(canvas: Canvas, places: Array, color: Color) -> None:
     """Stroke a path that fades towards its beginning."""
     steps = np.stack([places[:-1], places[1:]], axis=1)
     for index, step in enumerate(steps):
         share = (index + 1) / len(steps)
-        faded = share * np.array(colour) + (1 - share) * np.array(_GROUND)
+        faded = share * np.array(color) + (1 - share) * np.array(_GROUND)
         red, green, blue = (round(float(part)) for part in faded)
         draw_segments(canvas, step[None], (red, green, blue), 2, halo=False)
 
@@ -170,16 +170,16 @@ def _draw_ego(canvas: Canvas, picture_from_base: Array) -> None:
 
 
 def _draw_legend(canvas: Canvas, layers: Sequence[Layer]) -> list[Label]:
-    """Name the colours in use, top left; annotations are named too."""
+    """Name the colors in use, top left; annotations are named too."""
     by_class = [layer for layer in layers if not (layer.is_truth or layer.by_id)]
     used = {name for layer in by_class for name in layer.class_names}
-    entries = [(name.replace("_", " "), colour_of(name)) for name in sorted(used)]
+    entries = [(name.replace("_", " "), color_of(name)) for name in sorted(used)]
     line = max(15, len(canvas) // 46)
     labels = []
-    for row, (text, colour) in enumerate(entries):
+    for row, (text, color) in enumerate(entries):
         top = 10.0 + line * row
         square = np.array([[10, top], [20, top], [20, top + 10], [10, top + 10]])
-        fill_polygon(canvas, square, colour, 1.0)
+        fill_polygon(canvas, square, color, 1.0)
         labels.append(Label(text, 27, top + 10, _TEXT, line - 4, False))
     if any(layer.is_truth for layer in layers):
         top = 10.0 + line * len(entries)

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from streampetr_ros.viz.layer import Colour
+from streampetr_ros.viz.layer import Color
 
 Array = NDArray[np.float64]
 Canvas = NDArray[np.uint8]
 
 #: OpenCV takes fixed-point coordinates; four bits place a stroke to a sixteenth of a pixel.
 _FRACTION_BITS = 4
-_HALO: Colour = (12, 14, 18)
+_HALO: Color = (12, 14, 18)
 
 
 class Label(NamedTuple):
@@ -28,7 +28,7 @@ class Label(NamedTuple):
         text: one line.
         x: left edge, pixels; the middle when `centred`.
         y: lower edge of the text, pixels.
-        colour: RGB.
+        color: RGB.
         size: font size, pixels.
         plate: whether a dark plate lies behind it.
         centred: whether x is the middle.
@@ -37,41 +37,41 @@ class Label(NamedTuple):
     text: str
     x: float
     y: float
-    colour: Colour
+    color: Color
     size: int = 13
     plate: bool = True
     centred: bool = False
 
 
 def draw_segments(
-    canvas: Canvas, segments: Array, colour: Colour, width: int = 2, *, halo: bool = True
+    canvas: Canvas, segments: Array, color: Color, width: int = 2, *, halo: bool = True
 ) -> None:
     """Draw straight strokes.
 
     Args:
         canvas: (h, w, 3) RGB, changed in place.
         segments: (n, 2, 2) start and end pixels.
-        colour: RGB.
+        color: RGB.
         width: pixels.
         halo: whether a dark rim keeps the stroke visible on bright ground.
     """
     points = list(_fixed_point(segments))
     if halo:
         cv2.polylines(canvas, points, False, _HALO, width + 2, cv2.LINE_AA, _FRACTION_BITS)
-    cv2.polylines(canvas, points, False, colour, width, cv2.LINE_AA, _FRACTION_BITS)
+    cv2.polylines(canvas, points, False, color, width, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def draw_dashed(canvas: Canvas, segments: Array, colour: Colour, dash: float = 5.0) -> None:
-    """Draw thin strokes in turns of a colour and of a dark tone, visible on any ground.
+def draw_dashed(canvas: Canvas, segments: Array, color: Color, dash: float = 5.0) -> None:
+    """Draw thin strokes in turns of a color and of a dark tone, visible on any ground.
 
     Args:
         canvas: (h, w, 3) RGB, changed in place.
         segments: (n, 2, 2) start and end pixels.
-        colour: RGB.
+        color: RGB.
         dash: length of a dash and of a gap, pixels.
     """
     draw_segments(canvas, segments, _HALO, 1, halo=False)
-    draw_segments(canvas, _dashes(segments, dash), colour, 1, halo=False)
+    draw_segments(canvas, _dashes(segments, dash), color, 1, halo=False)
 
 
 def _dashes(segments: Array, dash: float) -> Array:
@@ -85,13 +85,13 @@ def _dashes(segments: Array, dash: float) -> Array:
     return np.concatenate(pieces)
 
 
-def fill_polygon(canvas: Canvas, corners: Array, colour: Colour, opacity: float) -> None:
+def fill_polygon(canvas: Canvas, corners: Array, color: Color, opacity: float) -> None:
     """Tint the inside of a convex polygon.
 
     Args:
         canvas: (h, w, 3) RGB, changed in place.
         corners: (n, 2) pixels.
-        colour: RGB.
+        color: RGB.
         opacity: 0 to 1.
     """
     limit = np.array(canvas.shape[1::-1])
@@ -101,7 +101,7 @@ def fill_polygon(canvas: Canvas, corners: Array, colour: Colour, opacity: float)
     if not region.size:
         return
     tinted = region.copy()
-    cv2.fillConvexPoly(tinted, _fixed_point(corners - low), colour, cv2.LINE_AA, _FRACTION_BITS)
+    cv2.fillConvexPoly(tinted, _fixed_point(corners - low), color, cv2.LINE_AA, _FRACTION_BITS)
     cv2.addWeighted(tinted, opacity, region, 1.0 - opacity, 0.0, dst=region)
 
 
@@ -125,7 +125,7 @@ def write_labels(canvas: Canvas, labels: Sequence[Label]) -> Canvas:
         taken.append(plate)
         if label.plate:
             draw.rounded_rectangle(plate, radius=3, fill=(*_HALO, 170))
-        draw.text((x, y), label.text, font=_font(label.size), fill=label.colour, anchor="ls")
+        draw.text((x, y), label.text, font=_font(label.size), fill=label.color, anchor="ls")
     return np.array(picture)
 
 

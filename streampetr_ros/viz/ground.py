@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.viz.drawing import Canvas, Label, draw_segments, write_labels
-from streampetr_ros.viz.layer import Colour
+from streampetr_ros.viz.layer import Color
 from streampetr_ros.viz.overlay import clip_segments, image_from_base
 
 Array = NDArray[np.float64]
@@ -19,11 +19,11 @@ Array = NDArray[np.float64]
 RINGS = (5.0, 10.0, 20.0, 30.0, 50.0)
 #: Radius of the ring that looks like the horizon, metres.
 _HORIZON = 5000.0
-_RING_COLOUR: Colour = (255, 214, 92)
-_HORIZON_COLOUR: Colour = (120, 200, 255)
-#: Axes in the colours of REP 103 viewers: x red, y green.
-_FORWARD_COLOUR: Colour = (255, 92, 84)
-_LEFT_COLOUR: Colour = (96, 220, 120)
+_RING_COLOR: Color = (255, 214, 92)
+_HORIZON_COLOR: Color = (120, 200, 255)
+#: Axes in the colors of REP 103 viewers: x red, y green.
+_FORWARD_COLOR: Color = (255, 92, 84)
+_LEFT_COLOR: Color = (96, 220, 120)
 _STEP = np.deg2rad(1.0)
 _STROKES_PER_WIDTH = 1 / 640
 _TEXT_PER_WIDTH = 1 / 55
@@ -43,14 +43,14 @@ def draw_ground(frame: CameraFrame, frame_set: FrameSet, ground_height: float = 
     image_from_points = image_from_base(frame, frame_set)
     canvas = frame.pixels.copy()
     width = max(1, round(canvas.shape[1] * _STROKES_PER_WIDTH))
-    strokes = [(_ring(radius, ground_height), _RING_COLOUR) for radius in RINGS]
+    strokes = [(_ring(radius, ground_height), _RING_COLOR) for radius in RINGS]
     strokes += [
-        (_ring(_HORIZON, ground_height), _HORIZON_COLOUR),
-        (_axis(0.0, ground_height), _FORWARD_COLOUR),
-        (_axis(np.pi / 2, ground_height), _LEFT_COLOUR),
+        (_ring(_HORIZON, ground_height), _HORIZON_COLOR),
+        (_axis(0.0, ground_height), _FORWARD_COLOR),
+        (_axis(np.pi / 2, ground_height), _LEFT_COLOR),
     ]
-    for segments_base, colour in strokes:
-        _draw(canvas, image_from_points, segments_base, (colour, width))
+    for segments_base, color in strokes:
+        _draw(canvas, image_from_points, segments_base, (color, width))
     labels = _labels(frame, image_from_points, ground_height, canvas.shape[1] * _TEXT_PER_WIDTH)
     return replace(frame, pixels=write_labels(canvas, labels))
 
@@ -72,7 +72,7 @@ def _axis(yaw: float, height: float) -> Array:
 
 
 def _draw(
-    canvas: Canvas, image_from_points: Array, segments: Array, style: tuple[Colour, int]
+    canvas: Canvas, image_from_points: Array, segments: Array, style: tuple[Color, int]
 ) -> None:
     scaled = geometry.transform_points(image_from_points, segments)
     pixels = clip_segments(scaled, canvas.shape[1], canvas.shape[0])
@@ -95,7 +95,5 @@ def _labels(
         inside = depth > 0 and 0 <= u / depth < frame.pixels.shape[1]
         if inside and 0 <= v / depth < frame.pixels.shape[0]:
             text = f"{radius:.0f} m"
-            labels.append(
-                Label(text, u / depth, v / depth, _RING_COLOUR, round(size), centred=True)
-            )
+            labels.append(Label(text, u / depth, v / depth, _RING_COLOR, round(size), centred=True))
     return labels

@@ -1,4 +1,4 @@
-"""What is drawn: boxes with classes and scores, and the colours they get."""
+"""What is drawn: boxes with classes and scores, and the colors they get."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, Detections, Tracks, Truth
 
 Array = NDArray[np.float64]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 #: RGB per class, told apart on dark ground and on daylight images.
-CLASS_COLOURS: dict[str, Colour] = {
+CLASS_COLORS: dict[str, Color] = {
     "car": (76, 201, 240),
     "truck": (122, 140, 255),
     "construction_vehicle": (214, 154, 72),
@@ -28,23 +28,23 @@ CLASS_COLOURS: dict[str, Colour] = {
     "pedestrian": (170, 240, 90),
     "traffic_cone": (255, 150, 20),
 }
-_OTHER_CLASS: Colour = (255, 235, 120)
-TRUTH_COLOUR: Colour = (255, 255, 255)
+_OTHER_CLASS: Color = (255, 235, 120)
+TRUTH_COLOR: Color = (255, 255, 255)
 _GOLDEN_RATIO = 0.618033988749895
 
 
-def colour_of(class_name: str) -> Colour:
-    """Return the RGB colour of a class."""
-    return CLASS_COLOURS.get(class_name, _OTHER_CLASS)
+def color_of(class_name: str) -> Color:
+    """Return the RGB color of a class."""
+    return CLASS_COLORS.get(class_name, _OTHER_CLASS)
 
 
-def class_colour(class_name: str, label: int) -> Colour:
-    """Return the RGB colour of a class; classes not known here are told apart by their index."""
-    return CLASS_COLOURS.get(class_name) or track_colour(label)
+def class_color(class_name: str, label: int) -> Color:
+    """Return the RGB color of a class; classes not known here are told apart by their index."""
+    return CLASS_COLORS.get(class_name) or track_color(label)
 
 
-def track_colour(identity: int) -> Colour:
-    """Return an RGB colour for an identity; neighbouring numbers get far hues."""
+def track_color(identity: int) -> Color:
+    """Return an RGB color for an identity; neighbouring numbers get far hues."""
     red, green, blue = colorsys.hsv_to_rgb(identity * _GOLDEN_RATIO % 1.0, 0.75, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 
@@ -60,7 +60,7 @@ class Layer:
         scores: (n,) float64; None for annotations.
         is_truth: drawn thin, dashed and white.
         ids: (n,) int64 identities written beside the boxes; None for boxes without.
-        by_id: whether colours tell identities apart instead of classes.
+        by_id: whether colors tell identities apart instead of classes.
         trails: n (m, 3) places in the base frame, oldest first, drawn from above; empty for none.
     """
 
@@ -82,13 +82,13 @@ class Layer:
             names = [f"{name} {each}" for name, each in zip(names, self.ids.tolist(), strict=True)]
         return [f"{name} {score:.2f}" for name, score in zip(names, self.scores, strict=True)]
 
-    def colours(self) -> list[Colour]:
-        """Return the colour of each box."""
+    def colors(self) -> list[Color]:
+        """Return the color of each box."""
         if self.is_truth:
-            return [TRUTH_COLOUR for _ in self.class_names]
+            return [TRUTH_COLOR for _ in self.class_names]
         if self.ids is not None and self.by_id:
-            return [track_colour(each) for each in self.ids.tolist()]
-        return [colour_of(name) for name in self.class_names]
+            return [track_color(each) for each in self.ids.tolist()]
+        return [color_of(name) for name in self.class_names]
 
 
 def detection_layer(
@@ -119,7 +119,7 @@ def track_layer(
     Args:
         tracks: in any frame.
         base_from_boxes: (4, 4) from that frame to the base frame at the reference time.
-        by_id: whether colours tell identities apart instead of classes.
+        by_id: whether colors tell identities apart instead of classes.
         trails: see `Layer`.
     """
     return Layer(

@@ -19,14 +19,14 @@ from streampetr_ros.viz.drawing import (
     fill_polygon,
     write_labels,
 )
-from streampetr_ros.viz.layer import Colour, Layer, nearest_last
+from streampetr_ros.viz.layer import Color, Layer, nearest_last
 
 Array = NDArray[np.float64]
 
 _NEAR_PLANE = 0.3
 _BACKGROUND = (16, 18, 22)
 _GAP = 4
-_NAME_COLOUR: Colour = (235, 238, 242)
+_NAME_COLOR: Color = (235, 238, 242)
 #: Boxes lower than this on the image get no text, which would hide them.
 _LABELLED_FROM_PX = 14.0
 #: Lower boxes are drawn with thin strokes, which would otherwise fill them.
@@ -92,7 +92,7 @@ def render_camera(
         (height, width, 3) uint8, RGB.
     """
     canvas, tile_from_image = _fitted(frame.pixels, size)
-    labels = [Label(_readable(frame.calibration.name), 8, 21, _NAME_COLOUR)]
+    labels = [Label(_readable(frame.calibration.name), 8, 21, _NAME_COLOR)]
     for layer in layers:
         tile_from_boxes = tile_from_image @ image_from_base(frame, frame_set)
         tile_from_boxes = tile_from_boxes @ layer.base_from_boxes
@@ -125,37 +125,35 @@ def draw_boxes(canvas: Canvas, layer: Layer, image_from_boxes: Array) -> list[La
     """
     labels = []
     corners = geometry.transform_points(image_from_boxes, layer.boxes.corners())
-    for scaled, text, colour in zip(corners, layer.labels(), layer.colours(), strict=True):
+    for scaled, text, color in zip(corners, layer.labels(), layer.colors(), strict=True):
         edges = clip_segments(scaled[_EDGES], canvas.shape[1], canvas.shape[0])
         if not len(edges):
             continue
         low, high = edges.min(axis=(0, 1)), edges.max(axis=(0, 1))
         bold = high[1] - low[1] > _BOLD_FROM_PX
         if layer.is_truth:
-            _draw_annotation(canvas, edges, colour, bold)
+            _draw_annotation(canvas, edges, color, bold)
             continue
-        _draw_detection(canvas, scaled, edges, colour, 2 if bold else 1)
+        _draw_detection(canvas, scaled, edges, color, 2 if bold else 1)
         if text and high[1] - low[1] >= _LABELLED_FROM_PX:
-            labels.append(Label(text, (low[0] + high[0]) / 2, low[1] - 6, colour, centred=True))
+            labels.append(Label(text, (low[0] + high[0]) / 2, low[1] - 6, color, centred=True))
     return labels[::-1]
 
 
-def _draw_detection(
-    canvas: Canvas, scaled: Array, edges: Array, colour: Colour, width: int
-) -> None:
+def _draw_detection(canvas: Canvas, scaled: Array, edges: Array, color: Color, width: int) -> None:
     """Stroke the edges and tint the front face, which shows the heading."""
     front = scaled[_FRONT_FACE]
     if (front[:, 2] > _NEAR_PLANE).all():
-        fill_polygon(canvas, front[:, :2] / front[:, 2:], colour, 0.35)
-    draw_segments(canvas, edges, colour, width)
+        fill_polygon(canvas, front[:, :2] / front[:, 2:], color, 0.35)
+    draw_segments(canvas, edges, color, width)
 
 
-def _draw_annotation(canvas: Canvas, edges: Array, colour: Colour, bold: bool) -> None:
+def _draw_annotation(canvas: Canvas, edges: Array, color: Color, bold: bool) -> None:
     """Stroke the edges thinly; dashes would make a blur of small boxes."""
     if bold:
-        draw_dashed(canvas, edges, colour)
+        draw_dashed(canvas, edges, color)
     else:
-        draw_segments(canvas, edges, colour, 1, halo=False)
+        draw_segments(canvas, edges, color, 1, halo=False)
 
 
 def clip_segments(scaled: Array, width: int, height: int, margin: float = 20.0) -> Array:

@@ -114,7 +114,7 @@ def _decode_jpeg(content: bytes, order: str, header: _Header, reduction: int) ->
         return None
     height, width = header.height // reduction, header.width // reduction
     try:
-        # The defaults are the exact transform and the smooth colours that OpenCV has too.
+        # The defaults are the exact transform and the smooth colors that OpenCV has too.
         decoded = simplejpeg.decode_jpeg(content, order, min_height=height, min_width=width)
     except ValueError as error:
         _LOGGER.debug("simplejpeg refuses a picture: %s", error)
@@ -186,8 +186,8 @@ def _read_png(content: bytes) -> _Header:
         if zlib.crc32(memoryview(content)[position + 4 : end]) != expected:
             raise ImageError(f"PNG of {len(content)} bytes is damaged: check sum is wrong")
         if kind == b"IHDR" and length >= 13:
-            width, height, _, colour = struct.unpack_from(">IIBB", content, position + 8)
-            header = _Header(width, height, gray=colour == 0)
+            width, height, _, color = struct.unpack_from(">IIBB", content, position + 8)
+            header = _Header(width, height, gray=color == 0)
         complete, position = kind == b"IEND", end + 4
     if header is None or not complete:
         raise ImageError(

@@ -1,7 +1,7 @@
 """Image bytes as they come from ROS to RGB pixels: raw encodings with any row padding.
 
 Encodings are those of sensor_msgs/image_encodings. 16 bit values are scaled to 8 bit by 255/65535.
-Pictures without colour order in their name (8UC3, 8UC4) are taken as BGR, OpenCV's order.
+Pictures without color order in their name (8UC3, 8UC4) are taken as BGR, OpenCV's order.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def debayer(mosaic: Pixels, encoding: str) -> Pixels:
 
 
 def is_bayer(encoding: str) -> bool:
-    """Whether the encoding is a known colour mosaic."""
+    """Whether the encoding is a known color mosaic."""
     return encoding.rstrip("0123456789") in _BAYER
 
 
@@ -167,7 +167,7 @@ def _samples(raw: RawImage, layout: _Layout) -> Pixels | NDArray[np.uint16]:
     """Return the samples, (rows, width) or (rows, width, channels), padding cut off."""
     odd = (layout.even_width and raw.width % 2) or (layout.chroma_rows and raw.height % 2)
     if odd:
-        raise ImageError(f"{describe(raw)} must have an even size: colour is halved in it")
+        raise ImageError(f"{describe(raw)} must have an even size: color is halved in it")
     rows, row_bytes = layout.rows(raw.height), raw.width * layout.channels * layout.bits // 8
     packed = _cut_padding(_bytes_of(raw), rows, row_bytes, raw)
     shape = (rows, raw.width) if layout.channels == 1 else (rows, raw.width, layout.channels)

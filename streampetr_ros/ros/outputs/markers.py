@@ -21,7 +21,7 @@ from streampetr_ros.messages.marker_shapes import (
     label_text,
     marker_shapes,
 )
-from streampetr_ros.viz.layer import class_colour, track_colour
+from streampetr_ros.viz.layer import class_color, track_color
 
 _TRAIL_WIDTH = 0.1
 #: Objects that are only believed to be there.
@@ -40,7 +40,7 @@ class Figures:
         names: n classes.
         numbers: n marker ids, different within a class and the same for the same object.
         texts: n labels.
-        colors: n colours.
+        colors: n colors.
     """
 
     boxes: Boxes
@@ -51,7 +51,7 @@ class Figures:
 
 
 def detection_figures(detections: Detections) -> Figures:
-    """Show detections in the colours of their classes, numbered by rank within the class."""
+    """Show detections in the colors of their classes, numbered by rank within the class."""
     labels = detections.labels.tolist()
     names = tuple(detections.class_names[label] for label in labels)
     scores = detections.scores.tolist()
@@ -60,7 +60,7 @@ def detection_figures(detections: Detections) -> Figures:
         names=names,
         numbers=tuple(names[:row].count(name) for row, name in enumerate(names)),
         texts=tuple(map(label_text, names, scores)),
-        colors=tuple(map(_color, map(class_colour, names, labels))),
+        colors=tuple(map(_color, map(class_color, names, labels))),
     )
 
 
@@ -86,12 +86,12 @@ def track_figures(tracks: Tracks, color_by: str = "class") -> Figures:
 
 
 def track_colors(tracks: Tracks, color_by: str) -> tuple[ColorRGBA, ...]:
-    """Return a colour per track, by its class or its identity."""
+    """Return a color per track, by its class or its identity."""
     colors = []
     for row, label in enumerate(tracks.labels.tolist()):
-        rgb = class_colour(tracks.class_names[label], label)
+        rgb = class_color(tracks.class_names[label], label)
         if color_by == "track":
-            rgb = track_colour(int(tracks.ids[row]))
+            rgb = track_color(int(tracks.ids[row]))
         colors.append(_color(rgb, _PALE if tracks.unseen[row] > 0 else 1.0))
     return tuple(colors)
 

@@ -60,7 +60,7 @@ class OverlayOutput(BackgroundOutput):
         self.topics = [self._top_view, *self._cameras.values()]
 
     def apply(self, parameters: NodeParameters) -> None:
-        """Take over sizes and colours."""
+        """Take over sizes and colors."""
         self._parameters = parameters.overlays
         self._color_by = parameters.markers.color_by
         self._trail_s = parameters.markers.trail_s

@@ -237,7 +237,7 @@ class MarkerOutput(BackgroundOutput):
             self.topics.append(Topic(node, MarkerArray, "~/track_markers", qos.outputs()))
 
     def apply(self, parameters: NodeParameters) -> None:
-        """Take over colours and the length of trails."""
+        """Take over colors and the length of trails."""
         self._parameters = parameters.markers
 
     def make(self, result: SetResult, restarts: int) -> None:

@@ -114,7 +114,7 @@ def camera_name(topic: str) -> str:
     return parts[-1]
 
 
-def shows_colours(topic: TopicFacts) -> bool:
+def shows_colors(topic: TopicFacts) -> bool:
     """Tell whether a topic may be that of a camera; what drivers advertise for depth is not."""
     return topic.kind in (IMAGE, COMPRESSED) and not topic.name.endswith("/compressedDepth")
 
@@ -126,7 +126,7 @@ def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraSettings, ...]:
     """
     drawn = _drawn(topic.name for topic in used)
     images = sorted(
-        (topic for topic in used if shows_colours(topic) and topic.name not in drawn),
+        (topic for topic in used if shows_colors(topic) and topic.name not in drawn),
         key=lambda topic: (topic.kind != IMAGE, topic.name),
     )
     first: dict[str, str] = {}

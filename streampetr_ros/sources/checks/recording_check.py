@@ -15,7 +15,7 @@ from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.parameters.bag import BagOptions
 from streampetr_ros.sources.bag.log import HeardRecording, Recording
 from streampetr_ros.sources.bag.single_pass import BagPass
-from streampetr_ros.sources.bag.topics import BagTopics, camera_name, find_topics, shows_colours
+from streampetr_ros.sources.bag.topics import BagTopics, camera_name, find_topics, shows_colors
 from streampetr_ros.sources.checks.camera_check import CameraReport, check_cameras
 from streampetr_ros.sources.checks.qos_check import doubled_publishers, qos_facts, qos_problems
 from streampetr_ros.sources.checks.stamp_check import check_stamps
@@ -107,7 +107,7 @@ def _silent(recording: Recording, topics: BagTopics) -> list[str]:
     unheard = {
         camera_name(topic.name): topic.name
         for topic in sorted(recording.topics, key=lambda topic: topic.name, reverse=True)
-        if shows_colours(topic) and not topic.count
+        if shows_colors(topic) and not topic.count
     }
     return [
         f"image topic '{topic}' is there but has no messages; start that camera, or choose others "

@@ -137,7 +137,7 @@ class Scene(NamedTuple):
         return self._haze(color.flatten(1), (strip.lengths / depths).flatten()).view_as(color)
 
     def _add_bodies(self, colors: Tensor, strip: Strip, seen: Seen) -> Tensor:
-        """Return the (3, t * L) colours with the bodies painted over them."""
+        """Return the (3, t * L) colors with the bodies painted over them."""
         flat = (seen.rows >= 0).flatten().nonzero()[:, 0]
         if not len(flat):
             return colors
@@ -152,7 +152,7 @@ class Scene(NamedTuple):
         return colors.index_copy_(1, flat, self._haze(lit, distances))
 
     def _haze(self, colors: Tensor, distances: Tensor) -> Tensor:
-        """Fade (3, n) colours into the horizon with distance (n,), metres, in place."""
+        """Fade (3, n) colors into the horizon with distance (n,), metres, in place."""
         left = distances.mul_(-self.stage.light.haze).exp_()
         return colors.mul_(left).add_(self.stage.palette.horizon * (1 - left))
 
@@ -164,7 +164,7 @@ def _run(tiles: Tensor) -> tuple[int, int]:
 
 
 def develop(colors: Tensor, gains: Tensor, noise: tuple[float, int]) -> Tensor:
-    """Turn linear colours into levels: exposure, tone curve, noise.
+    """Turn linear colors into levels: exposure, tone curve, noise.
 
     Args:
         colors: (3, t, L) linear RGB, overwritten.

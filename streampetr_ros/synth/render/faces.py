@@ -1,4 +1,4 @@
-"""From the row a ray hits to the face, its colour, and the point on the body."""
+"""From the row a ray hits to the face, its color, and the point on the body."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class FaceTable(NamedTuple):
 
     Attributes:
         planes: (3 * K, M) inverse depths of the entry planes: constant, x and y term of each.
-        faces: (8, M * K) colour, normal in the layout frame, 1 on the four sides, 1 if the
+        faces: (8, M * K) color, normal in the layout frame, 1 on the four sides, 1 if the
             horizontal axis of the face is y.
         bodies: (6, M) eye minus centre, cosine and sine of the yaw, half the height.
-        patterns: (11, M) as in `PrimitiveTable`: pattern (7), colour (3), 1 if there is one.
+        patterns: (11, M) as in `PrimitiveTable`: pattern (7), color (3), 1 if there is one.
     """
 
     planes: Tensor

@@ -1,6 +1,6 @@
-"""Colours of what the rays meet: ground, sky, and the faces of bodies, in linear RGB.
+"""Colors of what the rays meet: ground, sky, and the faces of bodies, in linear RGB.
 
-Everything works on planes: a colour is a (3, n, L) or (3, n) tensor, never interleaved. Widths
+Everything works on planes: a color is a (3, n, L) or (3, n) tensor, never interleaved. Widths
 that would alias are faded by the footprint of a pixel, so markings and windows do not flicker.
 """
 
@@ -23,7 +23,7 @@ _CROSSING_NEAR, _CROSSING_FAR, _STOP_NEAR, _STOP_FAR = 0.8, 3.6, 4.4, 4.9
 
 
 class Palette(NamedTuple):
-    """Lighting and ground colours as tensors of the rendering device.
+    """Lighting and ground colors as tensors of the rendering device.
 
     Attributes:
         to_sun: unit vector towards the sun, layout frame.
@@ -43,7 +43,7 @@ class Palette(NamedTuple):
 
 
 def build_palette(light: Lighting, paint: GroundPaint, device: torch.device | str) -> Palette:
-    """Copy colours to a device."""
+    """Copy colors to a device."""
     noise = np.random.default_rng(0).uniform(-1, 1, _NOISE_SIZE**2)
     # The kerb is the asphalt brightened.
     kerb = paint.asphalt + 0.16
@@ -58,7 +58,7 @@ def build_palette(light: Lighting, paint: GroundPaint, device: torch.device | st
 
 
 def _mixed(colors: Tensor, weights: list[Tensor]) -> Tensor:
-    """Mix (3, k) colours by k weights (n, L) -> (3, n, L)."""
+    """Mix (3, k) colors by k weights (n, L) -> (3, n, L)."""
     stacked = torch.stack(weights)
     return (colors @ stacked.flatten(1)).view(3, *stacked.shape[1:])
 
@@ -123,7 +123,7 @@ def ground_color(
 
     Args:
         grid: streets.
-        palette: colours.
+        palette: colors.
         points: x and y (n, L) in the layout frame, metres.
         per_pixel: (n, L) pixels per metre on the ground.
 
@@ -182,7 +182,7 @@ def _markings(grid: RoadGrid, band: _Band, per_pixel: Tensor) -> tuple[Tensor, T
 
 
 def sky_color(palette: Palette, directions: Tensor) -> Tensor:
-    """Return (3, n, L) colours of the sky along (3, n, L) unit directions."""
+    """Return (3, n, L) colors of the sky along (3, n, L) unit directions."""
     x, y, z = directions
     height = z.clamp(min=0.0)
     spread = 1 / (height + 0.12)

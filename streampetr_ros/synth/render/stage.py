@@ -24,7 +24,7 @@ class Stage(NamedTuple):
     Attributes:
         table: frusta of N bodies.
         sizes: (N, 3) metres.
-        palette: colours and light.
+        palette: colors and light.
         grid: streets.
         light: haze, exposure and noise.
     """

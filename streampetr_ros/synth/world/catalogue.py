@@ -134,7 +134,7 @@ def draw_size(kind: str, rng: np.random.Generator) -> Array:
 
 
 def draw_palette(kind: str, rng: np.random.Generator) -> Array:
-    """Draw the colours of a body: (paints, 3) linear RGB in the order of `PAINTS`."""
+    """Draw the colors of a body: (paints, 3) linear RGB in the order of `PAINTS`."""
     chosen = {
         "body": _pick(_BODIES.get(kind, _CAR_PAINTS), rng),
         "accent": _pick(_ACCENTS.get(kind, _CARGO_PAINTS), rng),

@@ -1,7 +1,7 @@
 """Light, air and the painted ground: everything a ray can meet that is not a body.
 
 The ground is the plane z = 0 of the layout frame, in which roads run along x and y on a regular
-grid. All colours are linear RGB.
+grid. All colors are linear RGB.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Lighting:
         to_sun: (3,) unit vector towards the sun, layout frame.
         sun: (3,) strength of direct light.
         ambient: (3,) strength of light from the sky.
-        zenith: (3,) sky colour overhead.
-        horizon: (3,) sky colour at the horizon, also of the haze.
+        zenith: (3,) sky color overhead.
+        horizon: (3,) sky color at the horizon, also of the haze.
         haze: extinction per metre.
         exposure: brightness factor of the cameras.
         noise: standard deviation of the pixel noise, of full scale.
@@ -79,7 +79,7 @@ class Lighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GroundPaint:
-    """Colours of the ground.
+    """Colors of the ground.
 
     Attributes:
         asphalt: (3,)
@@ -130,7 +130,7 @@ def random_lighting(rng: np.random.Generator) -> Lighting:
 
 
 def random_ground(rng: np.random.Generator) -> GroundPaint:
-    """Draw the colours of the ground."""
+    """Draw the colors of the ground."""
     shade = rng.uniform(0.8, 1.2)
     lots = np.array([[0.10, 0.20, 0.05], [0.27, 0.25, 0.19]])
     return GroundPaint(

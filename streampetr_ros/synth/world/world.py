@@ -44,7 +44,7 @@ class World:
         ego: motion of the ego vehicle's rear axle.
         grid: streets.
         light: light and air.
-        ground: colours of the ground.
+        ground: colors of the ground.
         fixed_from_layout: (4, 4) float64; the layout is where streets run along x and y.
     """
 

@@ -18,7 +18,7 @@ from streampetr_ros.messages.marker_shapes import (
     marker_shapes,
 )
 from streampetr_ros.tools.replay.output import recorded_boxes
-from streampetr_ros.viz.layer import class_colour, track_colour
+from streampetr_ros.viz.layer import class_color, track_color
 
 _ARROW, _LINES, _TEXT = 0, 5, 9
 _ADD, _DELETE_ALL = 0, 3
@@ -79,7 +79,7 @@ def _velocity(top: Any, row: int, shapes: MarkerShapes) -> Any:
 
 
 def _color(each: Record) -> Any:
-    rgb = track_colour(each["track_id"]) if each.get("track_id") else class_colour(each["class"], 0)
+    rgb = track_color(each["track_id"]) if each.get("track_id") else class_color(each["class"], 0)
     return _rgba(*(value / 255.0 for value in rgb))
 
 

@@ -222,7 +222,7 @@ class Objective(nn.Module):
         return features.float()
 
     def _masked(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Set a grid of squares to the mean colour, with the configured probability."""
+        """Set a grid of squares to the mean color, with the configured probability."""
         if rng.random() >= self._config.augmentation.grid_mask:
             return images
         height, width = images.shape[-2:]

@@ -83,7 +83,7 @@ def test_tracks_keep_their_marker_and_name_their_identity() -> None:
     assert marker_of(draw(track_figures(large)), "car/heading").id == 5
 
 
-def test_colours_by_class_or_track_and_pale_when_unseen() -> None:
+def test_colors_by_class_or_track_and_pale_when_unseen() -> None:
     two_cars = replace(tracks(), labels=np.array([1, 1]))
     by_class, by_track = (track_colors(two_cars, by) for by in ("class", "track"))
     assert (by_class[0].r, by_class[0].g) == (by_class[1].r, by_class[1].g)

@@ -122,7 +122,7 @@ def test_top_view(graph: Graph, output: OverlayOutput, listen: Callable[[str], l
     assert received[0].header.frame_id == "base_link"
     pixels = np.asarray(Image.open(BytesIO(bytes(received[0].data))))
     assert pixels.shape == (120, 120, 3)
-    # The car, 10 m ahead and 3.5 m to the right, is where it belongs in the colour of cars.
+    # The car, 10 m ahead and 3.5 m to the right, is where it belongs in the color of cars.
     scale = 120 / 112.0
     row, column = round(60 - 10.0 * scale), round(60 + 3.5 * scale)
     ground = np.array([22, 25, 31])

@@ -68,7 +68,7 @@ def test_folder_without_a_model(tmp_path):
         ({"precision": "int4"}, "precision 'int4'"),
         ({"cameras": "six"}, "cameras 'six'"),
         ({"sha256": {"head": "00"}}, r"its graphs are \['head'\]"),
-        ({"colour": "red"}, "colour"),
+        ({"color": "red"}, "color"),
     ],
 )
 def test_description_that_cannot_be(exported, tmp_path, change, message):

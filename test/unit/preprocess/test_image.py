@@ -94,7 +94,7 @@ def test_pixel_transform_follows_the_content():
     np.testing.assert_allclose(seen, expected[:2], atol=0.3)
 
 
-def test_masked_regions_become_the_mean_colour():
+def test_masked_regions_become_the_mean_color():
     pixels = noise_image(1600, 900)
     out = np.empty((3, 256, 704), np.float32)
     bonnet = ((0.0, 0.9), (1.0, 0.9), (1.0, 1.0), (0.0, 1.0))

@@ -14,7 +14,7 @@ BICUBIC = Image.Resampling.BICUBIC
 
 
 def pictures(width: int, height: int, seed: int) -> list[np.ndarray]:
-    """Noise, extremes only, a checkerboard and one colour: all that rounding and clipping meet."""
+    """Noise, extremes only, a checkerboard and one color: all that rounding and clipping meet."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     extremes = np.where(rng.random((height, width, 3)) < 0.5, 0, 255).astype(np.uint8)

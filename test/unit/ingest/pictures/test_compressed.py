@@ -1,4 +1,4 @@
-"""JPEG and PNG: colours, depth, format texts, and the damage that decoders do not mention."""
+"""JPEG and PNG: colors, depth, format texts, and the damage that decoders do not mention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 40, 56
 
 
 def smooth() -> np.ndarray:
-    """RGB picture of slow colour gradients, which JPEG keeps within a few grey values."""
+    """RGB picture of slow color gradients, which JPEG keeps within a few grey values."""
     x, y = np.meshgrid(np.linspace(0, 1, WIDTH), np.linspace(0, 1, HEIGHT))
     return np.stack([40 + 180 * x, 60 + 150 * y, 200 - 120 * x], axis=-1).astype(np.uint8)
 
@@ -36,7 +36,7 @@ def difference(found: np.ndarray, expected: np.ndarray) -> int:
     return int(np.abs(found.astype(int) - expected).max())
 
 
-class TestColours:
+class TestColors:
     @pytest.mark.parametrize(
         "text",
         ["", "jpeg", "jpg", "png", "rgb8; jpeg compressed bgr8", "bgr8; jpeg compressed bgr8"],
@@ -45,7 +45,7 @@ class TestColours:
         assert difference(decode_compressed(JPEG, text), smooth()) <= 6
         assert np.array_equal(decode_compressed(PNG, text), smooth())
 
-    def test_colours_exchanged_before_encoding_are_exchanged_back(self):
+    def test_colors_exchanged_before_encoding_are_exchanged_back(self):
         swapped = encoded(".png", smooth()[..., ::-1])
         found = decode_compressed(swapped, "rgb8; png compressed rgb8")
         assert np.array_equal(found, smooth())

@@ -38,7 +38,7 @@ def gray(rgb: np.ndarray) -> np.ndarray:
     return np.repeat(rgb[..., :1], 3, axis=2)
 
 
-COLOUR = {
+COLOR = {
     "rgb8": lambda p: p,
     "bgr8": lambda p: p[..., ::-1],
     "8UC3": lambda p: p[..., ::-1],
@@ -51,9 +51,9 @@ PADDINGS = [0, 1, 2, 5, 64]
 
 class TestPlainEncodings:
     @pytest.mark.parametrize("pad", PADDINGS)
-    @pytest.mark.parametrize("encoding", COLOUR)
-    def test_colour(self, encoding, pad):
-        found = decode_raw(raw(encoding, COLOUR[encoding](picture()), pad))
+    @pytest.mark.parametrize("encoding", COLOR)
+    def test_color(self, encoding, pad):
+        found = decode_raw(raw(encoding, COLOR[encoding](picture()), pad))
         assert np.array_equal(found, picture())
         assert found.flags.c_contiguous
 
@@ -68,7 +68,7 @@ class TestPlainEncodings:
     @pytest.mark.parametrize("encoding", ["mono16", "16UC1", "rgb16", "bgr16", "rgba16", "bgra16"])
     def test_16_bit(self, encoding, big, pad):
         """8 bit values times 257 are exactly the same picture in 16 bit."""
-        channels = COLOUR.get(encoding.replace("16", "8"), lambda p: p[..., 0])(picture())
+        channels = COLOR.get(encoding.replace("16", "8"), lambda p: p[..., 0])(picture())
         samples = (channels.astype(np.uint16) * 257).astype(">u2" if big else "<u2")
         found = decode_raw(raw(encoding, samples, pad, is_bigendian=big))
         expected = picture() if channels.ndim == 3 else gray(picture())
@@ -97,7 +97,7 @@ class TestPlainEncodings:
         assert np.array_equal(found, picture())
 
 
-#: Colours of the first two pixels of the first two rows.
+#: Colors of the first two pixels of the first two rows.
 PATTERNS = {
     "rggb": ("rg", "gb"),
     "bggr": ("bg", "gr"),
@@ -109,12 +109,12 @@ PATTERNS = {
 class TestMosaics:
     @pytest.mark.parametrize("bits", [8, 16])
     @pytest.mark.parametrize("pattern", PATTERNS)
-    def test_flat_colour_comes_back(self, pattern, bits):
-        colour = {"r": 200, "g": 120, "b": 30}
+    def test_flat_color_comes_back(self, pattern, bits):
+        color = {"r": 200, "g": 120, "b": 30}
         mosaic = np.zeros((HEIGHT, WIDTH), np.uint8)
         for row, names in enumerate(PATTERNS[pattern]):
             for column, name in enumerate(names):
-                mosaic[row::2, column::2] = colour[name]
+                mosaic[row::2, column::2] = color[name]
         samples = mosaic if bits == 8 else mosaic.astype("<u2") * 257
         found = decode_raw(raw(f"bayer_{pattern}{bits}", samples, pad=3))
         assert np.abs(found.astype(int) - [200, 120, 30]).max() <= 1
@@ -127,11 +127,11 @@ def yuv_of(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
     return round(16 + 219 * y), round(128 + 126.4 * (b - y)), round(128 + 159.8 * (r - y))
 
 
-class TestHalvedColour:
+class TestHalvedColor:
     @pytest.mark.parametrize("rgb", [(200, 120, 30), (10, 200, 90), (255, 255, 255), (0, 0, 0)])
     @pytest.mark.parametrize("pad", [0, 3])
     @pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21"])
-    def test_flat_colour_comes_back(self, encoding, pad, rgb):
+    def test_flat_color_comes_back(self, encoding, pad, rgb):
         y, u, v = yuv_of(rgb)
         if encoding.startswith("nv"):
             rows = np.full((HEIGHT * 3 // 2, WIDTH), y, np.uint8)

@@ -53,7 +53,7 @@ def test_reduced_pictures_are_averages_of_blocks(kind, reduction, fast, monkeypa
     assert np.abs(found - blocks.mean(axis=(1, 3))).mean() < 1.5
 
 
-def test_a_mosaic_is_reduced_in_colour():
+def test_a_mosaic_is_reduced_in_color():
     mosaic = np.full((16, 32), 90, np.uint8)
     data = cv2.imencode(".png", mosaic)[1].tobytes()
     found = decode_compressed(data, "bayer_rggb8; png compressed", 2)
