@@ -89,7 +89,10 @@ class MultiHeadAttention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, cross-attention and feed-forward, each followed by its norm (spec 4.9)."""
+    """Self-attention, cross-attention and feed-forward, each followed by its norm.
+
+    The formulas are in docs/model.md 7.3 and 7.4.
+    """
 
     def __init__(self, channels: int, num_heads: int, ffn: int, dropout: float) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class ConditionalLayerNorm(nn.Module):
-    """Layer norm without parameters whose scale and shift come from a code (specification 4.4).
+    """Layer norm without parameters whose scale and shift come from a code (docs/model.md 4.4).
 
     Args:
         code_size: numbers in the code.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-#: nuScenes detection classes in the order of the published 3D logits (specification 1.1).
+#: nuScenes detection classes in the order of the published 3D logits (docs/model.md 1.3).
 NUSCENES_CLASSES: tuple[str, ...] = (
     "car",
     "truck",
@@ -78,7 +78,7 @@ class DetectorConfig:
         class_names: order of the logits.
         temporal: False for the single-frame relatives (PETR, Focal-PETR).
         tiled_focal_lengths: True replicates the published pairing of token t with the focal length
-            of camera t mod N (specification 4.3); False pairs each token with its own camera.
+            of camera t mod N (docs/model.md 4.3); False pairs each token with its own camera.
         training_interval: seconds between frames the weights were trained at.
         dropout: training-time dropout of the decoder.
     """

@@ -1,4 +1,4 @@
-"""Sinusoidal codes of positions, ages and motion (specification 4.5)."""
+"""Sinusoidal codes of positions, ages and motion (docs/model.md 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From image tokens and memory to class scores and boxes (specification 4.4 to 4.11)."""
+"""From image tokens and memory to class scores and boxes (docs/model.md 4.5 and 7)."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class StreamHead(nn.Module):
         return code
 
     def aligned_tokens(self, features: Tensor, cone: Tensor) -> Tensor:
-        """Turn what images show into tokens that know their ray (specification 4.3).
+        """Turn what images show into tokens that know their ray (docs/model.md 4.5).
 
         Args:
             features: (B, N, C, h, w).
@@ -224,7 +224,7 @@ class StreamHead(nn.Module):
         )
 
     def _predict(self, decoded: Tensor, references: Tensor) -> DetectorOutputs:
-        """Branches and references are shared by all layers: no refinement (spec 4.10)."""
+        """Branches and references are shared by all layers: no refinement (docs/model.md 7.5)."""
         raw = self.box_branch(decoded)
         center = torch.sigmoid(raw[..., :3] + inverse_sigmoid(references))
         center = center * self.range_size + self.range_low

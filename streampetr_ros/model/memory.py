@@ -22,10 +22,11 @@ def empty_memory(config: DetectorConfig, batch: int, device: torch.device) -> Me
 
 
 def align(memory: MemoryState, inputs: ModelInputs, start_centers: Tensor) -> MemoryState:
-    """Bring the memory to the present, or to the state a drive starts from (specification 4.7).
+    """Bring the memory to the present, or to the state a drive starts from (docs/model.md 6.2).
 
     A starting memory holds the pseudo points with identity poses in its first slots; the other
-    slots are all zero, pose matrix included, and take part in attention like any other.
+    slots are all zero, pose matrix included, and take part in attention like any other
+    (docs/model.md 6.3).
 
     Args:
         memory: state after the previous step.
@@ -61,7 +62,7 @@ def align(memory: MemoryState, inputs: ModelInputs, start_centers: Tensor) -> Me
 def push(
     memory: MemoryState, embedding: Tensor, outputs: DetectorOutputs, proposals: int
 ) -> MemoryState:
-    """Put the best queries in front of the memory and drop its oldest entries (spec 4.11).
+    """Put the best queries in front of the memory and drop its oldest entries (docs/model.md 6.4).
 
     Selection is by the best class score alone: no threshold, no suppression.
 

@@ -1,4 +1,4 @@
-"""Feature pyramid neck of which only the finest level is used (specification 3.3)."""
+"""Feature pyramid neck of which only the finest level is used (docs/model.md 3.3)."""
 
 from __future__ import annotations
 

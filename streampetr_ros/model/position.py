@@ -1,4 +1,4 @@
-"""Where image tokens look: camera rays as 3D position codes (specification 4.2 and 4.3)."""
+"""Where image tokens look: camera rays as 3D position codes (docs/model.md 4.1 to 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw predictions to scored boxes (specification section 5)."""
+"""Raw predictions to scored boxes (docs/model.md 8)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def continue_lineage(
     new = ids == 0
     ids[new] = before.next_id + np.arange(np.count_nonzero(new))
     next_id = before.next_id + int(np.count_nonzero(new))
-    # The same choice as that of the memory itself (specification 4.11).
+    # The same choice as that of the memory itself (docs/model.md 6.4).
     best = outputs.logits[0].amax(dim=-1).topk(config.num_proposals).indices.cpu().numpy()
     entries = np.concatenate([ids[best], before.entries])[: config.memory_length]
     return ids, Lineage(entries=entries, next_id=next_id)

@@ -56,7 +56,7 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module | N
 
 
 class ResNet(nn.Module):
-    """Residual trunk returning its stride-16 and stride-32 maps (specification 3.1).
+    """Residual trunk returning its stride-16 and stride-32 maps (docs/model.md 3.1).
 
     Args:
         block: residual block class.

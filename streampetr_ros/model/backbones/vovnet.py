@@ -1,4 +1,4 @@
-"""VoVNet-99 with effective squeeze-and-excitation (specification 3.2)."""
+"""VoVNet-99 with effective squeeze-and-excitation (docs/model.md 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the published checkpoints, and the constants they carry (specification 3 and 4.1)."""
+"""Names of the published checkpoints, and the constants they carry (docs/model.md 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The detector cut into three graphs with explicit state (specification 13).
+"""The detector cut into three graphs with explicit state (docs/model.md 10.1).
 
 Images go through the *encoder*; calibration and ego motion through the *position* graph, which
 need not run while projections stay the same; queries and memory through the *head*. Poses are

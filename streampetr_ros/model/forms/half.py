@@ -1,7 +1,7 @@
 """Which work of a detector may be done in half precision, and a detector that does so.
 
 Half precision is for the matrix work of the image encoder and of the transformer. In float32 stay,
-for the reasons of specification 13.4: all positions, poses, ages, sines and inverse sigmoids, layer
+for the reasons of docs/model.md 10.2: all positions, poses, ages, sines and inverse sigmoids, layer
 norms, softmax and sigmoid, the residual stream of the decoder, the prediction branches and the
 memory; so does all that goes in and comes out.
 """

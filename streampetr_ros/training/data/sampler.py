@@ -169,7 +169,7 @@ def window_clip(
     draw_seed: tuple[int, ...],
     place: int = 0,
 ) -> list[Request]:
-    """Choose the frames of one clip (specification of the training, 8.6).
+    """Choose the frames of one clip (docs/model.md 11.6).
 
     A clip that ends at the start of a sequence begins in the sequence before, and the memory starts
     anew where that changes; so starts are trained as well. Before the very first frame of all,

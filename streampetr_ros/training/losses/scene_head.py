@@ -2,7 +2,7 @@
 
 `TokenHead` asks image features for what an image shows by itself. Where an object is in the scene
 and which way it heads depends on the token's ray as well, which the spatial alignment brings in
-(specification 4.3). One linear layer reads it off the aligned tokens, as the decoder's projections
+(docs/model.md 4.5). One linear layer reads it off the aligned tokens, as the decoder's projections
 do, so the decoder finds it there ready for use.
 """
 

@@ -26,7 +26,7 @@ from streampetr_ros.parameters import node as params
 from streampetr_ros.parameters.tree import Value, build, leaves
 from streampetr_ros.tools.cli import VERBS, build_app
 
-OF_THE_PROJECT = re.compile(r"(?:config|docs|launch|models|requirements|scripts)/")
+OF_THE_PROJECT = re.compile(r"(?:config|docs|launch|models|requirements|scripts|studies)/")
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 ROS_MODULES = {"rclpy", "diagnostic_msgs"}
 
@@ -68,7 +68,7 @@ def check_simple(words: list[str], complete: bool) -> None:
     program, *arguments = words
     if Path(program).name == "streampetr":
         check_verb(arguments, complete)
-    elif program.startswith("scripts/"):
+    elif program.startswith(("scripts/", "studies/")):
         check_script(program, arguments, complete)
     elif program in ("python", "python3"):
         check_python(arguments, complete)
@@ -122,7 +122,7 @@ def script_parser(script: str) -> argparse.ArgumentParser:
     with parse_args, mock.patch.dict(os.environ), mock.patch.object(sys, "argv", [script]):
         try:
             if script == "scripts/demo":
-                runpy.run_module(f"{PACKAGE}.ros.demo", run_name="__main__")
+                runpy.run_module(f"{PACKAGE}.ros.demo.demo", run_name="__main__")
             else:
                 runpy.run_path(str(ROOT / script), run_name="__main__")
         except Captured as captured:
