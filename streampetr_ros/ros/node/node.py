@@ -13,7 +13,6 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
-from streampetr_ros.ingest.pictures.compressed import jpeg_decoder
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.memory_policy import ResetReason
 from streampetr_ros.preprocess.image import exact_resizer
@@ -84,8 +83,7 @@ class StreamPetrNode(LifecycleNode):
         gc.freeze()
         backend = self._session.backend
         self.get_logger().info(
-            f"configured {backend.config.name}, {backend.name}; JPEG by {jpeg_decoder()}, exact "
-            f"resize by {exact_resizer()}"
+            f"configured {backend.config.name}, {backend.name}; exact resize by {exact_resizer()}"
         )
         return super().on_configure(state)
 

@@ -172,7 +172,7 @@ def _machine_line(found: dict[str, Any]) -> str:
         f"{found['processor']}, {found['cores']} cores"
         + (f", {found['gpu']}" if found["gpu"] else "")
         + f"; Python {found['python']}, PyTorch {found['torch']}, NumPy {found['numpy']}, OpenCV "
-        f"{found['opencv']}, Pillow {found['pillow']}, simplejpeg {found['simplejpeg'] or 'none'}"
+        f"{found['opencv']}, Pillow {found['pillow']}, simplejpeg {found['simplejpeg']}"
     )
 
 
