@@ -90,9 +90,10 @@ class OnnxBackend:
         return outputs, MemoryState(*(tensors[f"next_{name}"] for name in MEMORY_NAMES))
 
     def _feed(self, inputs: ModelInputs, memory: MemoryState | None) -> dict[str, Tensor]:
-        tensors = dict(zip(inputs._fields, inputs, strict=True))
-        if inputs.camera_present is None:
-            tensors["camera_present"] = torch.ones(inputs.images.shape[:2], dtype=torch.bool)
+        present = inputs.camera_present
+        if present is None:
+            present = torch.ones(inputs.images.shape[:2], dtype=torch.bool)
+        tensors = dict(zip(inputs._fields, (*inputs[:-1], present), strict=True))
         if self.config.temporal:
             if memory is None:
                 memory = empty_memory(self.config, 1, torch.device("cpu"))

@@ -121,7 +121,8 @@ def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> Array:
     cr, sr, cp, sp = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch)
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cr, -sr], [0.0, sr, cr]])
     about_y = np.array([[cp, 0.0, sp], [0.0, 1.0, 0.0], [-sp, 0.0, cp]])
-    return rotation_about_z(yaw) @ about_y @ about_x
+    turned: Array = rotation_about_z(yaw) @ about_y @ about_x
+    return turned
 
 
 def transform_from_parts(translation: ArrayLike, rotation: ArrayLike) -> Array:
@@ -168,7 +169,8 @@ def interpolate(target_from_start: Array, target_from_end: Array, fraction: floa
 def transform_points(target_from_source: Array, points_source: ArrayLike) -> Array:
     """Take (..., 3) points from the source frame to the target frame."""
     points = np.asarray(points_source, dtype=np.float64)
-    return points @ target_from_source[:3, :3].T + target_from_source[:3, 3]
+    moved: Array = points @ target_from_source[:3, :3].T + target_from_source[:3, 3]
+    return moved
 
 
 def wrap_angle(angle: ArrayLike) -> Array:
@@ -189,7 +191,8 @@ def rotate_yaws(target_from_source: Array, yaws_source: ArrayLike) -> Array:
     yaws = np.asarray(yaws_source, dtype=np.float64)
     heading = np.stack([np.cos(yaws), np.sin(yaws), np.zeros_like(yaws)], axis=-1)
     rotated = heading @ target_from_source[:3, :3].T
-    return np.arctan2(rotated[..., 1], rotated[..., 0])
+    turned: Array = np.arctan2(rotated[..., 1], rotated[..., 0])
+    return turned
 
 
 def rotate_planar(target_from_source: Array, vectors_source: ArrayLike) -> Array:
@@ -216,7 +219,8 @@ def box_corners(centers: ArrayLike, sizes: ArrayLike, yaws: ArrayLike) -> Array:
     c, s = np.cos(yaws)[:, None], np.sin(yaws)[:, None]
     x = c * local[..., 0] - s * local[..., 1]
     y = s * local[..., 0] + c * local[..., 1]
-    return np.stack([x, y, local[..., 2]], axis=-1) + centers[:, None, :]
+    corners: Array = np.stack([x, y, local[..., 2]], axis=-1) + centers[:, None, :]
+    return corners
 
 
 def homogeneous_intrinsic(intrinsic: ArrayLike) -> Array:

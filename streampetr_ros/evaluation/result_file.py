@@ -69,9 +69,9 @@ def read_detections(path: Path) -> tuple[dict[str, Any], dict[str, list[Record]]
 def _fault(record: Record) -> str:
     """Return what is wrong with a detection record; empty if nothing."""
     for key, count in _NUMBERS.items():
-        values = record.get(key)
-        numeric = isinstance(values, list) and all(isinstance(v, (int, float)) for v in values)
-        if not numeric or len(values) != count:
+        values: Any = record.get(key)
+        whole = isinstance(values, list) and len(values) == count
+        if not whole or not all(isinstance(v, (int, float)) for v in values):
             return f"'{key}' of a box must hold {count} numbers, got {values!r}"
         # An unknown velocity is NaN in the official format.
         if key != "velocity" and not all(map(math.isfinite, values)):

@@ -63,9 +63,9 @@ def nuscenes_split(source: str) -> NuscenesSource | None:
 def open_scene(name: str, every: int = 1) -> Iterator[FrameSet]:
     """Yield one of every so many frame sets of a scene; tokens are unique over all scenes."""
     if name.startswith(_NUSCENES):
-        rest, _, index = name.removeprefix(_NUSCENES).rpartition("#")
+        rest, _, number = name.removeprefix(_NUSCENES).rpartition("#")
         source = _nuscenes(rest)
-        scene = int(index)
+        scene = int(number)
         for frame in range(0, source.lengths()[scene], every):
             yield source.frame_set(scene, frame)
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -35,6 +36,11 @@ class ModelInputs(NamedTuple):
     elapsed: Tensor
     continues: Tensor
     camera_present: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> ModelInputs:
+        """Copy to a device."""
+        moved = (part if part is None else part.to(device) for part in self)
+        return ModelInputs._make(moved)
 
 
 class MemoryState(NamedTuple):

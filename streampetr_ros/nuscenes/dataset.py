@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from streampetr_ros.core import geometry
@@ -170,7 +171,7 @@ class NuscenesSource:
             fixed_from_base=_transform(self._tables.get("ego_pose", data["ego_pose_token"])),
         )
 
-    def _pixels(self, filename: str) -> np.ndarray:
+    def _pixels(self, filename: str) -> NDArray[np.uint8]:
         path = self._root / filename
         try:
             with Image.open(path) as image:

@@ -44,7 +44,7 @@ def decode(
     index = _largest(logits.ravel(), wanted)
     code = codes[index // config.num_classes]
     # Bounds count as inside, so they are compared in the precision of the predictions.
-    low, high = np.split(np.float32(config.center_range), 2)
+    low, high = np.split(np.array(config.center_range, np.float32), 2)
     inside = ((code[:, :3] >= low) & (code[:, :3] <= high)).all(axis=1)
     code, index = code[inside].astype(np.float64), index[inside]
     queries = index // config.num_classes

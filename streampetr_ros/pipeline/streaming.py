@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,7 +166,7 @@ class StreamingPipeline:
                 return True
         return is_due(self._history, stamp_ns, self._policy)
 
-    def prepare_ahead(self, frame: CameraFrame) -> PictureAhead:
+    def prepare_ahead(self, frame: CameraFrame) -> PictureAhead[Any]:
         """Prepare a picture of a set to come, its pose unused; any number of threads may do so.
 
         Raises:

@@ -12,7 +12,6 @@ from copy import copy
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -136,10 +135,10 @@ class DevicePath:
         ]
 
         # Not even asked for where nothing is left: its threads may be at the next set by now.
-        left = [i for i, frame in enumerate(frames) if frame is not None and made[i] is None]
+        left = {i: frame for i, frame in enumerate(frames) if frame and made[i] is None}
 
         def stage(index: int) -> _Source:
-            return self._staged(frames[index], lenses[index], image)
+            return self._staged(left[index], lenses[index], image)
 
         with _one_sentence(self._device):
             staged = dict(zip(left, self._camera_map(stage, left) if left else (), strict=True))
@@ -188,8 +187,8 @@ class DevicePath:
         shape = (len(sources), 3, image.height, image.width)
         images = torch.zeros(shape, dtype=torch.float32, device=self._device)
         for plan in dict.fromkeys(source.plan for source in sources if source is not None):
-            members = [i for i, source in enumerate(sources) if source and source.plan == plan]
-            straight = torch.stack([self._straight(sources[i]) for i in members])
+            members = {i: each for i, each in enumerate(sources) if each and each.plan == plan}
+            straight = torch.stack([self._straight(each) for each in members.values()])
             planes = _normalised(_resampler(plan, self._device)(straight), image)
             for member, picture in zip(members, planes, strict=True):
                 images[member] = picture
@@ -234,8 +233,8 @@ def _resampler(plan: ResizeCrop, device: torch.device) -> Resampler:
 @lru_cache(maxsize=32)
 def _statistics(image: ImageConfig, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return mean and reciprocal deviation per plane, (3, 1, 1) float32."""
-    values = np.float32([image.mean, [1.0 / std for std in image.std]])
-    mean, scale = torch.from_numpy(values).to(device)[..., None, None]
+    values = torch.tensor([image.mean, [1.0 / std for std in image.std]], dtype=torch.float32)
+    mean, scale = values.to(device)[..., None, None]
     return mean, scale
 
 

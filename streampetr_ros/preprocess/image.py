@@ -253,7 +253,8 @@ def normalise_into(
 
 def _statistics(config: ImageConfig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return mean and reciprocal deviation per plane, each (3,)."""
-    return np.float32(config.mean), np.float32([1.0 / std for std in config.std])
+    scales = [1.0 / std for std in config.std]
+    return np.array(config.mean, np.float32), np.array(scales, np.float32)
 
 
 @lru_cache(maxsize=32)

@@ -40,16 +40,17 @@ class ImagePlace(NamedTuple):
 
     Attributes:
         batch: images of its set, if it keeps its place.
-        index: of its camera.
+        camera: index of its camera.
     """
 
     batch: Batch
-    index: int
+    camera: int
 
     @property
     def image(self) -> NDArray[np.float32]:
         """(3, H, W) float32, the memory itself."""
-        return self.batch.images[self.index]
+        image: NDArray[np.float32] = self.batch.images[self.camera]
+        return image
 
 
 class _Memory:
@@ -127,7 +128,7 @@ class ImageBatches:
             self._learn(cameras)
             images = self._memory.array(shape) if batch is None else batch.images
         for index, place in places.items():
-            if place.batch is not batch or place.index != index:
+            if place.batch is not batch or place.camera != index:
                 images[index] = place.image
         return images
 

@@ -242,7 +242,8 @@ def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:
     Raises:
         PreprocessError: if a pose or calibration holds a number that is not finite.
     """
-    return _model_from_cameras(frame_set, [frame.calibration], [frame])[0]
+    pose: Array = _model_from_cameras(frame_set, [frame.calibration], [frame])[0]
+    return pose
 
 
 def _model_from_cameras(
@@ -256,7 +257,7 @@ def _model_from_cameras(
     model_from_base = geometry.inverse(frame_set.base_from_model)
     # Coordinates of the fixed frame may be large; they cancel first.
     reference_from_exposure = geometry.inverse(frame_set.fixed_from_base) @ exposures
-    chained = model_from_base @ reference_from_exposure @ mountings
+    chained: Array = model_from_base @ reference_from_exposure @ mountings
     usable = np.isfinite(chained).all(axis=(1, 2)).tolist()
     for camera, each, is_finite in zip(cameras, exposed, usable, strict=True):
         if not (is_finite and np.isfinite(camera.intrinsic).all()):

@@ -238,15 +238,15 @@ class HostPath:
             {index: ahead.image for index, ahead in enumerate(made) if ahead is not None},
             (image.height, image.width),
         )
-        left = []
+        left: dict[int, CameraFrame] = {}
         for index, frame in enumerate(frames):
             if frame is None:
                 images[index] = 0.0
             elif made[index] is None:
-                left.append(index)
+                left[index] = frame
 
         def prepare(index: int) -> None:
-            straight = self._rectify(frames[index])
+            straight = self._rectify(left[index])
             prepare_image(straight.pixels, image, images[index], masks[index], self._resize)
 
         # Threads are woken only if something is left: waiting for one costs the set time.

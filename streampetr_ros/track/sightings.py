@@ -63,7 +63,8 @@ class Sightings:
 def log_odds(probability: Array | float) -> Array:
     """Return ln(p / (1 - p))."""
     clipped = np.clip(probability, 1e-4, 1.0 - 1e-4)
-    return np.log(clipped / (1.0 - clipped))
+    odds: Array = np.log(clipped / (1.0 - clipped))
+    return odds
 
 
 def prepare(

@@ -58,7 +58,8 @@ class TrackTable:
     @property
     def labels(self) -> NDArray[np.int64]:
         """(n,) class with the most weight."""
-        return np.argmax(self.class_weights, axis=1)
+        labels: NDArray[np.int64] = self.class_weights.argmax(axis=1)
+        return labels
 
     @property
     def existence(self) -> Array:

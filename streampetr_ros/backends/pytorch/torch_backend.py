@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from streampetr_ros.backends.base import BackendError, first_line, is_short_of_memory
 from streampetr_ros.backends.cuda.device import CudaDevice
@@ -93,9 +94,7 @@ class TorchBackend:
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         with _one_line_failures(self._device, self.config.name):
-            moved = ModelInputs(
-                *(value if value is None else value.to(self._device) for value in inputs)
-            )
+            moved = inputs.to(self._device)
             features = self._detector.encode_images(moved.images)
             position = self._token_position(inputs, moved)
             outputs, next_memory = self._detector.predict(features, position, moved, memory)
@@ -128,8 +127,8 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
     # A third faster than channels first with the CPU convolutions of PyTorch 2.13; what the
     # half precision units of GPUs work on.
     if device.type == "cpu" or precision != "fp32":
-        copy.backbone.to(memory_format=torch.channels_last)
-        copy.neck.to(memory_format=torch.channels_last)
+        for part in (copy.backbone, copy.neck):
+            nn.utils.convert_conv2d_weight_memory_format(part, torch.channels_last)
     if precision != "fp32":
         make_half(copy, KINDS[precision])
     elif device.type == "cuda":

@@ -181,7 +181,7 @@ def _capabilities(targets: Any) -> list[str]:
 
 
 def _make_log(module: Any) -> Any:
-    class Log(module.ILogger):  # type: ignore[misc, name-defined]
+    class Log(module.ILogger):  # type: ignore[misc]
         """Passes messages on and keeps the newest errors for explanations."""
 
         def __init__(self) -> None:
@@ -200,7 +200,7 @@ def _make_log(module: Any) -> Any:
 
 
 def _make_monitor(module: Any, progress: Callable[[str, int, int], None]) -> Any:
-    class Monitor(module.IProgressMonitor):  # type: ignore[misc, name-defined]
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc]
         """Reports phases that are not part of another one, step by step."""
 
         def __init__(self) -> None:

@@ -40,7 +40,7 @@ class Undistorter:
             if calibration.distortion_model == "equidistant"
             else cv2.initUndistortRectifyMap
         )
-        self.tables = make_tables(
+        places, fractions = make_tables(
             calibration.intrinsic,
             calibration.distortion,
             np.eye(3),
@@ -48,6 +48,7 @@ class Undistorter:
             size,
             cv2.CV_16SC2,  # integer tables: several times faster than float ones
         )
+        self.tables = places.astype(np.int16, copy=False), fractions.astype(np.uint16, copy=False)
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Undistort (H, W, 3) pixels; what the camera did not see is black."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streampetr_ros.core.source import SourceError
-from streampetr_ros.core.types import CameraCalibration
+from streampetr_ros.core.types import Array, CameraCalibration
 from streampetr_ros.ingest.assembly import FrameNameError, KnownCalibrations, optical_frame
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.ingest.pictures.raw import Pixels
@@ -92,7 +92,7 @@ def _first(recording: Recording, names: Collection[str]) -> dict[str, BagMessage
 
 def _mounting(
     tree: TransformTree, base: str, camera: CameraTopics, image: BagMessage
-) -> np.ndarray | None:
+) -> Array | None:
     stamp_ns = stamp_ns_from(image.content.header.stamp)
     try:
         return tree.lookup(base, optical_name(camera, image), stamp_ns)
@@ -103,7 +103,7 @@ def _mounting(
 def _examine(
     camera: CameraTopics,
     first: Mapping[str, BagMessage],
-    mounting: np.ndarray | None,
+    mounting: Array | None,
     report: CameraReport,
 ) -> Pixels | None:
     """Note what is wrong with a camera; return its picture."""

@@ -58,7 +58,8 @@ def _distort_equidistant(coefficients: Array, slopes: Array) -> Array:
     angle = np.arctan(radius)
     square = angle**2
     bent = angle * (1 + sum(c * square ** (i + 1) for i, c in enumerate(coefficients)))
-    return slopes * np.where(radius > 1e-9, bent / np.maximum(radius, 1e-9), 1.0)
+    distorted: Array = slopes * np.where(radius > 1e-9, bent / np.maximum(radius, 1e-9), 1.0)
+    return distorted
 
 
 def _distort_radial(coefficients: Array, slopes: Array) -> Array:

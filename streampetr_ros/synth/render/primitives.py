@@ -129,4 +129,5 @@ def _planes(bottoms: Array, tops: Array) -> Array:
         planes[:, face, 3] = sign * (bottoms[:, column] - slopes[:, column] * z)
     planes[:, 4, 2:] = np.stack([np.ones_like(z), tops[:, 4]], axis=1)
     planes[:, 5, 2:] = np.stack([-np.ones_like(z), -z], axis=1)
-    return planes / np.linalg.norm(planes[..., :3], axis=-1, keepdims=True)
+    planes /= np.linalg.norm(planes[..., :3], axis=-1, keepdims=True)
+    return planes

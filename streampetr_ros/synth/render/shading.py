@@ -207,7 +207,7 @@ def _clouds(u: Tensor, v: Tensor) -> Tensor:
 
 def _hills(directions: Tensor) -> Tensor:
     """Return the cover (n, L) by hills at the horizon."""
-    x, y, z = directions
+    x, y, z = directions.unbind()
     top = (5.0 * x + 2.0).sin_().mul_((4.0 * y + 1.0).sin_()).mul_(0.014)
     top.add_((13.0 * x - 9.0 * y).sin_().mul_(0.006)).add_(0.022)
     return (top - z).mul_(400.0).clamp_(0, 1)

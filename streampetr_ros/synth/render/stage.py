@@ -113,7 +113,8 @@ def place_in_view(poses: Poses, device: torch.device) -> Setup:
     distances = np.linalg.norm(centers - eyes[:, None], axis=-1)
     rotations = poses.layout_from_camera[:, :3, :3]
     parts = (rotations, eyes, centers, turns, distances)
-    return Setup(*(torch.as_tensor(np.float32(part), device=device) for part in parts), origin)
+    rounded = (torch.as_tensor(np.float32(part), device=device) for part in parts)
+    return Setup._make((*rounded, origin))
 
 
 def camera_from_body(setup: Setup) -> Tensor:

@@ -87,7 +87,7 @@ def _tiled(images: Tensor, tile: int) -> Tensor:
     pad = (0, -width % tile, 0, -height % tile)
     padded = torch.nn.functional.pad(images, pad, mode="replicate")
     rows, columns = padded.shape[2] // tile, padded.shape[3] // tile
-    parts = padded.unflatten(3, (columns, tile)).unflatten(2, (rows, tile))
+    parts: Tensor = padded.unflatten(3, (columns, tile)).unflatten(2, (rows, tile))
     return parts.permute(0, 1, 2, 4, 3, 5).flatten(4).flatten(2, 3)
 
 
@@ -97,5 +97,5 @@ def untiled(tiles: Tensor, lenses: Lenses) -> Tensor:
     tile = lenses.tile
     rows, columns = -(-height // tile), -(-width // tile)
     parts = tiles.unflatten(-1, (tile, tile)).unflatten(-3, (-1, rows, columns))
-    images = parts.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+    images: Tensor = parts.transpose(-3, -2).flatten(-2).flatten(-3, -2)
     return images[..., :height, :width]

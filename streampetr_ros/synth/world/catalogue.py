@@ -130,7 +130,8 @@ def draw_size(kind: str, rng: np.random.Generator) -> Array:
     """Draw length, width and height of a body; the three grow together for the most part."""
     record = KINDS[kind]
     deviation = 0.8 * rng.normal() + 0.6 * rng.normal(size=3)
-    return np.array(record.size) * (1 + record.spread * np.clip(deviation, -2, 2))
+    size: Array = np.array(record.size) * (1 + record.spread * np.clip(deviation, -2, 2))
+    return size
 
 
 def draw_palette(kind: str, rng: np.random.Generator) -> Array:

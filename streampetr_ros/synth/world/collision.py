@@ -76,7 +76,7 @@ def conflicts(motion: Motion, sizes: Array) -> NDArray[np.bool_]:
         own = _Swept(thinned.selected(near), halves[near], stretch[:, near], radii[:, near])
         touching[mover, near] |= _met(own, int(np.searchsorted(near, mover)))
     np.fill_diagonal(touching, val=False)
-    return touching | touching.T
+    return np.logical_or(touching, touching.T)
 
 
 def _among(still: Rectangles) -> NDArray[np.bool_]:
@@ -86,7 +86,7 @@ def _among(still: Rectangles) -> NDArray[np.bool_]:
     distances = np.linalg.norm(still.centers[:, None] - still.centers, axis=-1)
     first, second = np.nonzero(np.triu(distances < radii[:, None] + radii, k=1))
     touching[first, second] = overlap(still.selected(first), still.selected(second))
-    return touching | touching.T
+    return np.logical_or(touching, touching.T)
 
 
 class _Swept(NamedTuple):

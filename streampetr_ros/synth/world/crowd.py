@@ -78,7 +78,7 @@ def near(crowd: Crowd, ego: Motion) -> NDArray[np.bool_]:
     every = 5
     apart = crowd.motion.positions[::every] - ego.positions[::every]
     closest = np.sqrt((apart**2).sum(-1).min(0))
-    return closest < np.where(crowd.labelled(), _OBJECT_RANGE, _CLUTTER_RANGE)
+    return np.less(closest, np.where(crowd.labelled(), _OBJECT_RANGE, _CLUTTER_RANGE))
 
 
 def compatible(crowd: Crowd, ego: Motion) -> NDArray[np.bool_]:

@@ -100,7 +100,8 @@ def _hermite_slopes(fraction: Array) -> Array:
 
 def _blend(values: Array, rates: Array, knots: NDArray[np.int64], weights: Array) -> Array:
     parts = (values[knots], rates[knots], values[knots + 1], rates[knots + 1])
-    return sum(part * weights[..., index] for index, part in enumerate(parts))
+    blended: Array = sum(part * weights[..., index] for index, part in enumerate(parts))
+    return blended
 
 
 def knot_count(duration: float) -> int:
@@ -204,7 +205,8 @@ def _allowed(
 
 
 def _stopping_speed(room: Array) -> Array:
-    return np.sqrt(2 * _COMFORTABLE_BRAKING * room)
+    speed: Array = np.sqrt(2 * _COMFORTABLE_BRAKING * room)
+    return speed
 
 
 def along(paths: Sequence[Path], distances: Array, speeds: Array) -> Motion:

@@ -69,7 +69,8 @@ def _curvature(piece: Piece) -> Array:
     position = (np.arange(count) + 0.5) / count
     edge = np.minimum(position, 1 - position) / _RAMP
     shape = 0.5 - 0.5 * np.cos(np.pi * np.minimum(edge, 1.0))
-    return piece.turn * shape / (shape.sum() * STEP)
+    curvature: Array = piece.turn * shape / (shape.sum() * STEP)
+    return curvature
 
 
 def _speed_limits(curvatures: Array) -> Array:
@@ -78,4 +79,5 @@ def _speed_limits(curvatures: Array) -> Array:
     # Braking at a constant rate makes v squared fall linearly with distance.
     budget = np.minimum(limit, 60.0) ** 2 + 2 * _BRAKING * STEP * np.arange(len(limit))
     reachable = np.minimum.accumulate(budget[::-1])[::-1]
-    return np.sqrt(reachable - 2 * _BRAKING * STEP * np.arange(len(limit)))
+    speeds: Array = np.sqrt(reachable - 2 * _BRAKING * STEP * np.arange(len(limit)))
+    return speeds

@@ -118,7 +118,7 @@ def _ego_path(name: str, grid: RoadGrid, lane: int, rng: np.random.Generator) ->
 def _desired_speed(name: str, speed: float, duration: float, rng: np.random.Generator) -> Array:
     """Return (k,) speeds wanted at the knots."""
     seconds = KNOT_INTERVAL * np.arange(knot_count(duration)) - MARGIN
-    wave = speed * (1 + 0.1 * np.sin(seconds * rng.uniform(0.2, 0.6) + rng.uniform(0, 6)))
+    wave: Array = speed * (1 + 0.1 * np.sin(seconds * rng.uniform(0.2, 0.6) + rng.uniform(0, 6)))
     if name == "wait" and rng.random() < 0.5:
         return np.where(seconds > rng.uniform(0.4, 0.9) * duration, speed, 0.0)
     if name == "wait":

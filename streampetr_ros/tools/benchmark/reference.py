@@ -39,7 +39,7 @@ class PlainNetwork:
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         """Process one frame; see `Backend.run`."""
         clock = StageClock(self._device)
-        return self.run_stages(on_device(inputs, self._device), memory, clock)
+        return self.run_stages(inputs.to(self._device), memory, clock)
 
     def run_stages(
         self, inputs: ModelInputs, memory: MemoryState | None, clock: StageClock
@@ -70,11 +70,6 @@ def run_stages(
     return outputs[-1], memory
 
 
-def on_device(inputs: ModelInputs, device: torch.device) -> ModelInputs:
-    """Return inputs whose tensors are all on a device."""
-    return ModelInputs(*(value if value is None else value.to(device) for value in inputs))
-
-
 def compare_stages(
     plain: PlainNetwork,
     prepared: Detector,
@@ -97,7 +92,7 @@ def compare_stages(
     rows: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
     memory: MemoryState | None = None
     for frame in drive:
-        inputs = on_device(frame, device)
+        inputs = frame.to(device)
         clocks = StageClock(device), StageClock(device)
         _, next_memory = plain.run_stages(inputs, memory, clocks[0])
         run_stages(prepared, inputs, memory, clocks[1])

@@ -32,7 +32,6 @@ from streampetr_ros.tools.benchmark.reference import (
     PlainNetwork,
     compare,
     compare_stages,
-    on_device,
     run_stages,
 )
 from streampetr_ros.tools.replay.run import stage_percentiles
@@ -117,7 +116,7 @@ def measure(wanted: Measurement) -> dict[str, Any]:
     copy = prepared(detector, device, precision)
     found = _measured(wanted, backend, _in_parts(copy, device), drive)
     frames = _inputs(config, drive, wanted.warm_up + wanted.frames)
-    work = matrix_work(copy, on_device(frames[0], device), KINDS[precision])
+    work = matrix_work(copy, frames[0].to(device), KINDS[precision])
     work["share_of_network"] = work["least_ms"] / found["milliseconds"]["network"]["p50"]
     reference = None
     if wanted.reference:
@@ -199,7 +198,7 @@ def _in_parts(detector: Detector, device: torch.device) -> RunNetwork:
         inputs: ModelInputs, memory: MemoryState | None, clock: StageClock
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         with clock.stage("upload"):
-            inputs = on_device(inputs, device)
+            inputs = inputs.to(device)
         return run_stages(detector, inputs, memory, clock)
 
     return run

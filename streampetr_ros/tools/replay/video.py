@@ -43,7 +43,7 @@ def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
     with replacing(target) as temporary:
         named = temporary.with_suffix(".mp4")
         writer = cv2.VideoWriter(
-            str(named), cv2.VideoWriter_fourcc(*_CODEC), _rate(stamps_ns), size
+            str(named), cv2.VideoWriter.fourcc(*_CODEC), _rate(stamps_ns), size
         )
         try:
             if not writer.isOpened():
@@ -94,7 +94,7 @@ def _picture(folder: Path, name: str) -> NDArray[np.uint8]:
     height = cameras.shape[0] // 2 * 2
     top_view = Image.open(folder / "top_view" / f"{name}.png").convert("RGB")
     beside = np.asarray(top_view.resize((height, height), Image.Resampling.BILINEAR))
-    joined = np.concatenate([cameras[:height], beside], axis=1)
+    joined: NDArray[np.uint8] = np.concatenate([cameras[:height], beside], axis=1)
     return joined[:, : joined.shape[1] // 2 * 2]
 
 

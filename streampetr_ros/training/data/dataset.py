@@ -115,7 +115,7 @@ def load_steps(
     """
     loader = DataLoader(
         _Guarded(dataset),
-        batch_sampler=_Steps(requests),  # type: ignore[arg-type]
+        batch_sampler=_Steps(requests),
         collate_fn=list,
         num_workers=workers,
         worker_init_fn=_one_thread if workers else None,

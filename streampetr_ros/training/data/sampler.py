@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Request(NamedTuple):
@@ -77,7 +78,7 @@ class Share:
         return range(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
 
 
-def _permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 

@@ -177,11 +177,8 @@ def boxes_on_image(truth: LabelledBoxes, camera: CameraFrame, frame_set: FrameSe
 def _image_targets(boxes: ImageBoxes, draw: ImageDraw) -> ImageTargets:
     moved = drop_hidden(augment_image_boxes(boxes, draw), draw.width, draw.height)
     floats = (moved.corners, moved.centers, moved.depths)
-    return ImageTargets(
-        *(torch.from_numpy(part.astype(np.float32)) for part in floats),
-        torch.from_numpy(moved.labels),
-        torch.from_numpy(moved.objects),
-    )
+    parts = (*(part.astype(np.float32) for part in floats), moved.labels, moved.objects)
+    return ImageTargets._make(torch.from_numpy(part) for part in parts)
 
 
 def make_sample(
@@ -248,9 +245,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device | str) -> Batch:
         """Copy to a device."""
-        moved = (part if part is None else part.to(device) for part in self.inputs)
         return Batch(
-            ModelInputs(*moved),
+            self.inputs.to(device),
             [target.to(device) for target in self.targets],
             [target.to(device) for target in self.image_targets],
             self.moments,

@@ -67,4 +67,5 @@ def encode_boxes(boxes: Boxes) -> NDArray[np.float32]:
     with np.errstate(divide="ignore", invalid="ignore"):
         log_sizes = np.log(boxes.sizes)
     parts = (boxes.centers, log_sizes, np.sin(yaws), np.cos(yaws), boxes.velocities)
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    targets: NDArray[np.float32] = np.concatenate(parts, axis=1, dtype=np.float32)
+    return targets

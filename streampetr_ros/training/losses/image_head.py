@@ -50,7 +50,7 @@ class ImageHead(nn.Module):
         self.ltrb = nn.Conv2d(channels, 4, 1)
         self.center2d = nn.Conv2d(channels, 2, 1)
         for layer in (self.cls, self.centerness):
-            nn.init.constant_(layer.bias, PRIOR_BIAS)
+            nn.init.constant_(layer.get_parameter("bias"), PRIOR_BIAS)
 
     def forward(self, features: Tensor) -> ImagePredictions:
         """Predict on every token.

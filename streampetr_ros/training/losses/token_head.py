@@ -70,7 +70,7 @@ class TokenHead(nn.Module):
         self.cls = nn.Conv2d(channels, num_classes, 1)
         self.measures = nn.Conv2d(channels, 5, 1)
         self.headings = nn.Conv2d(channels, 4, 1)
-        nn.init.constant_(self.cls.bias, PRIOR_BIAS)
+        nn.init.constant_(self.cls.get_parameter("bias"), PRIOR_BIAS)
 
     def forward(self, features: Tensor) -> TokenPredictions:
         """Predict from (I, C, h, w) maps."""

@@ -135,7 +135,7 @@ def _views(detector: Detector, batch: ModelInputs) -> list[_View]:
     views = []
     for row in range(len(features)):
         parts = (None if value is None else value[row : row + 1] for value in batch)
-        inputs = ModelInputs(*parts)
+        inputs = ModelInputs._make(parts)
         views.append(_View(inputs._replace(images=inputs.images[:, :0]), features[row : row + 1]))
     return views
 
@@ -188,7 +188,7 @@ def _token_shares(
     rows, columns = model.image.height // STRIDE, model.image.width // STRIDE
     centers = token_centers(rows, columns).to(pixels)
     apart = (pixels[..., None, :] - centers).square().sum(dim=-1)
-    nearness = (torch.exp(-apart / (2 * spread**2)) * visible[..., None]).sum(dim=2)
+    nearness: Tensor = (torch.exp(-apart / (2 * spread**2)) * visible[..., None]).sum(dim=2)
     # (N, E, h * w) -> (E, N * h * w), tokens ordered camera by camera as in the head
     nearness = nearness.transpose(0, 1).flatten(1)
     return nearness / nearness.sum(dim=1, keepdim=True).clamp(min=1e-6)

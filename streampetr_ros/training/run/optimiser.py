@@ -20,7 +20,8 @@ def build_optimiser(
         parameters: trainable parameters by name; names that contain "backbone" get the lower rate.
         config: rates and decay.
     """
-    backbone, rest = [], []
+    backbone: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in parameters:
         if parameter.requires_grad:
             (backbone if "backbone" in name else rest).append(parameter)

@@ -52,4 +52,5 @@ def place_queries(detector: Detector, truth: Sequence[Targets], seed: int) -> No
 
 def _root_of_distance(centers: Tensor) -> Tensor:
     """Return the (n, 1) square root of the distance along the ground, of at least a metre."""
-    return centers[:, :2].norm(dim=1, keepdim=True).clamp(min=_NEAREST).sqrt()
+    distances: Tensor = centers[:, :2].norm(dim=1, keepdim=True)
+    return distances.clamp(min=_NEAREST).sqrt()

@@ -102,7 +102,7 @@ def build_objective(config: TrainConfig) -> Objective:
     if config.initial_heads:
         load_auxiliary_heads(objective, Path(config.initial_heads))
     # Convolutions on a CPU run a fifth faster with channels last.
-    objective.to(memory_format=torch.channels_last)
+    nn.utils.convert_conv2d_weight_memory_format(objective, torch.channels_last)
     if config.batch_norm == "sync":
         objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
     return objective

@@ -23,7 +23,7 @@ def threads():
 """
 _CHILDREN = """
 import multiprocessing
-from streampetr_ros.threads import keep_linear_algebra_in_one_thread
+from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 
 if __name__ == "__main__":
     print(threads())
@@ -44,7 +44,7 @@ finally:
     print(threads())
 """
 _NODE = """
-from streampetr_ros.ros import node
+from streampetr_ros.ros.node import node
 
 node._spin = lambda _: print(threads())
 node.main()
