@@ -17,8 +17,8 @@ from pathlib import Path
 # Before torch starts its threads: one per worker is fastest.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from streampetr_ros.evaluation.metrics import EvaluationError, import_devkit
-from streampetr_ros.model.checkpoints.weights import CheckpointError
+from streampetr_ros.core.errors import UserError
+from streampetr_ros.evaluation.metrics import import_devkit
 from studies.comparison import HEADER, ROWS, TURNING, Comparison, judge_row, markdown_line
 
 
@@ -48,7 +48,7 @@ def main() -> int:
         for name in rows:
             outcome = judge_row(comparison, name)
             print(markdown_line(ROWS[name].title, outcome), flush=True)
-    except (CheckpointError, EvaluationError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     first, last = comparison.seeds

@@ -168,7 +168,7 @@ def judge_row(comparison: Comparison, name: str) -> Outcome:
     """Return the numbers of a row, from its file when they are there already.
 
     Raises:
-        EvaluationError: if nuscenes-devkit is missing.
+        UserError: if nuscenes-devkit is missing.
         CheckpointError: if the weights cannot be read.
     """
     row = ROWS[name]

@@ -124,7 +124,7 @@ def judge_way(study: PrecisionStudy, way: Way) -> WayOutcome:
     """Return the numbers of a way, from its file when they are there already.
 
     Raises:
-        EvaluationError: if nuscenes-devkit is missing.
+        UserError: if nuscenes-devkit is missing.
         CheckpointError, BackendError, ExportError: if the weights cannot be read or run so.
     """
     weights, choice = _weights_for(study, way), _choice(study, way)

@@ -18,22 +18,9 @@ from pathlib import Path
 # Before torch starts its threads: one gives the same numbers on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import ExportError
-from streampetr_ros.core.source import SourceError
-from streampetr_ros.evaluation.metrics import EvaluationError, import_devkit
-from streampetr_ros.model.checkpoints.weights import CheckpointError
+from streampetr_ros.core.errors import UserError
+from streampetr_ros.evaluation.metrics import import_devkit
 from studies.precision import HEADER, WAYS, PrecisionStudy, judge_way, markdown_line
-
-_EXPECTED = (
-    BackendError,
-    CheckpointError,
-    EvaluationError,
-    ExportError,
-    OSError,
-    SourceError,
-    ValueError,
-)
 
 
 def parsed() -> PrecisionStudy:
@@ -60,7 +47,7 @@ def main() -> int:
         exact = judge_way(study, WAYS[0])
         for way in WAYS:
             print(markdown_line(way, judge_way(study, way), exact), flush=True)
-    except _EXPECTED as error:
+    except (UserError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     first, last = study.seeds

@@ -15,10 +15,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from streampetr_ros.core.config import ConfigError
-from streampetr_ros.evaluation.metrics import EvaluationError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.evaluation.shipping import ShippingError, manifest_path, ship
-from streampetr_ros.model.checkpoints.weights import CheckpointError
 
 TARGET = Path(__file__).resolve().parents[1] / "models" / "tiny_synthetic.safetensors"
 
@@ -32,7 +30,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         manifest = ship(given.run, given.metrics, given.target)
-    except (CheckpointError, ConfigError, EvaluationError, OSError, ShippingError) as error:
+    except (UserError, OSError, ShippingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"wrote {given.target} and {manifest_path(given.target).name}: {manifest['quick_check']}")

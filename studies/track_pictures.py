@@ -19,11 +19,11 @@ from PIL import Image
 
 from streampetr_ros.backends.opening import default_weights, is_random, open_backend
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.model.checkpoints.weights import CheckpointError
 from streampetr_ros.pipeline.data import StepResult
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
-from streampetr_ros.sources import SourceError, open_source
+from streampetr_ros.sources import open_source
 from streampetr_ros.track import TrackingConfig
 from streampetr_ros.viz.bev import beside, render_top_view
 from streampetr_ros.viz.layer import track_layer, truth_layer
@@ -64,7 +64,7 @@ def main() -> int:
     try:
         source = open_source(given.source)
         backend = open_backend(weights, given.model)
-    except (CheckpointError, SourceError, ValueError) as error:
+    except (UserError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if is_random(weights):

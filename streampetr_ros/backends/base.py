@@ -7,13 +7,14 @@ from typing import Protocol
 
 import torch
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
 _NO_CPU_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 
 
-class BackendError(RuntimeError):
+class BackendError(UserError, RuntimeError):
     """A runtime, device or engine that cannot be used; the message says what to do."""
 
 
@@ -63,8 +64,3 @@ def is_short_of_memory(error: Exception) -> bool:
     # PyTorch has no exception of its own for the memory of the CPU.
     kinds = (MemoryError, torch.cuda.OutOfMemoryError)
     return isinstance(error, kinds) or _NO_CPU_MEMORY in str(error)
-
-
-def first_line(error: BaseException) -> str:
-    """Return what libraries say before their listings and advice."""
-    return str(error).split("\n", maxsplit=1)[0]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streampetr_ros.backends.base import BackendError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.checkpoints.weights import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import SIGNATURES
@@ -19,7 +20,7 @@ DESCRIPTION = "model.json"
 PRECISIONS = ("fp32", "fp16")
 
 
-class ExportError(RuntimeError):
+class ExportError(UserError, RuntimeError):
     """A model that cannot be exported, or an exported folder that cannot be used."""
 
 

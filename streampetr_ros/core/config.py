@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 import yaml
 
+from streampetr_ros.core.errors import UserError
+
 T = TypeVar("T")
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A configuration that cannot be used; the message names file, key and remedy."""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
 
 
-class SourceError(ValueError):
+class SourceError(UserError, ValueError):
     """A source that cannot be read; one sentence that names the file and the remedy."""
 
 

@@ -26,7 +26,7 @@ def read_drives(path: Path) -> list[FrameSet]:
         Frame sets without cameras, those of a scene in a row and in order of time.
 
     Raises:
-        SourceError, TableError: if nothing readable is there.
+        SourceError, SourceError: if nothing readable is there.
     """
     if (path / "sample.json").exists():
         return read_poses(path)

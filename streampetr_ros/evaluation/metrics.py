@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.nuscenes.results import Record
 
 #: Records of truth or detections by sample token.
@@ -23,20 +24,16 @@ _SHORT_NAMES = {
 }
 
 
-class EvaluationError(RuntimeError):
-    """Evaluation cannot be done; the message says what is missing and how to get it."""
-
-
 def import_devkit() -> Any:
     """Import the detection part of nuscenes-devkit.
 
     Raises:
-        EvaluationError: if it is not installed.
+        UserError: if it is not installed.
     """
     try:
         from nuscenes.eval.detection import evaluate  # noqa: PLC0415
     except ImportError as error:
-        raise EvaluationError(
+        raise UserError(
             f"metrics need nuscenes-devkit, which needs numpy < 2 ({error}); "
             "install it with: pip install 'streampetr_ros[evaluation]'"
         ) from error

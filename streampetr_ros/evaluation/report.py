@@ -146,7 +146,7 @@ def evaluate(evaluation: Evaluation) -> Judged:
         evaluation: what to evaluate.
 
     Raises:
-        EvaluationError: if nuscenes-devkit is missing or a worker process is killed.
+        UserError: if nuscenes-devkit is missing or a worker process is killed.
         CheckpointError, SourceError: if weights or frames cannot be read.
         BackendError, ExportError: if what is to run the detector cannot.
     """

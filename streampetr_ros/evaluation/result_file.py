@@ -18,10 +18,6 @@ from streampetr_ros.nuscenes.results import Record, write_results
 _NUMBERS = {"translation": 3, "size": 3, "rotation": 4, "velocity": 2}
 
 
-class ResultFileError(SourceError):
-    """A result file that cannot be used; the message names the file, the sample and the remedy."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedFile:
     """What became of a detection file.
@@ -48,21 +44,21 @@ def read_detections(path: Path) -> tuple[dict[str, Any], dict[str, list[Record]]
         Its ``meta`` and its records by sample token.
 
     Raises:
-        ResultFileError: if it is not such a file.
+        SourceError: if it is not such a file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ResultFileError(f"'{path}' is not valid JSON ({error}); write it again") from error
+        raise SourceError(f"'{path}' is not valid JSON ({error}); write it again") from error
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
-        raise ResultFileError(
+        raise SourceError(
             f"'{path}' has no 'results' by sample token; give a nuScenes detection result file"
         )
     for token, records in content["results"].items():
         for record in records:
             fault = _fault(record)
             if fault:
-                raise ResultFileError(f"'{path}', sample {token}: {fault}; write the file again")
+                raise SourceError(f"'{path}', sample {token}: {fault}; write the file again")
     return dict(content.get("meta") or {}), content["results"]
 
 
@@ -99,13 +95,13 @@ def track_file(
         new_tracker: makes a tracker without tracks.
 
     Raises:
-        ResultFileError: if the file cannot be used or has samples that are not in `frame_sets`.
+        SourceError: if the file cannot be used or has samples that are not in `frame_sets`.
     """
     meta, records = read_detections(detections)
     known = {frame_set.token for frame_set in frame_sets}
     strange = sorted(set(records) - known)
     if strange:
-        raise ResultFileError(
+        raise SourceError(
             f"{len(strange)} samples of '{detections}', such as {strange[0]}, are not among the "
             "frames given; give the drives or tables the detections were made on"
         )

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.evaluation.ablation import ABLATIONS
-from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.nuscenes.results import Record, detection_records, truth_records
 
 #: Feeds one frame set to a stream and returns detections in the base or model frame.
@@ -44,9 +45,9 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.ablation not in ABLATIONS:
-            raise ValueError(f"no ablation '{self.ablation}'; known: {', '.join(ABLATIONS)}")
+            raise ConfigError(f"no ablation '{self.ablation}'; known: {', '.join(ABLATIONS)}")
         if self.judge_every % self.every:
-            raise ValueError(
+            raise ConfigError(
                 f"judge_every {self.judge_every} must be a multiple of every {self.every}"
             )
 
@@ -155,7 +156,7 @@ def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:
         workers: processes; 1 runs here.
 
     Raises:
-        EvaluationError: if a worker process is killed.
+        UserError: if a worker process is killed.
     """
     total = SceneRecords()
     if workers <= 1:
@@ -170,7 +171,7 @@ def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:
             for records in pool.map(run_job, jobs):
                 total.merge(records)
     except BrokenProcessPool as error:
-        raise EvaluationError(
+        raise UserError(
             "a worker process was killed, often for lack of memory; use fewer --workers"
         ) from error
     return total

@@ -13,7 +13,7 @@ from streampetr_ros.evaluation.scenes import Step
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
-from streampetr_ros.sources import Source, open_source
+from streampetr_ros.sources import Source, SourceError, open_source
 from streampetr_ros.sources.synthetic import SyntheticSource
 
 _NUSCENES = "nuscenes:"
@@ -31,7 +31,7 @@ def scene_names(source: str) -> list[str]:
         Names that `open_scene` takes.
 
     Raises:
-        ValueError: if the seeds cannot be read.
+        SourceError: if the seeds cannot be read.
     """
     kind, _, rest = source.partition(":")
     if kind == "nuscenes":
@@ -41,7 +41,7 @@ def scene_names(source: str) -> list[str]:
         return [source]
     first, _, last = rest.partition("-")
     if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise ValueError(f"'{source}' is no range of seeds; write for example synthetic:0-39")
+        raise SourceError(f"'{source}' is no range of seeds; write for example synthetic:0-39")
     return [f"synthetic:{seed}" for seed in range(int(first), int(last) + 1)]
 
 
@@ -50,7 +50,7 @@ def _nuscenes(rest: str) -> NuscenesSource:
     """Open the tables once per process: reading them takes long, and every scene asks for them."""
     parts = rest.rsplit(":", 2)
     if len(parts) != 3:
-        raise ValueError(f"'{_NUSCENES}{rest}' is not of the form nuscenes:ROOT:VERSION:SPLIT")
+        raise SourceError(f"'{_NUSCENES}{rest}' is not of the form nuscenes:ROOT:VERSION:SPLIT")
     return NuscenesSource(*parts)
 
 

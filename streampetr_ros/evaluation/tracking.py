@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.evaluation.greedy_baseline import TRACKED_CLASSES, GreedyConfig, GreedyTracker
-from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.results import Record, write_results
 from streampetr_ros.nuscenes.tables import SPLIT, VERSION, write_tables
@@ -149,13 +149,13 @@ def import_devkit() -> Any:
     """Import the tracking part of nuscenes-devkit.
 
     Raises:
-        EvaluationError: if it or one of its parts is not installed.
+        UserError: if it or one of its parts is not installed.
     """
     try:
         from nuscenes.eval.tracking import evaluate  # noqa: PLC0415
     # The devkit turns a missing motmetrics or pandas into unittest.SkipTest.
     except (ImportError, unittest.SkipTest) as error:
-        raise EvaluationError(
+        raise UserError(
             f"tracking metrics need nuscenes-devkit with motmetrics and pandas ({error}); "
             "install them with: pip install 'streampetr_ros[evaluation]'"
         ) from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.files import replacing
+from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Boxes, Detections, FrameSet
 
 #: Planar distance from the vehicle within which a class is evaluated, metres.
@@ -118,7 +119,7 @@ def truth_records(frame_set: FrameSet, min_visibility: float = 0.0) -> list[Reco
     """Write the truth of a frame set; hidden objects get no measurement points and do not count."""
     truth = frame_set.truth
     if truth is None:
-        raise ValueError(f"frame set '{frame_set.token}' has no truth to evaluate against")
+        raise SourceError(f"frame set '{frame_set.token}' has no truth to evaluate against")
     scores = [-1.0] * len(truth.class_names)
     records = _box_records(truth.boxes, truth.class_names, frame_set, scores)
     for record, visibility in zip(records, truth.visibilities, strict=True):

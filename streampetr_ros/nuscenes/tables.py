@@ -42,10 +42,6 @@ _MAP_FILE = "map.png"
 _POSE_TABLES = ("scene", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor")
 
 
-class TableError(SourceError):
-    """Tables that cannot be read; the message names the file and the remedy."""
-
-
 def read_poses(folder: Path) -> list[FrameSet]:
     """Read stamps and vehicle poses of all key frames.
 
@@ -57,13 +53,13 @@ def read_poses(folder: Path) -> list[FrameSet]:
         in order of time.
 
     Raises:
-        TableError: if a table is missing or damaged.
+        SourceError: if a table is missing or damaged.
     """
     tables = {table: _load(folder / f"{table}.json") for table in _POSE_TABLES}
     try:
         frame_sets = _pose_frame_sets(tables)
     except (KeyError, TypeError) as error:
-        raise TableError(f"the tables in '{folder}' lack {error}; unpack them again") from error
+        raise SourceError(f"the tables in '{folder}' lack {error}; unpack them again") from error
     return sorted(frame_sets, key=lambda frame_set: (frame_set.sequence, frame_set.stamp_ns))
 
 
@@ -71,9 +67,9 @@ def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise TableError(f"cannot read table '{path}': {error.strerror}") from error
+        raise SourceError(f"cannot read table '{path}': {error.strerror}") from error
     except ValueError as error:
-        raise TableError(f"'{path}' is not valid JSON ({error}); unpack it again") from error
+        raise SourceError(f"'{path}' is not valid JSON ({error}); unpack it again") from error
 
 
 def _pose_frame_sets(tables: Mapping[str, list[Row]]) -> list[FrameSet]:

@@ -14,6 +14,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from streampetr_ros.core.errors import UserError
+
 T = TypeVar("T")
 
 #: A value a ROS parameter can hold here.
@@ -28,7 +30,7 @@ _WHEN_TEXT = {
 }
 
 
-class ParameterError(ValueError):
+class ParameterError(UserError, ValueError):
     """A parameter that cannot be used; the message names it, its value and the remedy."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streampetr_ros.core.errors import UserError
+
 #: Parameters ``cameras.*`` that hold one value for all cameras or one for each, and the field of
 #: `CameraSettings` they become.
 PER_CAMERA = {
@@ -20,7 +22,7 @@ PER_CAMERA = {
 _TOPICS = ("image_topics", "info_topics")
 
 
-class WiringError(ValueError):
+class WiringError(UserError, ValueError):
     """Settings of inputs that cannot be used; names the parameter and the remedy."""
 
 

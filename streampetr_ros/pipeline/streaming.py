@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streampetr_ros.backends.base import Backend
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.core.types import CameraFrame, Detections, FrameSet, Tracks
 from streampetr_ros.ingest.pictures.undistort import Rectifier
@@ -52,7 +53,7 @@ from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
 
 
-class PipelineError(RuntimeError):
+class PipelineError(UserError, RuntimeError):
     """A step that produced no usable result; memory and history are as before it."""
 
 

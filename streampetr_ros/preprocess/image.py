@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.kernel import (
     KernelPlan,
@@ -32,7 +33,7 @@ Array = NDArray[np.float64]
 Polygon = tuple[tuple[float, float], ...]
 
 
-class PreprocessError(ValueError):
+class PreprocessError(UserError, ValueError):
     """An image or pose cannot be turned into network input."""
 
 

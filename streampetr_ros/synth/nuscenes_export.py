@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Array, CameraCalibration, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.results import attribute_name
 from streampetr_ros.nuscenes.tables import CATEGORIES
@@ -41,10 +42,6 @@ _MAP_FILE = "maps/blank.png"
 _LOG = "synthetic-log"
 
 _Row = dict[str, Any]
-
-
-class ExportError(RuntimeError):
-    """A data set that cannot be written; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +79,19 @@ def export_nuscenes(
         The number of key frames.
 
     Raises:
-        ExportError: if a file cannot be written or the tables exist already.
+        UserError: if a file cannot be written or the tables exist already.
     """
     options = options or ExportOptions()
     folder = root / options.version
     if folder.exists():
-        raise ExportError(f"'{folder}' exists already; remove it or choose another folder")
+        raise UserError(f"'{folder}' exists already; remove it or choose another folder")
     tables = _Tables(root, options)
     try:
         for frame_set in frame_sets:
             tables.add(frame_set)
         tables.write(folder)
     except OSError as error:
-        raise ExportError(
+        raise UserError(
             f"cannot write '{error.filename or root}' ({error.strerror}); "
             "free some space or choose another folder"
         ) from error
@@ -200,7 +197,7 @@ class _Tables:
             waiting["sample_token"] = frame_set.token
         self._waiting.clear()
         if frame_set.truth is None:
-            raise ExportError(f"frame set '{frame_set.token}' has no truth to export")
+            raise UserError(f"frame set '{frame_set.token}' has no truth to export")
         self.rows["sample_annotation"] += _annotations(frame_set, frame_set.truth)
 
     def write(self, folder: Path) -> None:
@@ -276,7 +273,7 @@ def _placed(target_from_source: Array) -> _Row:
 
 def _calibrated_sensor(sequence: str, calibration: CameraCalibration) -> _Row:
     if calibration.distortion.any():
-        raise ExportError(
+        raise UserError(
             f"camera '{calibration.name}' has a distorted lens, which nuScenes cannot express; "
             "export a rig without distortion"
         )

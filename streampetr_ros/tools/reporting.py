@@ -7,42 +7,31 @@ from contextlib import contextmanager
 
 import typer
 
-from streampetr_ros.backends.base import BackendError, is_short_of_memory
-from streampetr_ros.backends.exported import ExportError
-from streampetr_ros.core.config import ConfigError
-from streampetr_ros.core.source import SourceError
-from streampetr_ros.model.checkpoints.weights import CheckpointError
+from streampetr_ros.backends.base import is_short_of_memory
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.pipeline.streaming import PipelineError
-from streampetr_ros.preprocess.image import PreprocessError
-
-_EXPECTED = (
-    BackendError,
-    CheckpointError,
-    ConfigError,
-    ExportError,
-    PipelineError,
-    PreprocessError,
-    SourceError,
-)
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
-    """Turn expected failures into one line and exit code 1; anything else is a defect and shows."""
+def user_errors(code: int = 1) -> Iterator[None]:
+    """Turn expected failures into one line and an exit code; anything else is a defect and shows.
+
+    Args:
+        code: for what the user can mend; 1 for lack of memory.
+    """
     try:
         yield
-    except (*_EXPECTED, OSError, MemoryError, RuntimeError) as error:
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
         sentence = expected_sentence(error)
         if sentence is None:
             raise
         typer.echo(f"error: {sentence}", err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(code if isinstance(error, (UserError, OSError)) else 1) from error
 
 
 def expected_sentence(error: Exception) -> str | None:
     """Return what to tell the user about a failure; None if it is a defect."""
-    if isinstance(error, _EXPECTED):
+    if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):
         where = f" '{error.filename}'" if error.filename else ""

@@ -8,6 +8,7 @@ import typer
 
 from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
 from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
+from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 
 BackendOption = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
 PrecisionOption = Annotated[
@@ -21,6 +22,18 @@ CudaGraphsOption = Annotated[
         "fails, record it or fail, or do not record."
     ),
 ]
+
+
+def _memory_interval(seconds: float) -> float:
+    try:
+        return MemoryPolicyConfig(memory_interval=seconds).memory_interval
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 MemoryIntervalOption = Annotated[
-    float, typer.Option(help="Seconds between memory writes; negative: as trained.")
+    float,
+    typer.Option(
+        help="Seconds between memory writes; negative: as trained.", callback=_memory_interval
+    ),
 ]

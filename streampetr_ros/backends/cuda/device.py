@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError, first_line
+from streampetr_ros.backends.base import BackendError
+from streampetr_ros.core.errors import first_line
 
 #: What becomes of work as CUDA graphs: recorded, or done with a warning where that fails; recorded,
 #: or an error; never recorded.

@@ -10,10 +10,11 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError, first_line
+from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.cuda.device import Device
 from streampetr_ros.backends.cuda.memory_slots import MemorySlots
 from streampetr_ros.backends.known_projection import KnownProjection
+from streampetr_ros.core.errors import first_line
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import MEMORY_NAMES
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from streampetr_ros.backends.base import BackendError, first_line, is_short_of_memory
+from streampetr_ros.backends.base import BackendError, is_short_of_memory
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.backends.pytorch.recorded_detector import RecordedDetector
+from streampetr_ros.core.errors import first_line
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.forms.folding import folded

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.backends.base import BackendError, first_line
+from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import ExportedModel
 from streampetr_ros.backends.tensorrt.api import TensorRt
 from streampetr_ros.backends.tensorrt.engine_file import (
@@ -16,6 +16,7 @@ from streampetr_ros.backends.tensorrt.engine_file import (
     read_engine,
     write_engine,
 )
+from streampetr_ros.core.errors import first_line
 from streampetr_ros.model.forms.graphs import signatures
 
 #: Folder inside that of the graphs.

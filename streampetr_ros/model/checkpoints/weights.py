@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import replacing
 from streampetr_ros.model.checkpoints import published as official
 from streampetr_ros.model.config import DetectorConfig, ImageConfig, detector_config
@@ -29,7 +30,7 @@ _CONSTANT_TOLERANCE = 1e-5
 _CONFIG_FIELD = "streampetr_config"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A weights file that cannot be used; the message names file, reason and remedy."""
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 from rich.console import Console
 
 from streampetr_ros.backends.opening import default_weights, is_random
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.ingest.messages import stamp_ns_from
@@ -36,10 +37,6 @@ from streampetr_ros.viz.overlay import render_cameras
 #: The node has nothing left to say when it is silent for this long.
 _QUIET_S = 8.0
 _NODE_START_S = 120.0
-
-
-class DemoError(RuntimeError):
-    """The demo cannot run or saw nothing; one sentence with the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +77,7 @@ def run_demo(options: DemoOptions, console: Console) -> None:
     """Play a source through the node and report.
 
     Raises:
-        DemoError: if a process fails or no frame set came through.
+        UserError: if a process fails or no frame set came through.
         SourceError: if the source cannot be read.
     """
     source = open_source(options.source)
@@ -105,7 +102,7 @@ def run_demo(options: DemoOptions, console: Console) -> None:
     drawn = _draw(options, recorder)
     print_summary(recorder, console, drawn, options.out)
     if not recorder.results:
-        raise DemoError("no frame set came through the node; its log above says why")
+        raise UserError("no frame set came through the node; its log above says why")
 
 
 def _node_command(options: DemoOptions, cameras: Sequence[str]) -> list[str]:
@@ -128,11 +125,11 @@ def _wait_for_node(node: subprocess.Popen[bytes], recorder: DemoRecorder) -> Non
     deadline = time.monotonic() + _NODE_START_S
     while not recorder.node_is_active():
         if node.poll() is not None:
-            raise DemoError("the node ended while starting; its log above says why")
+            raise UserError("the node ended while starting; its log above says why")
         if recorder.fault:
-            raise DemoError(f"the node cannot be configured: {recorder.fault}")
+            raise UserError(f"the node cannot be configured: {recorder.fault}")
         if time.monotonic() > deadline:
-            raise DemoError(f"the node was not ready within {_NODE_START_S:g} s")
+            raise UserError(f"the node was not ready within {_NODE_START_S:g} s")
         recorder.spin(0.1)
 
 
@@ -155,9 +152,9 @@ def _play(
     finally:
         _stop(publisher)
     if publisher.returncode > 0:
-        raise DemoError("the publisher failed; its message is above")
+        raise UserError("the publisher failed; its message is above")
     if node.poll() is not None:
-        raise DemoError(f"the node ended early with exit code {node.returncode}")
+        raise UserError(f"the node ended early with exit code {node.returncode}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -224,7 +221,7 @@ def main() -> None:
     rclpy.init()
     try:
         run_demo(options, console)
-    except (DemoError, SourceError) as error:
+    except UserError as error:
         raise SystemExit(f"demo: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.memory_policy import ResetReason
@@ -64,7 +65,7 @@ class StreamPetrNode(LifecycleNode):
             self._session = DetectionSession(
                 self, parameters, self._problems, self._health.set_done
             )
-        except (ValueError, OSError, RuntimeError) as error:
+        except (UserError, ValueError, OSError, RuntimeError) as error:
             self._health.fault = str(error)
             self.get_logger().error(f"cannot configure: {error}")
         except Exception as error:

@@ -9,6 +9,8 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 
+from streampetr_ros.core.errors import first_line
+
 Answer = Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response]
 
 
@@ -31,12 +33,8 @@ def _guarded(node: LifecycleNode, answer: Answer) -> Answer:
             return answer(request, response)
         except rclpy_implementation.RCLError as error:
             wanted = request.transition.label or request.transition.id
-            node.get_logger().warning(f"transition '{wanted}' refused: {_first_line(error)}")
+            node.get_logger().warning(f"transition '{wanted}' refused: {first_line(error)}")
             response.success = False
             return response
 
     return guarded
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

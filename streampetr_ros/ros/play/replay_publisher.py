@@ -21,6 +21,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.published import ENCODINGS, FrameNames
@@ -82,10 +83,6 @@ class Playback:
             raise ValueError("playback that waits for results has no clock")
 
 
-class NoSubscriberError(RuntimeError):
-    """Nobody listened to a topic in time."""
-
-
 class ReplayPublisher(Node):
     """Publishes frame sets with their own stamps.
 
@@ -114,7 +111,7 @@ class ReplayPublisher(Node):
         """Wait until images, CameraInfo and transforms have subscribers.
 
         Raises:
-            NoSubscriberError: naming the topics nobody listens to.
+            UserError: naming the topics nobody listens to.
         """
         deadline = time.monotonic() + self._playback.wait_s
         publishers: list[Publisher] = [*self._images.values(), *self._infos.values()]
@@ -124,7 +121,7 @@ class ReplayPublisher(Node):
             if not missing:
                 return
             if time.monotonic() > deadline:
-                raise NoSubscriberError(
+                raise UserError(
                     f"nobody subscribed to {', '.join(missing)} within "
                     f"{self._playback.wait_s:g} s; start the node, on the same "
                     "ROS_DOMAIN_ID, with these camera names"
@@ -263,7 +260,7 @@ def play_source(source: Source, playback: Playback) -> int:
 
     Raises:
         SourceError: if the source cannot be read or is empty.
-        NoSubscriberError: if nobody listens.
+        UserError: if nobody listens.
     """
     first = next(iter(source), None)
     if first is None:
@@ -331,7 +328,7 @@ def main() -> None:
     with ros_until_signal():
         try:
             _play(options)
-        except (SourceError, NoSubscriberError, ValueError) as error:
+        except (UserError, ValueError) as error:
             raise SystemExit(f"replay_publisher: {error}") from None
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.cuda.device import CudaDevice
-from streampetr_ros.backends.exported import ExportedModel, ExportError, open_exported
+from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.opening import (
     AUTO,
     Choice,
@@ -21,9 +20,10 @@ from streampetr_ros.backends.opening import (
 from streampetr_ros.backends.stand_in import is_stand_in
 from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
 from streampetr_ros.backends.tensorrt.engine_state import engine_states
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
 from streampetr_ros.evaluation.shipping import ShippingError, manifest_path, read_manifest
-from streampetr_ros.model.checkpoints.weights import CheckpointError, load_weights
+from streampetr_ros.model.checkpoints.weights import load_weights
 from streampetr_ros.model.config import DetectorConfig
 
 #: Frame sets may come this much slower than in training before it is worth a word.
@@ -72,7 +72,7 @@ def check_weights(wanted: Wanted, period_s: float) -> WeightsReport:
             Choice(backend=wanted.backend, device=wanted.device, precision=wanted.precision),
         )
         facts.extend(_lines(wanted, period_s, problems.append))
-    except (BackendError, CheckpointError, ExportError, ShippingError, ValueError) as error:
+    except (UserError, ShippingError) as error:
         problems.append(str(error))
     return WeightsReport(facts=tuple(facts), problems=tuple(problems))
 

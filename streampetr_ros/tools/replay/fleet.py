@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
+from streampetr_ros.core.errors import first_line
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.tools.replay.job import ReplayJob, run_job
 from streampetr_ros.tools.reporting import expected_sentence
@@ -87,12 +88,11 @@ def _collected(ray: Any, ended: Any, job: ReplayJob) -> Outcome:
     except ray.exceptions.RayTaskError:
         raise  # a defect of ours, which shows with its trace
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().split("\n", maxsplit=1)[0]
         return Outcome(
             job,
             None,
-            f"the task of '{job.source}' was lost ({reason}); the same command goes on where it "
-            "stopped",
+            f"the task of '{job.source}' was lost ({first_line(error)}); the same command goes on "
+            "where it stopped",
             (),
         )
     return outcome

@@ -20,10 +20,6 @@ _CODEC = "mp4v"
 _SLOWEST, _FASTEST = 1.0, 60.0
 
 
-class VideoError(SourceError):
-    """A video that cannot be written."""
-
-
 def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
     """Write the video of a replay, completely or not at all.
 
@@ -35,7 +31,7 @@ def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
         The file.
 
     Raises:
-        VideoError: if OpenCV has no encoder for it.
+        SourceError: if OpenCV has no encoder for it.
     """
     target = folder / VIDEO
     names = [f"{index:06d}" for index in range(len(stamps_ns))]
@@ -47,7 +43,7 @@ def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
         )
         try:
             if not writer.isOpened():
-                raise VideoError(
+                raise SourceError(
                     f"OpenCV {cv2.__version__} has no encoder for '{target}'; install "
                     "opencv-python-headless with pip, or leave out --video: the pictures are in "
                     f"'{folder / 'cameras'}'"

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import ExportError
 from streampetr_ros.backends.opening import AUTO, Choice
-from streampetr_ros.evaluation.metrics import EvaluationError
-from streampetr_ros.model.checkpoints.weights import CheckpointError
-from streampetr_ros.sources import SourceError
 from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.tools.run_options import (
     BackendOption,
@@ -24,15 +19,6 @@ from streampetr_ros.tools.run_options import (
 
 if TYPE_CHECKING:
     from streampetr_ros.evaluation.report import Judged
-
-_EXPECTED = (
-    BackendError,
-    CheckpointError,
-    EvaluationError,
-    ExportError,
-    SourceError,
-    ValueError,
-)
 
 _Source = Annotated[
     str, typer.Option(help="synthetic:0-39, a recording, nuscenes:ROOT:VERSION:SPLIT.")
@@ -65,36 +51,30 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument per command line option
     from streampetr_ros.evaluation import report  # noqa: PLC0415
     from streampetr_ros.evaluation.scenes import Protocol  # noqa: PLC0415
 
-    with user_errors():
-        try:
-            protocol = Protocol(
+    with user_errors(code=2):
+        wanted = report.Evaluation(
+            weights=str(weights),
+            source=source,
+            protocol=Protocol(
                 ablation=ablation,
                 every=every,
                 judge_every=judge_every,
                 min_visibility=min_visibility,
                 max_frames=max_frames,
-            )
-            choice = Choice(
+            ),
+            farthest=farthest,
+            workers=workers,
+            memory_interval=memory_interval,
+            tracking=tracking,
+            choice=Choice(
                 backend=backend,
                 device=device,
                 precision=precision,
                 threads=1,
                 cuda_graphs=cuda_graphs,
-            )
-            wanted = report.Evaluation(
-                weights=str(weights),
-                source=source,
-                protocol=protocol,
-                farthest=farthest,
-                workers=workers,
-                memory_interval=memory_interval,
-                tracking=tracking,
-                choice=choice,
-            )
-            judged = report.evaluate(wanted)
-        except _EXPECTED as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(2) from error
+            ),
+        )
+        judged = report.evaluate(wanted)
     # What took long is on the screen before anything can go wrong with files.
     typer.echo("\n".join(judged.report.lines()))
     _write(judged, json, out)

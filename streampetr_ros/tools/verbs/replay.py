@@ -124,7 +124,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
             weights=weights,
             choice=choice,
             limit=limit,
-            policy=_policy(memory_interval),
+            policy=MemoryPolicyConfig(memory_interval=memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,
             bag=bag_options(params, camera or [], (fixed_frame, base_frame, odometry)),
             drawing=_drawing(draw_above, truth, model, weights),
@@ -186,13 +186,6 @@ def _one_each(plain: ReplayJob, sources: Sequence[str]) -> list[ReplayJob]:
 def _drawing(draw_above: float, truth: bool, model: str, weights: str) -> PictureOptions:
     caption = f"{model}, random weights" if is_random(weights) else model
     return PictureOptions(draw_above=draw_above, truth=truth, caption=caption)
-
-
-def _policy(memory_interval: float) -> MemoryPolicyConfig:
-    try:
-        return MemoryPolicyConfig(memory_interval=memory_interval)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _tracking(file: Path | None) -> TrackingConfig:

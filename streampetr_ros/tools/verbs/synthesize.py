@@ -9,9 +9,10 @@ import typer
 from tqdm import tqdm
 
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.synth.nuscenes_export import ExportError, ExportOptions, export_nuscenes
+from streampetr_ros.synth.nuscenes_export import ExportOptions, export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
+from streampetr_ros.tools.reporting import user_errors
 
 
 def synthesize(  # noqa: PLR0913, PLR0917 - one argument per command line option
@@ -34,11 +35,8 @@ def synthesize(  # noqa: PLR0913, PLR0917 - one argument per command line option
     source = SyntheticSource(seed, options, scenes)
     chosen = ExportOptions(key_every=key_every)
     frame_sets = tqdm(source.frame_sets(), total=len(source), unit="set", disable=None)
-    try:
+    with user_errors():
         count = export_nuscenes(frame_sets, out, chosen)
-    except ExportError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(
         f"wrote {scenes} scenes with {count} key frames; evaluate on them with "
         f"--source nuscenes:{out}:{chosen.version}:{chosen.split}"

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from streampetr_ros.core.config import ConfigError, load_config
-from streampetr_ros.core.source import SourceError
+from streampetr_ros.core.config import load_config
+from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.errors import TrainingError
 
 
 def train(
@@ -24,19 +23,12 @@ def train(
 
     A stopped or killed run continues with --resume where its last checkpoint left it.
     """
-    try:
+    with user_errors(code=2):
         settings = load_config(config, TrainConfig)
         from streampetr_ros.training.run.start import WEIGHTS_FILE, Slice, start  # noqa: PLC0415
 
         folder = out or Path("out/train") / settings.name
         part = Slice(folder=folder, resume=resume, max_minutes=max_minutes, device=device)
         complete = start(settings, part)
-    except (ConfigError, SourceError, TrainingError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        where = f" '{error.filename}'" if error.filename else ""
-        typer.echo(f"error: cannot access{where}: {error.strerror or error}", err=True)
-        raise typer.Exit(2) from error
     state = "complete" if complete else "not complete yet, go on with --resume"
     typer.echo(f"training {state}; weights: {folder / WEIGHTS_FILE}")

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from streampetr_ros.core.source import SourceError
+from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.training.data.augment import Augmentation
 from streampetr_ros.training.data.sampler import Request
 from streampetr_ros.training.data.samples import Demand, Draws, Sample, make_sample
-from streampetr_ros.training.errors import TrainingError
 
 
 class FrameSource(Protocol):
@@ -73,16 +72,16 @@ class SampleDataset(Dataset[list[LoadedFrame]]):
         return make_sample(frame_set, self._config, draws, self._demand)
 
 
-class _Guarded(Dataset["list[LoadedFrame] | SourceError | TrainingError"]):
+class _Guarded(Dataset["list[LoadedFrame] | UserError"]):
     """Hands expected failures over as values; PyTorch would bury them in a worker's traceback."""
 
     def __init__(self, dataset: SampleDataset) -> None:
         self._dataset = dataset
 
-    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame] | SourceError | TrainingError:
+    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame] | UserError:
         try:
             return self._dataset[clip]
-        except (SourceError, TrainingError) as error:
+        except UserError as error:
             return error
 
 
@@ -111,7 +110,7 @@ def load_steps(
         workers: loading processes; 0 loads here. Their number changes nothing but speed.
 
     Raises:
-        TrainingError: while iterating, if a frame cannot be loaded.
+        UserError: while iterating, if a frame cannot be loaded.
     """
     loader = DataLoader(
         _Guarded(dataset),
@@ -129,20 +128,20 @@ def killed_loaders_named() -> Iterator[None]:
     """Say what to do when a loading process is killed; PyTorch notices at any point of the block.
 
     Raises:
-        TrainingError: in that case.
+        UserError: in that case.
     """
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise TrainingError(
-            f"a loading process ended ({str(error).splitlines()[0]}), often for lack of memory; go "
+        raise UserError(
+            f"a loading process ended ({first_line(error)}), often for lack of memory; go "
             "on with --resume and fewer data.workers"
         ) from error
 
 
-def _loaded(clip: list[LoadedFrame] | SourceError | TrainingError) -> list[LoadedFrame]:
-    if isinstance(clip, (SourceError, TrainingError)):
+def _loaded(clip: list[LoadedFrame] | UserError) -> list[LoadedFrame]:
+    if isinstance(clip, UserError):
         raise clip
     return clip

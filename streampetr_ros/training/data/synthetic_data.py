@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 
 from streampetr_ros.core.config import to_mapping
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import WORLD_VERSION, SceneOptions, SyntheticScene
 from streampetr_ros.training.config import DataConfig
 from streampetr_ros.training.data.frame_cache import CachedSequence, is_cached, write_sequence
-from streampetr_ros.training.errors import TrainingError
 
 #: Frame sets are picked from a scene of this rate, so intervals are multiples of its period.
 _RATE = 20.0
@@ -83,12 +83,12 @@ class SyntheticSource:
                 write_sequence(self._folder, name, self.render(sequence))
             return CachedSequence(self._folder, name)
         except OSError as error:
-            raise TrainingError(
+            raise UserError(
                 f"cannot keep rendered frames in '{self._folder}' ({error.strerror or error}); "
                 "free some space or choose another data.cache"
             ) from error
         except (ValueError, EOFError, BadZipFile) as error:
-            raise TrainingError(
+            raise UserError(
                 f"rendered frames '{self._folder / name}.npz' are damaged ({error}); delete the "
                 "files of that name"
             ) from error

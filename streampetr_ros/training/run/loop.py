@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from streampetr_ros.core.config import dump_config
+from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.data.dataset import LoadedFrame, killed_loaders_named
 from streampetr_ros.training.data.samples import Batch, Moment, collate
-from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.losses.objective import ClipLosses, Objective, StepRandomness
 from streampetr_ros.training.run.optimiser import (
     AveragedWeights,
@@ -88,7 +88,7 @@ class Trainer:
         """Train on one clip per stream.
 
         Raises:
-            TrainingError: if losses or gradients are not finite.
+            UserError: if losses or gradients are not finite.
         """
         set_learning_rate(self.optimiser, learning_rate(self.step, self.config.optimiser))
         self.objective.train()
@@ -106,7 +106,7 @@ class Trainer:
             self.objective.parameters(), self.config.optimiser.clip_norm
         )
         if not self.scaler.is_enabled() and not torch.isfinite(norm):
-            raise TrainingError(self._advice("gradients are not finite"))
+            raise UserError(self._advice("gradients are not finite"))
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.step += 1
@@ -144,7 +144,7 @@ class Trainer:
         if torch.isfinite(total) and bool(result.finite):
             return
         names = [name for name, value in result.losses.items() if not torch.isfinite(value)]
-        raise TrainingError(self._advice(f"{', '.join(names) or 'predictions'} not finite"))
+        raise UserError(self._advice(f"{', '.join(names) or 'predictions'} not finite"))
 
     def _advice(self, what: str) -> str:
         return (
@@ -178,12 +178,12 @@ class Trainer:
         """Go on from the checkpoint in the folder.
 
         Raises:
-            TrainingError: if it is missing, damaged or belongs to another model.
+            UserError: if it is missing, damaged or belongs to another model.
         """
         path = self.folder / "last.pt"
         state = load_state(path, self.process.device)
         if state["model"] != self.config.model:
-            raise TrainingError(
+            raise UserError(
                 f"'{path}' holds model '{state['model']}', the configuration says "
                 f"'{self.config.model}'; use another result folder"
             )
@@ -191,8 +191,8 @@ class Trainer:
             self.objective.load_state_dict(state["objective"])
             self.optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError) as error:
-            raise TrainingError(
-                f"'{path}' was written with another architecture: {str(error).splitlines()[0]}"
+            raise UserError(
+                f"'{path}' was written with another architecture: {first_line(error)}"
             ) from error
         self.scaler.load_state_dict(state["scaler"])
         if self.average and state["average"]:
@@ -244,7 +244,7 @@ def run(
         Whether the schedule is complete.
 
     Raises:
-        TrainingError: if a frame cannot be loaded, numbers are not finite or the end cannot be
+        UserError: if a frame cannot be loaded, numbers are not finite or the end cannot be
             saved.
     """
     config, process = trainer.config, trainer.process
@@ -279,7 +279,7 @@ def _next_clips(
     """Load a step; if that fails, keep what the steps before it have learned."""
     try:
         return next(steps)
-    except RuntimeError:
+    except (UserError, RuntimeError):
         # Saving takes all processes, and the others wait for this one elsewhere.
         if trainer.process.world_size == 1:
             _save_or_warn(trainer)
@@ -322,5 +322,5 @@ def _save_or_warn(trainer: Trainer) -> None:
     """Save; a disk that is full now may have space when the run ends, so training goes on."""
     try:
         trainer.save()
-    except TrainingError as error:
+    except UserError as error:
         _LOG.warning("%s", error)

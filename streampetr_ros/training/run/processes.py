@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from streampetr_ros.training.errors import TrainingError
+from streampetr_ros.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def lost_processes_named() -> Iterator[None]:
     """Say what to do when another process of the run ended and this one waits for it in vain.
 
     Raises:
-        TrainingError: in that case.
+        UserError: in that case.
     """
     try:
         yield
@@ -83,7 +83,7 @@ def lost_processes_named() -> Iterator[None]:
         lost = "closed by peer" in str(error) or "reset by peer" in str(error)
         if not (lost or isinstance(error, distributed.DistError)):
             raise
-        raise TrainingError(
+        raise UserError(
             "another process of this run ended, its own message says why; go on from the last "
             "checkpoint with --resume"
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from streampetr_ros.training.errors import TrainingError
+from streampetr_ros.core.errors import UserError
 
 
 class Curves:
@@ -74,14 +74,14 @@ class Board:
         first_step: step the run (re)starts at; what an earlier part wrote beyond is hidden.
 
     Raises:
-        TrainingError: if tensorboardX is not installed.
+        UserError: if tensorboardX is not installed.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
         try:
             from tensorboardX import SummaryWriter  # noqa: PLC0415
         except ImportError as error:
-            raise TrainingError(
+            raise UserError(
                 f"curves for TensorBoard need tensorboardX ({error}); install it with: "
                 "pip install 'streampetr_ros[curves]', or set tensorboard: false"
             ) from error

@@ -14,9 +14,9 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.training.data.targets import Targets
-from streampetr_ros.training.errors import TrainingError
 
 _NEAREST = 1.0
 
@@ -31,14 +31,14 @@ def place_queries(detector: Detector, truth: Sequence[Targets], seed: int) -> No
         seed: of the clustering.
 
     Raises:
-        TrainingError: if there are fewer objects than queries.
+        UserError: if there are fewer objects than queries.
     """
     config = detector.config
     low, high = torch.tensor(config.detection_range).chunk(2)
     centers = torch.cat([target.codes[:, :3] for target in truth]).cpu()
     centers = centers[((centers > low) & (centers < high)).all(dim=1)]
     if len(centers) < config.num_queries:
-        raise TrainingError(
+        raise UserError(
             f"{len(centers)} objects cannot place {config.num_queries} queries; set placed_queries "
             "to false or raise attention_warm_up.batches"
         )

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.core.files import replacing
 from streampetr_ros.model.state import MemoryState
 from streampetr_ros.training.data.samples import Moment
-from streampetr_ros.training.errors import TrainingError
 
 _FORMAT = 1
 
@@ -21,7 +21,7 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
     """Write a file completely or not at all; the file it replaces stays until then.
 
     Raises:
-        TrainingError: if the disk is full or not writable.
+        UserError: if the disk is full or not writable.
     """
     try:
         with replacing(path) as temporary, temporary.open("wb") as stream:
@@ -29,8 +29,8 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise TrainingError(
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(
             f"cannot write '{path}': {reason}; the file before it is intact, free some space"
         ) from error
 
@@ -39,18 +39,18 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a file of `save_atomically`; nothing in it is executed.
 
     Raises:
-        TrainingError: if it is missing, damaged or of another format.
+        UserError: if it is missing, damaged or of another format.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise TrainingError(f"nothing to resume: '{path}' does not exist") from error
+        raise UserError(f"nothing to resume: '{path}' does not exist") from error
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise TrainingError(
+        raise UserError(
             f"'{path}' is damaged and cannot be resumed from; delete it to start anew"
         ) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise TrainingError(f"'{path}' is not a training state of this version")
+        raise UserError(f"'{path}' is not a training state of this version")
     return content
 
 

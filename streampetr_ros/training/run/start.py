@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.model.checkpoints.published import backbone_key
 from streampetr_ros.model.checkpoints.weights import (
-    CheckpointError,
     load_weights,
     save_tensors,
     save_weights,
@@ -34,7 +34,6 @@ from streampetr_ros.training.data.sampler import (
 )
 from streampetr_ros.training.data.samples import Demand, collate
 from streampetr_ros.training.data.synthetic_data import SyntheticSource
-from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run.attention_warm_up import warm_up_attention
 from streampetr_ros.training.run.loop import Trainer, run
@@ -84,15 +83,12 @@ def build_objective(config: TrainConfig) -> Objective:
     """Build the detector with its losses, from random or given weights.
 
     Raises:
-        TrainingError: if given weights do not fit.
+        UserError: if given weights do not fit.
     """
     torch.manual_seed(config.seed)
     detector = build_detector(_detector_config(config))
     if config.initial_weights:
-        try:
-            _, given = load_weights(Path(config.initial_weights), config.model)
-        except CheckpointError as error:
-            raise TrainingError(str(error)) from error
+        _, given = load_weights(Path(config.initial_weights), config.model)
         detector.load_state_dict(given.state_dict())
     if config.backbone_weights:
         load_backbone(detector, Path(config.backbone_weights))
@@ -112,19 +108,19 @@ def load_auxiliary_heads(objective: Objective, path: Path) -> None:
     """Load the auxiliary heads of an earlier run into those that this run has.
 
     Raises:
-        TrainingError: if the file is unreadable, lacks one of them or is of another architecture.
+        UserError: if the file is unreadable, lacks one of them or is of another architecture.
     """
     given = _read_state(path, "auxiliary heads")
     wanted = objective.auxiliary_state()
     missing = sorted(wanted.keys() - given.keys())
     if missing:
-        raise TrainingError(
+        raise UserError(
             f"auxiliary heads '{path}' lack '{missing[0]}'; switch that head off or leave "
             "initial_heads empty"
         )
     for name, value in wanted.items():
         if value.shape != given[name].shape:
-            raise TrainingError(
+            raise UserError(
                 f"auxiliary heads '{path}': '{name}' has shape {tuple(given[name].shape)}, the "
                 f"model needs {tuple(value.shape)}; they are of another model"
             )
@@ -139,14 +135,14 @@ def load_backbone(detector: Detector, path: Path) -> None:
     found.
 
     Raises:
-        TrainingError: if the file does not fit.
+        UserError: if the file does not fit.
     """
     state = _read_state(path, "backbone weights")
     trimmed = {backbone_key(_without_prefix(key)): value for key, value in state.items()}
     result = detector.backbone.load_state_dict(trimmed, strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing:
-        raise TrainingError(
+        raise UserError(
             f"backbone weights '{path}' lack '{missing[0]}' and {len(missing) - 1} more; "
             f"they are not of a {detector.config.backbone}"
         )
@@ -159,8 +155,8 @@ def _read_state(path: Path, what: str) -> dict[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return dict(content.get("state_dict", content))
     except (OSError, RuntimeError, ValueError, AttributeError, *_UNREADABLE) as error:
-        raise TrainingError(
-            f"cannot read {what} '{path}' ({str(error).splitlines()[0]}); download the file again"
+        raise UserError(
+            f"cannot read {what} '{path}' ({first_line(error)}); download the file again"
         ) from error
 
 
@@ -204,13 +200,11 @@ def start(config: TrainConfig, part: Slice) -> bool:
         Whether the schedule is complete.
 
     Raises:
-        TrainingError: with one sentence for every expected failure.
+        UserError: with one sentence for every expected failure.
     """
     part.folder.mkdir(parents=True, exist_ok=True)
     if (part.folder / "last.pt").exists() and not part.resume:
-        raise TrainingError(
-            f"'{part.folder}' holds a run already; add --resume or use another --out"
-        )
+        raise UserError(f"'{part.folder}' holds a run already; add --resume or use another --out")
     with joined_run(part.device) as process, denormals_flushed():
         objective = build_objective(config).to(process.device)
         source = open_frames(config)
@@ -260,9 +254,6 @@ def export_weights(trainer: Trainer, folder: Path) -> None:
     details = {"recipe": trainer.config.name, "step": str(trainer.step)}
     details["seed"] = str(trainer.config.seed)
     heads = {key: state[key] for key in objective.auxiliary_state()}
-    try:
-        save_weights(folder / WEIGHTS_FILE, detector, details)
-        if heads:
-            save_tensors(folder / HEADS_FILE, heads, details)
-    except CheckpointError as error:
-        raise TrainingError(str(error)) from error
+    save_weights(folder / WEIGHTS_FILE, detector, details)
+    if heads:
+        save_tensors(folder / HEADS_FILE, heads, details)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import micro_detector
 import pytest
 
-from streampetr_ros.evaluation.metrics import EvaluationError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.model.checkpoints.weights import save_weights
@@ -83,7 +83,7 @@ def killed(*_):
 
 def test_killed_worker_is_named(table):
     wanted = [replace(job, open_scene=killed) for job in jobs(table, Protocol())]
-    with pytest.raises(EvaluationError, match=r"worker process was killed.*fewer --workers"):
+    with pytest.raises(UserError, match=r"worker process was killed.*fewer --workers"):
         run_jobs(wanted, 2)
 
 

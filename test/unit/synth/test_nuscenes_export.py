@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet, Truth
 from streampetr_ros.evaluation.drives import read_drives
@@ -19,7 +20,7 @@ from streampetr_ros.evaluation.tracking import own_tracker
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.nuscenes.results import Record, truth_records, write_results
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.synth.nuscenes_export import ExportError, ExportOptions, export_nuscenes
+from streampetr_ros.synth.nuscenes_export import ExportOptions, export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
 
@@ -213,16 +214,16 @@ def test_tracked_truth_scores_perfectly(tables, root: Path, tmp_path: Path, fram
 
 
 def test_faults_are_named(root: Path, frame_sets: list[FrameSet], tmp_path: Path):
-    with pytest.raises(ExportError, match="exists already"):
+    with pytest.raises(UserError, match="exists already"):
         export_nuscenes([], root)
-    with pytest.raises(ExportError, match="has no truth"):
+    with pytest.raises(UserError, match="has no truth"):
         export_nuscenes([replace(frame_sets[0], truth=None)], tmp_path)
     blocked = tmp_path / "file"
     blocked.touch()
-    with pytest.raises(ExportError, match="cannot write"):
+    with pytest.raises(UserError, match="cannot write"):
         export_nuscenes(frame_sets[:1], blocked / "root")
     distorted = replace(OPTIONS, rig=replace(OPTIONS.rig, distorted=True))
-    with pytest.raises(ExportError, match="distorted lens"):
+    with pytest.raises(UserError, match="distorted lens"):
         export_nuscenes(SyntheticSource(0, distorted), tmp_path / "other")
     assert not (tmp_path / "v1.0-synthetic").exists()
 

@@ -11,10 +11,10 @@ from moving_boxes import SECOND, SIZES, START_NS, Thing, planar_pose
 from typer.testing import CliRunner
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, FrameSet, Truth
 from streampetr_ros.evaluation.drives import densified, read_drives, synthetic_drive
 from streampetr_ros.evaluation.greedy_baseline import GreedyTracker
-from streampetr_ros.evaluation.metrics import EvaluationError
 from streampetr_ros.evaluation.tracking import (
     evaluate_tracks,
     greedy_tracker,
@@ -203,7 +203,7 @@ def test_baseline_and_tracker_keep_identities_of_perfect_detections():
 
 def test_missing_devkit_names_the_remedy(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nuscenes.eval.tracking", None)
-    with pytest.raises(EvaluationError, match="pip install"):
+    with pytest.raises(UserError, match="pip install"):
         evaluate_tracks(drive(), {})
 
 

@@ -15,6 +15,7 @@ from micro import MICRO, make_trainer, steps_for, train, train_config
 from safetensors.torch import save_file
 from scenes import Scenes
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.backbones.vovnet import vovnet99
 from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.model.config import ImageConfig
@@ -25,7 +26,6 @@ from streampetr_ros.training.data.dataset import SampleDataset, load_steps
 from streampetr_ros.training.data.sampler import Share, split_sequences, streaming_requests
 from streampetr_ros.training.data.samples import EVERYTHING
 from streampetr_ros.training.data.synthetic_data import SyntheticSource
-from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run import progress, start
 from streampetr_ros.training.run.loop import run
@@ -45,7 +45,7 @@ class Failing(Scenes):
 
 
 def absent():
-    raise TrainingError("cannot read image 'a.jpg'")
+    raise UserError("cannot read image 'a.jpg'")
 
 
 def killed():
@@ -71,7 +71,7 @@ def test_loading_processes_change_nothing(tmp_path):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_unreadable_frame_keeps_what_was_learned(tmp_path, workers):
     trainer = make_trainer(tmp_path, train_config(batch_size=1))
-    with pytest.raises(TrainingError, match=r"^cannot read image 'a.jpg'$"):
+    with pytest.raises(UserError, match=r"^cannot read image 'a.jpg'$"):
         run(trainer, steps_of(Failing(absent), workers))
     again = make_trainer(tmp_path, train_config(batch_size=1))
     again.restore()
@@ -80,7 +80,7 @@ def test_unreadable_frame_keeps_what_was_learned(tmp_path, workers):
 
 def test_killed_loading_process_is_named(tmp_path):
     trainer = make_trainer(tmp_path, train_config(batch_size=1))
-    with pytest.raises(TrainingError, match=r"loading process ended .*fewer data.workers"):
+    with pytest.raises(UserError, match=r"loading process ended .*fewer data.workers"):
         run(trainer, steps_of(Failing(killed), 1))
 
 
@@ -127,7 +127,7 @@ def test_same_name_with_another_architecture(tmp_path):
     torch.manual_seed(0)
     other = make_trainer(tmp_path)
     other.objective.detector = build_detector(replace(MICRO, embed_dims=128))
-    with pytest.raises(TrainingError, match=r"last.pt' was written with another architecture"):
+    with pytest.raises(UserError, match=r"last.pt' was written with another architecture"):
         other.restore()
 
 
@@ -135,9 +135,9 @@ def test_weights_to_start_from(tmp_path):
     path = tmp_path / "other.safetensors"
     save_weights(path, build_detector(MICRO), {})
     config = train_config(initial_weights=str(path))
-    with pytest.raises(TrainingError, match=r"other.safetensors' are for model 'micro', not"):
+    with pytest.raises(UserError, match=r"other.safetensors' are for model 'micro', not"):
         start.build_objective(config)
-    with pytest.raises(TrainingError, match=r"none.safetensors' does not exist"):
+    with pytest.raises(UserError, match=r"none.safetensors' does not exist"):
         start.build_objective(replace(config, initial_weights=str(tmp_path / "none.safetensors")))
 
 
@@ -152,10 +152,10 @@ def test_backbone_weights(tmp_path):
         assert torch.equal(value, other.backbone.state_dict()[name])
     for name, content in (("half.safetensors", good.read_bytes()[:500]), ("half.pth", b"PK half")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(TrainingError, match=f"cannot read backbone weights '.*{name}' .*again"):
+        with pytest.raises(UserError, match=f"cannot read backbone weights '.*{name}' .*again"):
             start.load_backbone(other, tmp_path / name)
     torch.save({"state_dict": {}}, tmp_path / "empty.pth")
-    with pytest.raises(TrainingError, match=r"lack '.*they are not of a resnet_tiny"):
+    with pytest.raises(UserError, match=r"lack '.*they are not of a resnet_tiny"):
         start.load_backbone(other, tmp_path / "empty.pth")
 
 
@@ -204,13 +204,13 @@ def test_auxiliary_heads_to_start_from(tmp_path):
     for name, value in fresh.auxiliary_state().items():
         assert torch.equal(value, trainer.average.values[name]), name
     assert any(name.startswith("scene_head.") for name in fresh.auxiliary_state())
-    with pytest.raises(TrainingError, match=r"auxiliary_heads.safetensors' lack 'image_head\."):
+    with pytest.raises(UserError, match=r"auxiliary_heads.safetensors' lack 'image_head\."):
         start.load_auxiliary_heads(Objective(build_detector(MICRO), train_config()), path)
     wide = Objective(build_detector(replace(MICRO, embed_dims=128)), config)
-    with pytest.raises(TrainingError, match=r"has shape .*; they are of another model"):
+    with pytest.raises(UserError, match=r"has shape .*; they are of another model"):
         start.load_auxiliary_heads(wide, path)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(TrainingError, match=r"cannot read auxiliary heads .* download"):
+    with pytest.raises(UserError, match=r"cannot read auxiliary heads .* download"):
         start.load_auxiliary_heads(fresh, path)
 
 
@@ -221,7 +221,7 @@ def test_frame_cache_on_a_full_disk_and_damaged(tmp_path, monkeypatch):
     (stored,) = tmp_path.glob("*/*.npz")
     stored.write_bytes(stored.read_bytes()[:100])
     again = SyntheticSource(data, ImageConfig(height=32, width=96))
-    with pytest.raises(TrainingError, match=r"\.npz' are damaged .*delete"):
+    with pytest.raises(UserError, match=r"\.npz' are damaged .*delete"):
         again.frame_set(0, 0)
     stored.unlink()
 
@@ -229,7 +229,7 @@ def test_frame_cache_on_a_full_disk_and_damaged(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(frame_cache.np, "savez", full)
-    with pytest.raises(TrainingError, match=r"No space left on device.*another data.cache"):
+    with pytest.raises(UserError, match=r"No space left on device.*another data.cache"):
         again.frame_set(0, 0)
     assert not list(tmp_path.glob("*/*.npz"))
 
@@ -237,7 +237,7 @@ def test_frame_cache_on_a_full_disk_and_damaged(tmp_path, monkeypatch):
 def test_missing_tensorboard_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     trainer = make_trainer(tmp_path, train_config(tensorboard=True))
-    with pytest.raises(TrainingError, match=r"need tensorboardX .*pip install"):
+    with pytest.raises(UserError, match=r"need tensorboardX .*pip install"):
         run(trainer, steps_for(trainer))
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.config import load_config
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import MODEL_NAMES, ImageConfig
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.training.config import DataConfig, TrainConfig
 from streampetr_ros.training.data.synthetic_data import SyntheticSource
-from streampetr_ros.training.errors import TrainingError
 
 RECIPES = sorted((Path(__file__).parents[3] / "config" / "train").glob("*.yaml"))
 
@@ -25,7 +25,7 @@ def test_recipe_loads(path):
 
 
 def test_missing_tables(tmp_path):
-    with pytest.raises(TrainingError, match=r"attribute.json' is missing; unpack"):
+    with pytest.raises(UserError, match=r"attribute.json' is missing; unpack"):
         NuscenesSource(str(tmp_path), "v1.0-mini", "mini_train")
 
 

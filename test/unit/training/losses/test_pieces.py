@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.training.config import OptimiserConfig
 from streampetr_ros.training.data.targets import ImageTargets, Targets
-from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.losses import denoise, loss, matcher
 from streampetr_ros.training.losses.image_head import ImageHead, image_losses
 from streampetr_ros.training.run.optimiser import AveragedWeights, build_optimiser, learning_rate
@@ -115,15 +115,15 @@ def test_files_are_whole_or_absent(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(TrainingError, match="No space left"):
+    with pytest.raises(UserError, match="No space left"):
         save_atomically({"step": 2}, path)
     assert load_state(path, torch.device("cpu"))["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(TrainingError, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         load_state(tmp_path / "last.pt", torch.device("cpu"))
     (tmp_path / "last.pt").write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(TrainingError, match="damaged"):
+    with pytest.raises(UserError, match="damaged"):
         load_state(tmp_path / "last.pt", torch.device("cpu"))

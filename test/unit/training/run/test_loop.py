@@ -12,13 +12,13 @@ import torch
 import torch.multiprocessing
 from micro import MICRO, make_trainer, steps_for, train, train_config
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.detector import build_detector
 from streampetr_ros.training.config import OptimiserConfig
 from streampetr_ros.training.data.augment import Augmentation
 from streampetr_ros.training.data.sampler import WindowConfig
 from streampetr_ros.training.data.samples import collate
 from streampetr_ros.training.data.targets import Targets
-from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.run.loop import run
 from streampetr_ros.training.run.processes import denormals_flushed, joined_run
 
@@ -161,14 +161,14 @@ def test_non_finite_loss_stops(tmp_path):
     with torch.no_grad():
         for parameter in trainer.objective.image_head.parameters():
             parameter.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"step 0: .*enc_loss.* not finite; .*learning_rate"):
+    with pytest.raises(UserError, match=r"step 0: .*enc_loss.* not finite; .*learning_rate"):
         train(trainer, 1)
 
 
 def test_other_architecture_is_refused(tmp_path):
     make_trainer(tmp_path).save()
     other = make_trainer(tmp_path, train_config(model="stream_petr_r50_428q"))
-    with pytest.raises(TrainingError, match="holds model 'tiny'"):
+    with pytest.raises(UserError, match="holds model 'tiny'"):
         other.restore()
 
 
@@ -259,7 +259,7 @@ def _lose_the_other(rank, port, folder):
             os.kill(os.getpid(), signal.SIGKILL)
         try:
             run(trainer, steps)
-        except TrainingError as error:
+        except UserError as error:
             (folder / "message.txt").write_text(str(error))
 
 

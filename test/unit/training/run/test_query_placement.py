@@ -4,9 +4,9 @@ import pytest
 import torch
 from micro import MICRO
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.detector import build_detector
 from streampetr_ros.training.data.targets import Targets
-from streampetr_ros.training.errors import TrainingError
 from streampetr_ros.training.run.query_placement import place_queries
 
 
@@ -50,5 +50,5 @@ def test_objects_outside_of_the_range_do_not_count():
 
 
 def test_too_few_objects_are_said():
-    with pytest.raises(TrainingError, match="3 objects cannot place"):
+    with pytest.raises(UserError, match="3 objects cannot place"):
         place_queries(build_detector(MICRO), [targets(torch.rand(3, 3))], 0)
