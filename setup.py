@@ -4,7 +4,7 @@ from setuptools import find_packages, setup
 
 setup(
     name="streampetr_ros",
-    version="0.1.0",
+    version="0.2.0",
     description="Multi-camera 3D object detection with a streaming memory, for ROS 2",
     license="Apache-2.0",
     license_files=["LICENSE"],

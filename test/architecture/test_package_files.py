@@ -42,7 +42,26 @@ def test_versions_agree() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     match = re.search(rf"project\({PACKAGE} VERSION ([\d.]+)", cmake)
     assert match
-    assert package_xml().findtext("version") == match.group(1) == setup_argument("version")
+    version = match.group(1)
+    assert package_xml().findtext("version") == version == setup_argument("version")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == version
+
+
+def test_changelog_is_read_by_release_tools() -> None:
+    changelog = pytest.importorskip("catkin_pkg.changelog")
+    read = changelog.get_changelog_from_path(str(ROOT / "CHANGELOG.rst"), PACKAGE)
+    releases = list(read.foreach_version())
+    assert releases[-1][0] == package_xml().findtext("version")
+    assert all(contents for _, _, contents in releases)
+
+
+def test_changelog_names_new_places_of_modules() -> None:
+    text = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8")
+    moves = re.findall(rf"``{PACKAGE}\.([\w.]+)`` →\s+``{PACKAGE}\.([\w.]+)``", text)
+    assert len(moves) > 20
+    assert [new for _, new in moves if new not in modules()] == [], "correct CHANGELOG.rst"
+    assert [old for old, _ in moves if old in modules()] == []
 
 
 def test_names_and_licence_agree() -> None:

@@ -26,9 +26,12 @@ from streampetr_ros.parameters import node as params
 from streampetr_ros.parameters.tree import Value, build, leaves
 from streampetr_ros.tools.cli import VERBS, build_app
 
-OF_THE_PROJECT = re.compile(r"(?:config|docs|launch|models|requirements|scripts|studies)/")
+OF_THE_PROJECT = re.compile(r"(?:config|docs|launch|models|requirements|scripts|studies|test)/")
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 ROS_MODULES = {"rclpy", "diagnostic_msgs"}
+
+#: Scripts of ours that take no arguments.
+PLAIN = ("scripts/setup", "scripts/test", "scripts/environment.sh", "studies/size_table.py")
 
 #: Programs of others, which are taken as they are.
 FOREIGN = ("cd", "export", ".", "git clone", "rosdep install", "colcon build")
@@ -139,7 +142,7 @@ def check_script(script: str, arguments: list[str], complete: bool) -> None:
     assert path.suffix == ".py" or os.access(path, os.X_OK), f"{script} is not executable"
     if script == "scripts/train_tiny":
         check_verb(["train", "config/train/tiny_synthetic.yaml", *arguments], complete)
-    elif script in ("scripts/setup", "scripts/test", "scripts/environment.sh"):
+    elif script in PLAIN:
         assert not arguments
     else:
         parser = script_parser(script)
@@ -155,6 +158,8 @@ def check_python(arguments: list[str], complete: bool) -> None:
         check_pip(arguments[2:])
     elif arguments[:2] == ["-m", PACKAGE]:
         check_verb(arguments[2:], complete)
+    elif arguments[:2] == ["-m", "pytest"]:
+        assert arguments[2].startswith("test/"), "say which tests"
     else:
         check_script(arguments[0], arguments[1:], complete)
 

@@ -159,8 +159,14 @@ TROUBLESHOOTING: dict[str, Way] = {
 }
 
 #: Page -> command as it is shown -> how it is tried.
+CONTRIBUTING: dict[str, Way] = {
+    "scripts/setup": RunBy("test/unit/documentation/test_documented_runs.py::test_scripts_run"),
+    ". scripts/environment.sh --local": Parsed("every other command here runs in that environment"),
+}
+
 WAYS: dict[str, dict[str, Way]] = {
     "README.md": README,
+    "CONTRIBUTING.md": CONTRIBUTING,
     "docs/bags.md": BAGS_PAGE,
     "docs/deployment.md": DEPLOYMENT_PAGE,
     "docs/own_car.md": OWN_CAR_PAGE,
