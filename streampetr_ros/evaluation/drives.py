@@ -11,6 +11,7 @@ import numpy as np
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, FrameSet, Truth
+from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.nuscenes.tables import read_poses
 from streampetr_ros.sources import open_source
 
@@ -54,7 +55,7 @@ def synthetic_drive(seed: int, duration: float = 20.0, rate: float = 2.0) -> lis
                 stamp_ns=stamp_ns,
                 cameras=(),
                 fixed_from_base=scene.fixed_from_base(stamp_ns),
-                base_from_model=scene.rig.base_from_model,
+                base_from_model=BASE_FROM_NUSCENES_LIDAR,
                 sequence=scene.name,
                 token=f"{scene.name}-{index:04d}",
                 truth=scene.truth(stamp_ns, visible),

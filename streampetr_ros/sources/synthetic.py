@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.synth.rig import RigOptions
@@ -25,7 +26,9 @@ class SyntheticSource:
     def __init__(self, seed: int = 0, options: SceneOptions | None = None, scenes: int = 1) -> None:
         chosen = DEFAULT_OPTIONS if options is None else options
         self._seed = seed
-        self._scenes = [SyntheticScene(chosen.with_seed(seed + index)) for index in range(scenes)]
+        self._scenes = [
+            SyntheticScene(replace(chosen, seed=seed + index)) for index in range(scenes)
+        ]
 
     @property
     def name(self) -> str:

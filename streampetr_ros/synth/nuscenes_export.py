@@ -272,11 +272,6 @@ def _placed(target_from_source: Array) -> _Row:
 
 
 def _calibrated_sensor(sequence: str, calibration: CameraCalibration) -> _Row:
-    if calibration.distortion.any():
-        raise UserError(
-            f"camera '{calibration.name}' has a distorted lens, which nuScenes cannot express; "
-            "export a rig without distortion"
-        )
     return _placed(calibration.base_from_camera) | {
         "token": f"{sequence}-{calibration.name}",
         "sensor_token": calibration.name,

@@ -14,10 +14,11 @@ import torch
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Array, Boxes, CameraFrame, FrameSet, Truth
+from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.synth.render.render import Pictures, render
 from streampetr_ros.synth.render.stage import Bodies, Poses, Stage, build_stage
 from streampetr_ros.synth.render.tiles import Lenses, build_lenses
-from streampetr_ros.synth.rig import Rig, RigOptions, build_rig
+from streampetr_ros.synth.rig import FIRING_OFFSETS_NS, RigOptions, build_rig
 from streampetr_ros.synth.world.world import World, build_world
 
 #: Changes whenever the same options give another picture or truth; part of the key of caches.
@@ -28,6 +29,8 @@ _SCENE_SPACING_NS = 1000 * 1_000_000_000
 # An object is hidden if all cameras together see less of it than this, in units of squared focal
 # lengths: about four pixels of a 352 x 128 image, whatever the size rendered.
 _LEAST_VISIBLE_AREA = 5e-5
+# Planar distance within which objects are annotated, metres.
+_TRUTH_RANGE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,6 @@ class SceneOptions:
         duration: seconds.
         rate: frame sets per second.
         rig: cameras; `rig.seed` is combined with `seed`.
-        truth_range: planar distance within which objects are annotated, metres.
         manoeuvre: of the ego vehicle, a name in `plan.MANOEUVRES`; None lets the seed choose.
     """
 
@@ -47,7 +49,6 @@ class SceneOptions:
     duration: float = 20.0
     rate: float = 2.0
     rig: RigOptions = field(default_factory=RigOptions)
-    truth_range: float = 60.0
     manoeuvre: str | None = None
 
     def __post_init__(self) -> None:
@@ -58,10 +59,6 @@ class SceneOptions:
                 f"scene of {self.duration} s at {self.rate} Hz must have a positive length and rate"
             )
 
-    def with_seed(self, seed: int) -> SceneOptions:
-        """Return the options of another scene recorded in the same way."""
-        return replace(self, seed=seed)
-
 
 class SyntheticScene:
     """Random access to the frame sets of one scene.
@@ -69,13 +66,17 @@ class SyntheticScene:
     Args:
         options: what to render.
         device: where to render; pictures come back to the CPU.
+
+    Attributes:
+        options: as given.
+        calibrations: of the cameras.
     """
 
     def __init__(self, options: SceneOptions, device: torch.device | str = "cpu") -> None:
         self.options = options
         self._device = device
         seed = int(np.random.default_rng([options.seed, options.rig.seed]).integers(2**31))
-        self.rig: Rig = build_rig(replace(options.rig, seed=seed))
+        self.calibrations = build_rig(replace(options.rig, seed=seed))
         self._start_ns = _EPOCH_NS + options.seed * _SCENE_SPACING_NS
 
     @cached_property
@@ -92,7 +93,7 @@ class SyntheticScene:
 
     @cached_property
     def _lenses(self) -> Lenses:
-        return build_lenses(self.rig.calibrations, self._device)
+        return build_lenses(self.calibrations, self._device)
 
     @property
     def name(self) -> str:
@@ -110,7 +111,7 @@ class SyntheticScene:
     def camera_stamps_ns(self, index: int) -> tuple[int, ...]:
         """Return when each camera takes the pictures of a frame set, integer nanoseconds."""
         cycle = self._start_ns + round(index * 1e9 / self.options.rate)
-        return tuple(cycle + offset for offset in self.rig.offsets_ns)
+        return tuple(cycle + offset for offset in FIRING_OFFSETS_NS)
 
     def seconds(self, stamp_ns: int) -> float:
         """Return the time since the start of the scene."""
@@ -124,7 +125,7 @@ class SyntheticScene:
         """Render the cameras of a frame set, with what they see at every pixel."""
         seconds = np.array([self.seconds(stamp) for stamp in self.camera_stamps_ns(index)])
         centers, instant = self.world.bodies_at(seconds)
-        mounts = [calibration.base_from_camera for calibration in self.rig.calibrations]
+        mounts = [calibration.base_from_camera for calibration in self.calibrations]
         layout_from_camera = np.stack(
             [self.world.layout_from_base(s) @ m for s, m in zip(seconds, mounts, strict=True)]
         )
@@ -156,11 +157,11 @@ class SyntheticScene:
                     fixed_from_base=self.fixed_from_base(stamp),
                 )
                 for view, (calibration, stamp) in enumerate(
-                    zip(self.rig.calibrations, stamps, strict=True)
+                    zip(self.calibrations, stamps, strict=True)
                 )
             ),
             fixed_from_base=self.fixed_from_base(reference),
-            base_from_model=self.rig.base_from_model,
+            base_from_model=BASE_FROM_NUSCENES_LIDAR,
             sequence=self.name,
             token=f"{self.name}-{index:04d}",
             truth=self.truth(reference, self.visibilities(pictures)),
@@ -171,7 +172,7 @@ class SyntheticScene:
         count = self.object_count
         covered = pictures.coverage.double().cpu().numpy()[:, :count].sum(0)
         seen = pictures.visible.double().cpu().numpy()[:, :count]
-        focal = np.array([c.intrinsic[0, 0] for c in self.rig.calibrations])
+        focal = np.array([c.intrinsic[0, 0] for c in self.calibrations])
         area = (seen / focal[:, None] ** 2).sum(0)
         share = seen.sum(0) / np.maximum(covered, 1.0)
         return np.where(area >= _LEAST_VISIBLE_AREA, np.minimum(share, 1.0), 0.0)
@@ -194,7 +195,7 @@ class SyntheticScene:
         base_from_layout = geometry.inverse(world.layout_from_base(self.seconds(stamp_ns)))
         boxes = boxes_layout.transformed(base_from_layout)
         distance = np.hypot(boxes.centers[:, 0], boxes.centers[:, 1])
-        kept = np.flatnonzero(distance <= self.options.truth_range)
+        kept = np.flatnonzero(distance <= _TRUTH_RANGE)
         return Truth(
             boxes=boxes.selected(kept),
             class_names=tuple(world.class_names[index] for index in kept),

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from streampetr_ros.core.types import CameraCalibration
-from streampetr_ros.synth.render.lens import pixel_rays
 
 # Some planes of this many float32 values fit the second-level cache of a core.
 _STRIP_RAYS = 1 << 16
@@ -79,6 +79,20 @@ def build_lenses(
         size=size,
         tile=tile,
     )
+
+
+def pixel_rays(calibration: CameraCalibration) -> NDArray[np.float32]:
+    """Return where every pixel of an ideal lens looks.
+
+    Pixel ``(i, j)`` covers ``[i, i + 1) x [j, j + 1)`` of the continuous image plane, so its ray
+    leaves through ``(i + 0.5, j + 0.5)``; scaling an image by s scales the camera matrix by s.
+
+    Returns:
+        (height, width, 2) float32 ray slopes x / z and y / z in the optical frame.
+    """
+    pixels = np.stack(np.meshgrid(*map(np.arange, (calibration.width, calibration.height))), -1)
+    k = calibration.intrinsic
+    return ((pixels + 0.5 - k[:2, 2]) / (k[0, 0], k[1, 1])).astype(np.float32)
 
 
 def _tiled(images: Tensor, tile: int) -> Tensor:

@@ -222,9 +222,6 @@ def test_faults_are_named(root: Path, frame_sets: list[FrameSet], tmp_path: Path
     blocked.touch()
     with pytest.raises(UserError, match="cannot write"):
         export_nuscenes(frame_sets[:1], blocked / "root")
-    distorted = replace(OPTIONS, rig=replace(OPTIONS.rig, distorted=True))
-    with pytest.raises(UserError, match="distorted lens"):
-        export_nuscenes(SyntheticSource(0, distorted), tmp_path / "other")
     assert not (tmp_path / "v1.0-synthetic").exists()
 
 
