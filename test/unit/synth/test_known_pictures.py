@@ -18,7 +18,7 @@ SCENES = [(3, 0.0, "left"), (8, 1.0, "fast"), (21, 0.5, None)]
 
 
 def contact_sheet() -> np.ndarray:
-    """Return six cameras side by side, every pixel the mean of 8 x 8, two instants of each scene."""
+    """Return six cameras side by side, pixels the mean of 8 x 8, two instants of each scene."""
     rows = []
     for seed, randomness, manoeuvre in SCENES:
         rig = RigOptions(width=128, height=72, randomness=randomness, seed=seed)

@@ -7,8 +7,8 @@ import pytest
 
 from streampetr_ros.core import geometry
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.image import plan_resize_crop
 from streampetr_ros.nuscenes.car import CAMERA_ORDER
+from streampetr_ros.preprocess.image import plan_resize_crop
 from streampetr_ros.synth.render.tiles import pixel_rays
 from streampetr_ros.synth.rig import FIRING_OFFSETS_NS, RigOptions, build_rig
 
