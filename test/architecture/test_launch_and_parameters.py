@@ -1,4 +1,4 @@
-"""The shipped parameter file and the launch file fit the node's parameters."""
+"""The launch file fits the node's parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from repository import ROOT
 
 LAUNCH_FILE = ROOT / "launch" / "streampetr.launch.py"
-PARAMETER_FILE = ROOT / "config" / "streampetr.yaml"
 TYPES = {"str": str, "list": tuple, "bool": bool}
 
 
@@ -44,13 +43,3 @@ def test_what_runs_the_network_is_chosen_at_launch_as_on_the_command_line() -> N
     assert chosen["model"] == "model.name"
     for argument in ("weights", "backend", "precision", "device", "build_only"):
         assert chosen[argument] == f"model.{argument}"
-
-
-def test_parameter_file_is_the_generated_one() -> None:
-    params = pytest.importorskip("streampetr_ros.parameters.node")
-    tree = pytest.importorskip("streampetr_ros.parameters.tree")
-    text = PARAMETER_FILE.read_text(encoding="utf-8")
-    body = text[text.index("/**:") :]
-    assert body == tree.yaml_template(params.NodeParameters), (
-        "write config/streampetr.yaml anew from parameter_tree.yaml_template(NodeParameters)"
-    )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
@@ -22,8 +21,6 @@ from streampetr_ros.parameters.tree import (
     ParameterError,
     build,
     leaves,
-    markdown_table,
-    yaml_template,
 )
 from streampetr_ros.ros.node.parameter_server import ParameterServer
 from streampetr_ros.track import TrackingConfig
@@ -160,23 +157,6 @@ def test_every_parameter_is_documented() -> None:
         assert not isinstance(leaf.default, tuple) or leaf.default
 
 
-def test_template_is_what_the_node_reads() -> None:
-    content = yaml.safe_load(yaml_template(NodeParameters))["/**"]["ros__parameters"]
-    values = dict(flattened(content, ""))
-    assert set(values) == {leaf.name for leaf in leaves(NodeParameters)}
-    assert build(NodeParameters, values) == NodeParameters()
-    table = markdown_table(NodeParameters)
-    assert all(f"`{name}`" in table for name in values)
-
-
-def flattened(content: dict, prefix: str) -> Iterator[tuple[str, object]]:
-    for key, value in content.items():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", tuple(value) if isinstance(value, list) else value
-
-
 def test_own_topics_and_masks(tmp_path: Path) -> None:
     masks = tmp_path / "masks.yaml"
     masks.write_text("left: [[[0, 0.9], [1, 0.9], [1, 1]]]\n")
@@ -232,10 +212,3 @@ def test_topics_with_other_braces(topic: str) -> None:
     parameters = build(NodeParameters, {"cameras.names": ("a",), "cameras.image_topics": (topic,)})
     with pytest.raises(ParameterError, match="brace"):
         settings.camera_settings(parameters)
-
-
-def test_page_of_the_node_lists_the_parameters() -> None:
-    page = Path(__file__).resolve().parents[3] / "docs" / "node.md"
-    assert markdown_table(NodeParameters) in page.read_text(encoding="utf-8"), (
-        "write the table of docs/node.md anew from parameter_tree.markdown_table(NodeParameters)"
-    )
