@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 r"""Write the faults that the tests inject into a running node as the table of docs/faults.md.
 
 STREAMPETR_FAULT_TABLE=faults.jsonl scripts/test test/ros/node/test_node_faults.py \\

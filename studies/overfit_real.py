@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Overfit proof on real pixels: trains on the two nuScenes key frames alone.
 
 Reads the recordings in the folder named by STREAMPETR_DATA and reports the mean AP at 2 m over the

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Print the comparison with recordings of the published models as a Markdown table.
 
 The numbers come from the parity tests, which write them to the file that a variable names:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Drive the real node with six cameras for minutes and print what it lost and what it cost.
 
 The network is a stand-in that only takes its time, so that the figures are those of everything

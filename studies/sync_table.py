@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Print how many frame sets the synchroniser forms, beside the one of message_filters if installed.
 
 600 cycles at 12 Hz with the firing offsets of nuScenes and 15 ms of arrival jitter, for several

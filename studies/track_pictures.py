@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Draw tracked boxes on the six cameras and from above, where trails show where objects came from.
 
 Boxes and trails of an object keep one color; annotations are dashed. Every picture shows what the

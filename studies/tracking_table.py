@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Compare the tracker with the greedy baseline on trajectories with simulated detector faults.
 
 The trajectories come from a recording with truth (such as a nuScenes sequence file) or from the
@@ -15,25 +14,25 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.evaluation.drives import densified, read_drives, synthetic_drive
-from streampetr_ros.evaluation.greedy_baseline import GreedyConfig
+from streampetr_ros.evaluation.result_file import read_drives
 from streampetr_ros.evaluation.tracking import (
     RecordTracker,
     TrackingScores,
     evaluate_tracks,
-    greedy_tracker,
     own_tracker,
     track_scenes,
 )
 from streampetr_ros.nuscenes.results import Record, detection_records
+from studies.drives import densified, synthetic_drive
+from studies.greedy_baseline import GreedyConfig, greedy_tracker
 from studies.noisy_detector import NoisyDetector
+from studies.rendered_scenes import seed_range
 
 TRACKERS: dict[str, Callable[[], RecordTracker]] = {
     "greedy": greedy_tracker,
@@ -48,8 +47,8 @@ def open_drives(spec: str) -> list[FrameSet]:
     kind, _, seeds = spec.partition(":")
     if kind != "synthetic":
         return read_drives(Path(spec))
-    first, _, last = seeds.partition("-")
-    worlds = range(int(first), int(last or first) + 1)
+    first, last = seed_range(seeds)
+    worlds = range(first, last + 1)
     return [frame_set for world in worlds for frame_set in synthetic_drive(world)]
 
 
@@ -84,7 +83,7 @@ def mean(all_scores: Sequence[TrackingScores]) -> TrackingScores:
     )
 
 
-def main() -> int:
+def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--drive", default="synthetic:0-3", help="path or synthetic:FIRST-LAST")
@@ -109,8 +108,7 @@ def main() -> int:
         average = mean([scores for scores, _ in runs])
         cost = statistics.mean(milliseconds for _, milliseconds in runs)
         print(row(f"**{name}**", "mean", average, cost))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

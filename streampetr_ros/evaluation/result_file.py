@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from streampetr_ros.core.types import FrameSet
 from streampetr_ros.evaluation.tracking import RecordTracker, track_scenes
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.results import Record, write_results
+from streampetr_ros.nuscenes.tables import read_poses
+from streampetr_ros.sources import open_source
 
 _NUMBERS = {"translation": 3, "size": 3, "rotation": 4, "velocity": 2}
 
@@ -78,6 +80,24 @@ def _fault(record: Record) -> str:
     if not isinstance(score, (int, float)) or not 0 <= score <= 1:
         return f"detection_score {score!r} is not in [0, 1]"
     return ""
+
+
+def read_drives(path: Path) -> list[FrameSet]:
+    """Read drives from disk.
+
+    Args:
+        path: a recording, a sequence file, or a folder of nuScenes tables such as
+            ``.../v1.0-trainval``, which gives no truth.
+
+    Returns:
+        Frame sets without cameras, those of a scene in a row and in order of time.
+
+    Raises:
+        SourceError: if nothing readable is there.
+    """
+    if (path / "sample.json").exists():
+        return read_poses(path)
+    return [replace(frame_set, cameras=()) for frame_set in open_source(path, need_pixels=False)]
 
 
 def track_file(

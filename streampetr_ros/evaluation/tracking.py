@@ -20,11 +20,21 @@ import numpy as np
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
-from streampetr_ros.evaluation.greedy_baseline import TRACKED_CLASSES, GreedyConfig, GreedyTracker
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.results import Record, write_results
 from streampetr_ros.nuscenes.tables import SPLIT, VERSION, write_tables
 from streampetr_ros.track import Tracker, TrackingConfig
+
+#: Classes of the nuScenes tracking task.
+TRACKED_CLASSES: tuple[str, ...] = (
+    "bicycle",
+    "bus",
+    "car",
+    "motorcycle",
+    "pedestrian",
+    "trailer",
+    "truck",
+)
 
 #: Follows the records of one scene: detections and frame set of a sample to tracking records.
 RecordTracker = Callable[[list[Record], FrameSet], list[Record]]
@@ -79,12 +89,6 @@ def track_scenes(
                 record["tracking_id"] = f"{scene}/{record['tracking_id']}"
             results[member.token] = records
     return results
-
-
-def greedy_tracker(config: GreedyConfig | None = None) -> RecordTracker:
-    """Make the baseline."""
-    tracker = GreedyTracker(config)
-    return lambda records, frame_set: tracker.step(records, frame_set.stamp_ns)
 
 
 def own_tracker(config: TrackingConfig | None = None) -> RecordTracker:

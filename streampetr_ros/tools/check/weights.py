@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.opening import (
@@ -22,7 +24,6 @@ from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
 from streampetr_ros.backends.tensorrt.engine_state import engine_states
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
-from streampetr_ros.evaluation.shipping import ShippingError, manifest_path, read_manifest
 from streampetr_ros.model.checkpoints.weights import load_weights
 from streampetr_ros.model.config import DetectorConfig
 
@@ -72,9 +73,35 @@ def check_weights(wanted: Wanted, period_s: float) -> WeightsReport:
             Choice(backend=wanted.backend, device=wanted.device, precision=wanted.precision),
         )
         facts.extend(_lines(wanted, period_s, problems.append))
-    except (UserError, ShippingError) as error:
+    except UserError as error:
         problems.append(str(error))
     return WeightsReport(facts=tuple(facts), problems=tuple(problems))
+
+
+def manifest_path(weights: Path) -> Path:
+    """Return where the manifest of a weights file lies."""
+    return weights.with_suffix(".yaml")
+
+
+def read_manifest(weights: Path) -> dict[str, Any]:
+    """Read the manifest of a weights file and check that it is about this very file.
+
+    Raises:
+        UserError: if it is missing, incomplete or of another file.
+    """
+    path = manifest_path(weights)
+    try:
+        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+        expected = manifest["sha256"]
+    except OSError as error:
+        raise UserError(f"cannot read manifest '{path}': {error.strerror}") from error
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(f"'{path}' is no manifest of weights; write it again") from error
+    if expected != sha256(weights):
+        raise UserError(
+            f"'{weights}' is not the file that '{path}' is about; restore both from the same commit"
+        )
+    return dict(manifest)
 
 
 def _lines(wanted: Wanted, period_s: float, problem: Callable[[str], None]) -> Iterable[str]:
@@ -105,7 +132,7 @@ def _manifest(weights: Path, problem: Callable[[str], None]) -> dict[str, Any]:
         return {}
     try:
         return read_manifest(weights)
-    except ShippingError as error:
+    except UserError as error:
         problem(str(error))
         return {}
 

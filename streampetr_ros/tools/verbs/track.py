@@ -27,8 +27,7 @@ def track(
 ) -> None:
     """Follow objects through a file of detections and write a nuScenes tracking result file."""
     from streampetr_ros.core.config import load_config  # noqa: PLC0415
-    from streampetr_ros.evaluation.drives import read_drives  # noqa: PLC0415
-    from streampetr_ros.evaluation.result_file import track_file  # noqa: PLC0415
+    from streampetr_ros.evaluation.result_file import read_drives, track_file  # noqa: PLC0415
     from streampetr_ros.evaluation.tracking import own_tracker  # noqa: PLC0415
     from streampetr_ros.track import TrackingConfig  # noqa: PLC0415
 

@@ -71,7 +71,7 @@ def check_simple(words: list[str], complete: bool) -> None:
     program, *arguments = words
     if Path(program).name == "streampetr":
         check_verb(arguments, complete)
-    elif program.startswith(("scripts/", "studies/")):
+    elif program.startswith("scripts/"):
         check_script(program, arguments, complete)
     elif program in ("python", "python3"):
         check_python(arguments, complete)

@@ -118,10 +118,10 @@ TRACKING: dict[str, Way] = {
     "streampetr track results_nusc.json --drives v1.0-trainval --output tracking_result.json": (
         Run()
     ),
-    "studies/tracking_table.py --drive synthetic:0-3 --seeds 0 1": Run(
-        "studies/tracking_table.py --drive synthetic:0 --seeds 0"
+    "python studies/tracking_table.py --drive synthetic:0-3 --seeds 0 1": Run(
+        "python studies/tracking_table.py --drive synthetic:0 --seeds 0"
     ),
-    'studies/tracking_table.py --drive "$STREAMPETR_DATA/nusc_mini_val_meta" '
+    'python studies/tracking_table.py --drive "$STREAMPETR_DATA/nusc_mini_val_meta" '
     "--seeds 0 1 2 3 4": Parsed("needs recordings; the command above differs in them only"),
 }
 

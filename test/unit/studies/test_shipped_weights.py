@@ -9,10 +9,12 @@ import yaml
 
 from streampetr_ros.backends import opening
 from streampetr_ros.core.config import dump_config
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
-from streampetr_ros.evaluation import shipping
 from streampetr_ros.model.checkpoints.weights import load_weights, save_weights
+from streampetr_ros.tools.check.weights import manifest_path, read_manifest
 from streampetr_ros.training.config import DataConfig, TrainConfig
+from studies import ship_weights
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "models" / "tiny_synthetic.safetensors"
@@ -40,48 +42,48 @@ def run(tmp_path) -> Path:
 
 
 def test_manifest_accounts_for_the_weights(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipping, "quick_check", lambda _: 0.5)
+    monkeypatch.setattr(ship_weights, "quick_check", lambda _: 0.5)
     target = tmp_path / "models" / "small.safetensors"
-    written = shipping.ship(run, tmp_path / "metrics.json", target)
-    manifest = shipping.read_manifest(target)
+    written = ship_weights.ship(run, tmp_path / "metrics.json", target)
+    manifest = read_manifest(target)
     assert manifest == written
     assert target.read_bytes() == (run / "model.safetensors").read_bytes()
     assert (manifest["seed"], manifest["steps"]) == (3, 70)
     assert manifest["training_intervals_s"] == [0.1, 0.5]
     assert manifest["quick_check"] == {"mAP": 0.5, "at_least": 0.45}
     assert manifest["metrics"]["overall"] == {"mean_ap": 0.5}
-    assert str(tmp_path) not in shipping.manifest_path(target).read_text()
+    assert str(tmp_path) not in manifest_path(target).read_text()
 
 
 def test_weights_that_cannot_ship(run, tmp_path, monkeypatch):
     target = tmp_path / "small.safetensors"
     metrics = tmp_path / "metrics.json"
-    monkeypatch.setattr(shipping, "quick_check", lambda _: 0.001)
-    with pytest.raises(shipping.ShippingError, match="finds nothing"):
-        shipping.ship(run, metrics, target)
-    with pytest.raises(shipping.ShippingError, match="cannot read metrics"):
-        shipping.ship(run, tmp_path / "none.json", target)
+    monkeypatch.setattr(ship_weights, "quick_check", lambda _: 0.001)
+    with pytest.raises(UserError, match="finds nothing"):
+        ship_weights.ship(run, metrics, target)
+    with pytest.raises(UserError, match="cannot read metrics"):
+        ship_weights.ship(run, tmp_path / "none.json", target)
     content = json.loads(metrics.read_text())
     metrics.write_text(json.dumps(content | {"weights_sha256": "other"}))
-    with pytest.raises(shipping.ShippingError, match="judges other weights"):
-        shipping.ship(run, metrics, target)
-    monkeypatch.setattr(shipping, "LARGEST", 10)
-    with pytest.raises(shipping.ShippingError, match="use a smaller model"):
-        shipping.ship(run, metrics, target)
+    with pytest.raises(UserError, match="judges other weights"):
+        ship_weights.ship(run, metrics, target)
+    monkeypatch.setattr(ship_weights, "LARGEST", 10)
+    with pytest.raises(UserError, match="use a smaller model"):
+        ship_weights.ship(run, metrics, target)
     assert not target.exists()
 
 
 def test_exchanged_weights_are_noticed(tmp_path):
     target = tmp_path / "small.safetensors"
     target.write_bytes(b"weights")
-    with pytest.raises(shipping.ShippingError, match="cannot read manifest"):
-        shipping.read_manifest(target)
-    shipping.manifest_path(target).write_text("[]")
-    with pytest.raises(shipping.ShippingError, match="is no manifest"):
-        shipping.read_manifest(target)
-    shipping.manifest_path(target).write_text(yaml.safe_dump({"sha256": "0"}))
-    with pytest.raises(shipping.ShippingError, match="is not the file"):
-        shipping.read_manifest(target)
+    with pytest.raises(UserError, match="cannot read manifest"):
+        read_manifest(target)
+    manifest_path(target).write_text("[]")
+    with pytest.raises(UserError, match="is no manifest"):
+        read_manifest(target)
+    manifest_path(target).write_text(yaml.safe_dump({"sha256": "0"}))
+    with pytest.raises(UserError, match="is not the file"):
+        read_manifest(target)
 
 
 def test_shipped_weights_are_found(tmp_path, monkeypatch):
@@ -94,8 +96,8 @@ def test_shipped_weights_are_found(tmp_path, monkeypatch):
 
 @ships
 def test_shipped_manifest():
-    manifest = shipping.read_manifest(SHIPPED)
-    assert SHIPPED.stat().st_size == manifest["bytes"] <= shipping.LARGEST
+    manifest = read_manifest(SHIPPED)
+    assert SHIPPED.stat().st_size == manifest["bytes"] <= ship_weights.LARGEST
     assert manifest["licence"] == "Apache-2.0"
     assert manifest["metrics"]["overall"]["mean_ap"] > 0
     assert load_weights(SHIPPED, "tiny")[0].name == manifest["model"]
@@ -106,5 +108,5 @@ def test_shipped_manifest():
 @ships
 def test_shipped_weights_still_detect():
     pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
-    stated = shipping.read_manifest(SHIPPED)["quick_check"]["at_least"]
-    assert shipping.quick_check(SHIPPED) >= stated > 0
+    stated = read_manifest(SHIPPED)["quick_check"]["at_least"]
+    assert ship_weights.quick_check(SHIPPED) >= stated > 0

@@ -13,9 +13,8 @@ import pytest
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet, Truth
-from streampetr_ros.evaluation.drives import read_drives
 from streampetr_ros.evaluation.official import evaluate_split
-from streampetr_ros.evaluation.result_file import track_file
+from streampetr_ros.evaluation.result_file import read_drives, track_file
 from streampetr_ros.evaluation.tracking import own_tracker
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.nuscenes.results import Record, truth_records, write_results

@@ -13,17 +13,17 @@ from typer.testing import CliRunner
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, FrameSet, Truth
-from streampetr_ros.evaluation.drives import densified, read_drives, synthetic_drive
-from streampetr_ros.evaluation.greedy_baseline import GreedyTracker
+from streampetr_ros.evaluation.result_file import read_drives
 from streampetr_ros.evaluation.tracking import (
     evaluate_tracks,
-    greedy_tracker,
     own_tracker,
     track_scenes,
 )
 from streampetr_ros.nuscenes.results import detection_records, truth_records, write_results
 from streampetr_ros.nuscenes.tables import VERSION, read_poses, write_tables
 from streampetr_ros.tools.cli import build_app
+from studies.drives import densified, synthetic_drive
+from studies.greedy_baseline import GreedyTracker, greedy_tracker
 from studies.noisy_detector import NoiseConfig, NoisyDetector
 
 THINGS = [

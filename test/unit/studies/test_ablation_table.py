@@ -11,22 +11,22 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.model.checkpoints.weights import save_weights
-from studies import comparison
+from studies import ablation_table
 
 pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch) -> comparison.Comparison:
+def table(tmp_path, monkeypatch) -> ablation_table.Comparison:
     weights = tmp_path / "micro.safetensors"
     save_weights(weights, micro_detector.detector(), {})
-    monkeypatch.setattr(comparison, "detector_config", lambda _: micro_detector.config())
-    return comparison.Comparison(
+    monkeypatch.setattr(ablation_table, "detector_config", lambda _: micro_detector.config())
+    return ablation_table.Comparison(
         weights=weights, folder=tmp_path, seeds=(0, 1), seconds=1, farthest=60.0
     )
 
 
-def jobs(table: comparison.Comparison, protocol: Protocol) -> list[SceneJob]:
+def jobs(table: ablation_table.Comparison, protocol: Protocol) -> list[SceneJob]:
     return [
         SceneJob(
             scene=name,
@@ -54,20 +54,20 @@ def assert_same(first: SceneRecords, second: SceneRecords) -> None:
 
 
 def test_rows_are_kept_until_what_they_depend_on_changes(table, monkeypatch):
-    outcome = comparison.judge_row(table, "all")
+    outcome = ablation_table.judge_row(table, "all")
     assert outcome.frames == 2
-    assert comparison.markdown_line("x", outcome).count("|") == comparison.HEADER.count("|")
+    assert ablation_table.markdown_line("x", outcome).count("|") == ablation_table.HEADER.count("|")
 
     def refuse(*_):
         raise AssertionError("runs again")
 
-    monkeypatch.setattr(comparison, "run_jobs", refuse)
-    assert comparison.judge_row(table, "all") == outcome
+    monkeypatch.setattr(ablation_table, "run_jobs", refuse)
+    assert ablation_table.judge_row(table, "all") == outcome
     with pytest.raises(AssertionError, match="runs again"):
-        comparison.judge_row(replace(table, farthest=30.0), "all")
+        ablation_table.judge_row(replace(table, farthest=30.0), "all")
     save_weights(table.weights, micro_detector.detector(seed=1), {})
     with pytest.raises(AssertionError, match="runs again"):
-        comparison.judge_row(table, "all")
+        ablation_table.judge_row(table, "all")
 
 
 def test_scenes_side_by_side_give_the_same_boxes(table):

@@ -10,8 +10,8 @@ from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import ExportError
 from streampetr_ros.export.parity import compare, largest_differences, random_drive
 from streampetr_ros.model.checkpoints.weights import save_weights
-from studies import precision
-from studies.precision import WAYS, PrecisionStudy, judge_way, markdown_line
+from studies import precision_table
+from studies.precision_table import WAYS, PrecisionStudy, judge_way, markdown_line
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def test_rows_are_kept_until_what_they_depend_on_changes(study, monkeypatch):
     assert not any(exact.differences.values())
     assert 0.0 < rows[WAYS[3]].differences["logits"] < 1e-4
     lines = [markdown_line(way, row, exact) for way, row in rows.items()]
-    assert {line.count("|") for line in lines} == {precision.HEADER.split("\n")[0].count("|")}
+    assert {line.count("|") for line in lines} == {precision_table.HEADER.split("\n")[0].count("|")}
 
-    monkeypatch.setattr(precision, "run_jobs", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(precision_table, "run_jobs", lambda *_: pytest.fail("ran again"))
     assert {way: judge_way(study, way) for way in rows} == rows
     with pytest.raises(pytest.fail.Exception, match="ran again"):
         judge_way(replace(study, farthest=50.0), WAYS[0])

@@ -5,33 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
-from pathlib import Path
 
 import numpy as np
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, FrameSet, Truth
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
-from streampetr_ros.nuscenes.tables import read_poses
-from streampetr_ros.sources import open_source
-
-
-def read_drives(path: Path) -> list[FrameSet]:
-    """Read drives from disk.
-
-    Args:
-        path: a recording, a sequence file, or a folder of nuScenes tables such as
-            ``.../v1.0-trainval``, which gives no truth.
-
-    Returns:
-        Frame sets without cameras, those of a scene in a row and in order of time.
-
-    Raises:
-        SourceError, SourceError: if nothing readable is there.
-    """
-    if (path / "sample.json").exists():
-        return read_poses(path)
-    return [replace(frame_set, cameras=()) for frame_set in open_source(path, need_pixels=False)]
+from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
 
 
 def synthetic_drive(seed: int, duration: float = 20.0, rate: float = 2.0) -> list[FrameSet]:
@@ -42,9 +22,6 @@ def synthetic_drive(seed: int, duration: float = 20.0, rate: float = 2.0) -> lis
         duration: seconds.
         rate: frame sets per second.
     """
-    # The renderer's packages are not needed for recordings.
-    from streampetr_ros.synth.scene import SceneOptions, SyntheticScene  # noqa: PLC0415
-
     scene = SyntheticScene(SceneOptions(seed=seed, duration=duration, rate=rate))
     visible = np.ones(len(scene.world.class_names))
     frame_sets = []

@@ -11,18 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from streampetr_ros.core.types import FrameSet
+from streampetr_ros.evaluation.tracking import TRACKED_CLASSES, RecordTracker
 from streampetr_ros.nuscenes.results import Record
-
-#: Classes of the nuScenes tracking task.
-TRACKED_CLASSES: tuple[str, ...] = (
-    "bicycle",
-    "bus",
-    "car",
-    "motorcycle",
-    "pedestrian",
-    "trailer",
-    "truck",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,3 +116,13 @@ def _tracking_record(record: Record, number: int) -> Record:
         "tracking_name": record["detection_name"],
         "tracking_score": record["detection_score"],
     }
+
+
+def greedy_tracker(config: GreedyConfig | None = None) -> RecordTracker:
+    """Make the baseline as `track_scenes` takes it."""
+    tracker = GreedyTracker(config)
+
+    def step(records: list[Record], frame_set: FrameSet) -> list[Record]:
+        return tracker.step(records, frame_set.stamp_ns)
+
+    return step
