@@ -27,11 +27,11 @@ from streampetr_ros.msg import Object3DArray
 from tf2_msgs.msg import TFMessage
 
 import streampetr_ros.core.types
-from streampetr_ros.messages.published import FrameNames
+from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.executor import StreamExecutor
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.node.node import StreamPetrNode
-from streampetr_ros.ros.play.replay_messages import SetMessages, set_messages
 from streampetr_ros.sources import open_source
 
 PACKAGE = str(Path(streampetr_ros.core.types.__file__).parents[1])
@@ -112,7 +112,7 @@ class Vehicle:
 def measured(sets: int) -> list[dict[CodeType, None]]:
     """Return what each of some frame sets passes."""
     drive = [
-        set_messages(each, "jpeg", FrameNames())
+        set_messages(make, each, "jpeg", FrameNames())
         for each in islice(open_source("synthetic:0"), sets + 3)
     ]
     recorder = Recorder()

@@ -1,11 +1,12 @@
-"""Wall time per stage of a step."""
+"""Wall time per stage of a step, measured and summed up."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -41,3 +42,21 @@ class StageClock:
             torch.cuda.synchronize()
         elif self._device.type == "cuda":
             torch.cuda.current_stream(self._device).synchronize()
+
+
+def stage_percentiles(timings: Iterable[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Summarise wall times per stage and of each whole step.
+
+    Args:
+        timings: milliseconds per stage, one mapping per step.
+
+    Returns:
+        Stage, and "total", to p50, p90 and p99 in milliseconds.
+    """
+    rows = [{**row, "total": sum(row.values())} for row in timings]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    values = {name: [row[name] for row in rows if name in row] for name in names}
+    return {
+        name: {f"p{q}": round(float(np.percentile(v, q)), 3) for q in (50, 90, 99)}
+        for name, v in values.items()
+    }

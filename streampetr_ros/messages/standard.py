@@ -1,87 +1,59 @@
-"""ROS 2 messages made and serialised without ROS."""
+"""Standard messages from plain values, whichever library the messages are of.
+
+Quaternions are (w, x, y, z) in the core and x, y, z, w in messages; stamps are integer nanoseconds
+in the core and seconds with nanoseconds in messages.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from array import array
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.core.types import CameraCalibration, CameraFrame
-from streampetr_ros.messages.published import Edge, compress, optical_frame
+from streampetr_ros.core.types import CameraCalibration
+
+#: Makes a message of a type such as "std_msgs/msg/Header" from the fields that are not at their
+#: defaults: `ros.messages.make` what rclpy publishes, `cdr.make` what bags take. Numbers in a row
+#: are given as `array.array`, or as NumPy array where their count is fixed.
+Make = Callable[..., Any]
+
+#: One transform: parent, child, stamp in nanoseconds, (4, 4) parent_from_child.
+Edge = tuple[str, str, int, Array]
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 TF = "tf2_msgs/msg/TFMessage"
 ODOMETRY = "nav_msgs/msg/Odometry"
-MARKERS = "visualization_msgs/msg/MarkerArray"
 
 _SECOND_NS = 1_000_000_000
 
 
-@lru_cache(maxsize=1)
-def typestore() -> Typestore:
-    """Return the definitions of the standard messages, which all releases of ROS 2 share."""
-    return get_typestore(Stores.ROS2_HUMBLE)
-
-
-def make(kind: str, **fields: Any) -> Any:
-    """Build a message of a type such as "std_msgs/msg/Header"."""
-    return typestore().types[kind](**fields)
-
-
-def serialise(message: Any) -> bytes:
-    """Return a message's bytes, CDR as in bags and on the wire."""
-    return bytes(typestore().serialize_cdr(message, message.__msgtype__))
-
-
-def time_message(stamp_ns: int) -> Any:
+def time_message(make: Make, stamp_ns: int) -> Any:
     """Return a stamp as a message."""
     seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
     return make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
 
 
-def header(stamp_ns: int, frame_id: str) -> Any:
+def header(make: Make, stamp_ns: int, frame_id: str) -> Any:
     """Return a header."""
-    return make("std_msgs/msg/Header", stamp=time_message(stamp_ns), frame_id=frame_id)
+    return make("std_msgs/msg/Header", stamp=time_message(make, stamp_ns), frame_id=frame_id)
 
 
-def image_message(frame: CameraFrame, encoding: str) -> Any:
-    """Write a camera's picture.
-
-    Args:
-        frame: the picture.
-        encoding: "jpeg", "png" (keeps every pixel) or "raw".
-    """
-    top = header(frame.stamp_ns, optical_frame(frame.calibration.name))
-    if encoding == "raw":
-        return _raw_message(frame.pixels, top)
-    return compressed_message(frame.pixels, encoding, top)
+def point(make: Make, place: Array) -> Any:
+    """Return a (3,) place as a geometry_msgs/Point."""
+    x, y, z = place.tolist()
+    return make("geometry_msgs/msg/Point", x=x, y=y, z=z)
 
 
-def compressed_message(pixels: NDArray[np.uint8], encoding: str, top: Any) -> Any:
-    """Write (height, width, 3) RGB pixels as a compressed image.
-
-    Args:
-        pixels: the picture.
-        encoding: "jpeg" or "png".
-        top: header.
-    """
-    return make(
-        COMPRESSED,
-        header=top,
-        format=f"rgb8; {encoding} compressed bgr8",
-        data=compress(pixels, encoding),
-    )
-
-
-def _raw_message(pixels: NDArray[np.uint8], top: Any) -> Any:
+def image_message(make: Make, pixels: NDArray[np.uint8], top: Any) -> Any:
+    """Write (height, width, 3) RGB pixels as an rgb8 image with a header."""
     height, width = pixels.shape[:2]
     return make(
         IMAGE,
@@ -89,66 +61,70 @@ def _raw_message(pixels: NDArray[np.uint8], top: Any) -> Any:
         height=height,
         width=width,
         encoding="rgb8",
-        is_bigendian=0,
         step=3 * width,
-        data=np.ascontiguousarray(pixels).ravel(),
+        data=array("B", pixels.tobytes()),
     )
 
 
-def camera_info_message(calibration: CameraCalibration, stamp_ns: int) -> Any:
+def compressed_message(
+    make: Make, pixels: NDArray[np.uint8], encoding: str, quality: int, top: Any
+) -> Any:
+    """Write (height, width, 3) RGB pixels as a compressed image.
+
+    Args:
+        make: see `Make`.
+        pixels: the picture.
+        encoding: "jpeg" or "png".
+        quality: of JPEG, 1 to 100.
+        top: header.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if encoding == "jpeg" else []
+    _, data = cv2.imencode(f".{encoding}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    # The format names colors, then the file type, as usual in ROS.
+    image_format = f"rgb8; {encoding} compressed bgr8"
+    return make(COMPRESSED, header=top, format=image_format, data=array("B", data.tobytes()))
+
+
+def camera_info_message(make: Make, calibration: CameraCalibration, top: Any) -> Any:
     """Write intrinsics; P is K because the images are what K and D describe."""
     plain = calibration.distortion_model == "none"
     projection = np.zeros((3, 4))
     projection[:, :3] = calibration.intrinsic
     return make(
         CAMERA_INFO,
-        header=header(stamp_ns, optical_frame(calibration.name)),
+        header=top,
         height=calibration.height,
         width=calibration.width,
         distortion_model="plumb_bob" if plain else calibration.distortion_model,
-        d=np.zeros(5) if plain else np.asarray(calibration.distortion, dtype=np.float64),
-        k=np.ascontiguousarray(calibration.intrinsic, dtype=np.float64).ravel(),
+        d=array("d", np.zeros(5) if plain else calibration.distortion),
+        k=calibration.intrinsic.astype(np.float64).ravel(),
         r=np.eye(3).ravel(),
         p=projection.ravel(),
-        binning_x=0,
-        binning_y=0,
-        roi=make(
-            "sensor_msgs/msg/RegionOfInterest",
-            x_offset=0,
-            y_offset=0,
-            height=0,
-            width=0,
-            do_rectify=False,
-        ),
     )
 
 
-def tf_message(edges: list[Edge]) -> Any:
+def tf_message(make: Make, edges: Iterable[Edge]) -> Any:
     """Write transforms."""
-    return make(TF, transforms=[_transform_message(edge) for edge in edges])
+    return make(TF, transforms=[transform_message(make, edge) for edge in edges])
 
 
-def vector(kind: str, values: Array) -> Any:
-    """Return a geometry_msgs message with x, y and z, such as "Point" or "Vector3"."""
-    x, y, z = (float(value) for value in values)
-    return make(f"geometry_msgs/msg/{kind}", x=x, y=y, z=z)
-
-
-def quaternion(rotation: Array) -> Any:
-    """Return a (3, 3) rotation as a message."""
-    w, x, y, z = (float(value) for value in geometry.quaternion_from_rotation(rotation))
-    return make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
-
-
-def _transform_message(edge: Edge) -> Any:
+def transform_message(make: Make, edge: Edge) -> Any:
+    """Write a transform."""
     parent, child, stamp_ns, parent_from_child = edge
+    x, y, z = parent_from_child[:3, 3].tolist()
     return make(
         "geometry_msgs/msg/TransformStamped",
-        header=header(stamp_ns, parent),
+        header=header(make, stamp_ns, parent),
         child_frame_id=child,
         transform=make(
             "geometry_msgs/msg/Transform",
-            translation=vector("Vector3", parent_from_child[:3, 3]),
-            rotation=quaternion(parent_from_child[:3, :3]),
+            translation=make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+            rotation=quaternion_message(make, parent_from_child[:3, :3]),
         ),
     )
+
+
+def quaternion_message(make: Make, rotation: Array) -> Any:
+    """Return a (3, 3) rotation as a message."""
+    w, x, y, z = geometry.quaternion_from_rotation(rotation).tolist()
+    return make("geometry_msgs/msg/Quaternion", w=w, x=x, y=y, z=z)

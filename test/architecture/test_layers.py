@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends": ("core", "model"),
     "pipeline": ("core", *_STAGES, "backends"),
     "viz": ("core", "preprocess"),
-    "messages": ("core", "viz"),
+    "messages": ("core", "ingest", "parameters", "viz"),
     "nuscenes": ("core",),
     "parameters": ("core", *_STAGES, "backends", "pipeline", "nuscenes"),
     "synth": ("core", "nuscenes"),

@@ -8,8 +8,8 @@ from folder import DATA, DDAD, NUSCENES, needs_data
 from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.pipeline.streaming import StreamingPipeline
 from streampetr_ros.sources import open_source
+from streampetr_ros.tools.replay.job import replay_source
 from streampetr_ros.tools.replay.output import PictureOptions, ReplayWriter
-from streampetr_ros.tools.replay.run import replay_source
 
 pytestmark = needs_data
 

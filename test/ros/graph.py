@@ -23,8 +23,8 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.messages.vehicle import SetMessages
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.play.replay_messages import SetMessages
 
 NODE = "/streampetr"
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)

@@ -26,9 +26,9 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.messages.published import ENCODINGS, FrameNames
-from streampetr_ros.ros.convert import detections_from
+from streampetr_ros.messages.vehicle import ENCODINGS, FrameNames
 from streampetr_ros.ros.demo.record import DemoRecorder, print_summary
+from streampetr_ros.ros.outputs.objects import detections_from
 from streampetr_ros.sources import SourceError, open_source
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import detection_layer, truth_layer

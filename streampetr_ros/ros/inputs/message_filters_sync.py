@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from rclpy.time import Time
 from std_msgs.msg import Header
 
 from streampetr_ros.ingest.sync.types import (
@@ -18,7 +19,6 @@ from streampetr_ros.ingest.sync.types import (
 )
 from streampetr_ros.parameters.node import SyncParameters
 from streampetr_ros.parameters.tree import ParameterError
-from streampetr_ros.ros.convert import header
 
 T = TypeVar("T")
 
@@ -82,7 +82,8 @@ class MessageFiltersSynchronizer(Generic[T]):
             self.restart("stamps jumped back")
         self._newest[image.camera] = image.stamp_ns
         self._found: list[SyncedSet[T]] = []
-        self._filters[image.camera].signalMessage(_Carrier(header(image.stamp_ns, ""), image))
+        header = Header(stamp=Time(nanoseconds=image.stamp_ns).to_msg())
+        self._filters[image.camera].signalMessage(_Carrier(header, image))
         return self._found
 
     def poll(self, now_ns: int) -> list[SyncedSet[T]]:

@@ -12,15 +12,16 @@ from collections.abc import Callable
 from threading import Condition
 from typing import Any, Protocol, TypeVar
 
-from geometry_msgs.msg import TransformStamped
+from geometry_msgs.msg import Transform, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
+from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.ingest.messages import transform_from, transform_from_odometry
+from streampetr_ros.ingest.messages import transform_from
 from streampetr_ros.ingest.transforms.tree import (
     Reason,
     TransformError,
@@ -31,7 +32,6 @@ from streampetr_ros.parameters.node import PoseParameters
 from streampetr_ros.parameters.tree import ParameterError
 from streampetr_ros.parameters.wiring import nanoseconds
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import matrix_from, transform_message
 from streampetr_ros.ros.problems import Problem, ProblemLog
 
 T = TypeVar("T")
@@ -144,7 +144,8 @@ class Tf2Buffer:
         except self._tf2.TransformException as error:
             sentence = f"no transform from {source} to {target}: {error}"
             raise TransformUnavailable(sentence, self._reason(error)) from error
-        return matrix_from(found)
+        values = transform_from(found)
+        return geometry.transform_from_quaternion(values.translation, values.quaternion_wxyz)
 
     def clear(self) -> None:
         """Forget everything but static transforms."""
@@ -247,7 +248,14 @@ class TransformInput:
         self._enter(message.transforms, static=True)
 
     def _on_odometry(self, message: Odometry) -> None:
-        self._enter([transform_message(transform_from_odometry(message))], static=False)
+        pose = message.pose.pose
+        place = Vector3(x=pose.position.x, y=pose.position.y, z=pose.position.z)
+        moved = TransformStamped(
+            header=message.header,
+            child_frame_id=message.child_frame_id,
+            transform=Transform(translation=place, rotation=pose.orientation),
+        )
+        self._enter([moved], static=False)
 
     def _enter(self, transforms: list[TransformStamped], *, static: bool) -> None:
         for transform in transforms:

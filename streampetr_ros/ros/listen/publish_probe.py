@@ -12,9 +12,10 @@ import rclpy
 from rclpy.node import Node
 
 from streampetr_ros.core.types import Detections
-from streampetr_ros.msg import Object3DArray
+from streampetr_ros.messages.results import SetReport
+from streampetr_ros.msg import Object3D, Object3DArray
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import ObjectShelf, SetReport, detections_message
+from streampetr_ros.ros.outputs.objects import detections_message
 
 _NAME = "streampetr_benchmark"
 #: A process that imports rclpy takes seconds to start where other work goes on.
@@ -35,7 +36,7 @@ class PublishProbe:
         self._model = model
         self._cameras = cameras
         self._received = 0
-        self._shelf = ObjectShelf()
+        self._shelf: list[Object3D] = []
 
     @property
     def kind(self) -> str:

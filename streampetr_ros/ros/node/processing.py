@@ -12,21 +12,17 @@ from streampetr_ros.backends.base import BackendError
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync.types import SyncedSet
+from streampetr_ros.messages.results import SetReport, SetResult
+from streampetr_ros.msg import Object3D
 from streampetr_ros.parameters.node import DetectionParameters
 from streampetr_ros.pipeline.data import StepResult
 from streampetr_ros.pipeline.streaming import PipelineError, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
-from streampetr_ros.ros.convert import (
-    ObjectShelf,
-    SetReport,
-    detections_message,
-    write_latencies,
-)
 from streampetr_ros.ros.inputs.assembly import FrameSetAssembler
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.outputs.latency_topics import END_TO_END, LAST_IMAGE, TOTAL
+from streampetr_ros.ros.outputs.objects import detections_message, write_latencies
 from streampetr_ros.ros.outputs.publishers import Outputs
-from streampetr_ros.ros.outputs.results import SetResult
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
 
 #: Results that statistics look back on.
@@ -105,7 +101,7 @@ class SetProcessor:
         self._problems = problems
         self._now_ns = now_ns
         self._labels = labels
-        self._shelf = ObjectShelf()
+        self._shelf: list[Object3D] = []
         self._lock = Lock()
         self._recent: deque[dict[str, float]] = deque(maxlen=_WINDOW)
         self._processed = 0

@@ -16,7 +16,7 @@ from unique_identifier_msgs.msg import UUID
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.parameters.tree import ParameterError
-from streampetr_ros.ros.convert import header, pose_covariance, set_upright_pose
+from streampetr_ros.ros.outputs.objects import header, pose_covariance, set_upright_pose
 
 _PACKAGE = "autoware_perception_msgs.msg"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from streampetr_ros.ros.outputs.results import SetResult
+from streampetr_ros.messages.results import SetResult
 from streampetr_ros.ros.outputs.topic import Output
 from streampetr_ros.ros.worker import NewestWorker
 
@@ -39,7 +39,7 @@ class BackgroundOutput(Output):
 
     def publish(self, result: SetResult) -> None:
         """Hand a result to the thread if somebody looks."""
-        self._restarts += result.restarted
+        self._restarts += bool(result.report.reset_reason)
         if self._worker is not None and self.has_listeners:
             self._worker.offer((result, self._restarts))
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Float64
 
+from streampetr_ros.messages.results import SetResult
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.outputs.results import SetResult
 from streampetr_ros.ros.outputs.topic import Output, Topic
 
 #: Time from the reference stamp of a set to its publication by the node's clock, which may be

@@ -6,31 +6,22 @@ from collections.abc import Callable, Sequence
 
 from rclpy.lifecycle import LifecycleNode
 from vision_msgs.msg import Detection3DArray, LabelInfo
-from visualization_msgs.msg import Marker, MarkerArray
+from visualization_msgs.msg import MarkerArray
 
+from streampetr_ros.messages.marker_scene import MarkerWriter
+from streampetr_ros.messages.results import SetResult
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.outputs import MarkerParameters
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import header, tracks_message, write_latencies
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.outputs.autoware import AutowareWriter
 from streampetr_ros.ros.outputs.background import BackgroundOutput
 from streampetr_ros.ros.outputs.latency_topics import LatencyOutput
-from streampetr_ros.ros.outputs.marker_scene import MarkerLife, MarkerScene
-from streampetr_ros.ros.outputs.markers import (
-    detection_figures,
-    draw,
-    draw_trails,
-    finish,
-    track_colors,
-    track_figures,
-)
+from streampetr_ros.ros.outputs.objects import tracks_message, write_latencies
 from streampetr_ros.ros.outputs.overlays import OverlayOutput
-from streampetr_ros.ros.outputs.results import SetResult
 from streampetr_ros.ros.outputs.topic import Output, Topic
 from streampetr_ros.ros.outputs.vision import detections_to_vision, label_info, tracks_to_vision
 from streampetr_ros.ros.problems import Problem, ProblemLog
-from streampetr_ros.viz.trails import Trails
 
 
 class Outputs:
@@ -225,45 +216,17 @@ class MarkerOutput(BackgroundOutput):
         report: Callable[[str], None],
     ) -> None:
         super().__init__("markers", report)
-        self._parameters = MarkerParameters()
-        self._restarts_shown = 0
-        self._fixed_frame = fixed_frame
-        self._life = MarkerLife()
-        self._trails = Trails()
-        self._scenes = (MarkerScene(), MarkerScene())
-        self._detections = Topic(node, MarkerArray, "~/markers", qos.outputs())
-        self.topics = [self._detections]
+        self._writer = MarkerWriter(make, fixed_frame)
+        self.topics = [Topic(node, MarkerArray, "~/markers", qos.outputs())]
         if follows:
             self.topics.append(Topic(node, MarkerArray, "~/track_markers", qos.outputs()))
 
     def apply(self, parameters: NodeParameters) -> None:
         """Take over colors and the length of trails."""
-        self._parameters = parameters.markers
+        self._writer.looks = parameters.markers
 
     def make(self, result: SetResult, restarts: int) -> None:
         """Publish markers of boxes and tracks."""
-        life_s = self._life.after(result.frame_set.stamp_ns)
-        made: tuple[Callable[[], list[Marker]], ...] = (
-            lambda: self._detection_markers(result, life_s),
-            lambda: self._track_markers(result, life_s),
-        )
-        head = header(result.frame_set.stamp_ns, result.report.base_frame)
-        for topic, scene, make in zip(self.topics, self._scenes, made, strict=False):
-            scene.note_restart(restarts != self._restarts_shown)
-            topic.serve(lambda scene=scene, make=make: scene.update(make(), head))
-        self._restarts_shown = restarts
-
-    def _detection_markers(self, result: SetResult, life_s: float) -> list[Marker]:
-        markers = draw(detection_figures(result.detections))
-        finish(markers, header(result.frame_set.stamp_ns, result.report.base_frame), life_s)
-        return markers
-
-    def _track_markers(self, result: SetResult, life_s: float) -> list[Marker]:
-        p, stamp_ns, tracks = self._parameters, result.frame_set.stamp_ns, result.tracks
-        markers = draw(track_figures(tracks, p.color_by))
-        finish(markers, header(stamp_ns, result.report.base_frame), life_s)
-        fixed_from_base = result.frame_set.fixed_from_base
-        places = self._trails.update(tracks, fixed_from_base, p.trail_s)
-        trails = draw_trails(places, track_colors(tracks, p.color_by)) if p.trail_s else []
-        finish(trails, header(stamp_ns, self._fixed_frame), life_s)
-        return [*markers, *trails]
+        arrays = self._writer.write(result, restarts)
+        for topic, array in zip(self.topics, arrays, strict=False):
+            topic.serve(array)

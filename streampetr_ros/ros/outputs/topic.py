@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 
+from streampetr_ros.messages.results import SetResult
 from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.ros.outputs.results import SetResult
 
 Message = TypeVar("Message")
 

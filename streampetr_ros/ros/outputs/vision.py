@@ -16,7 +16,7 @@ from vision_msgs.msg import (
 )
 
 from streampetr_ros.core.types import Detections, Tracks
-from streampetr_ros.ros.convert import header, pose_covariance, set_upright_pose
+from streampetr_ros.ros.outputs.objects import header, pose_covariance, set_upright_pose
 
 
 def detections_to_vision(detections_base: Detections, base_frame: str) -> Detection3DArray:

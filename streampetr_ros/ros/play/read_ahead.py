@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from threading import Condition, Thread
 
-from streampetr_ros.ros.play.replay_messages import SetMessages
+from streampetr_ros.messages.vehicle import SetMessages
 
 #: Sets kept ready from a source that is fast enough.
 _AHEAD = 3

@@ -16,6 +16,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
 from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -24,13 +25,19 @@ from tf2_msgs.msg import TFMessage
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.messages.published import ENCODINGS, FrameNames
+from streampetr_ros.messages.vehicle import (
+    ENCODINGS,
+    CameraMessages,
+    FrameNames,
+    SetMessages,
+    image_topic,
+    set_messages,
+)
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import time_message
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.play.pace import TICK_S, Pace
 from streampetr_ros.ros.play.read_ahead import ReadAhead
-from streampetr_ros.ros.play.replay_messages import CameraMessages, SetMessages, set_messages
 from streampetr_ros.ros.signals import ros_until_signal
 from streampetr_ros.sources import Source, SourceError, open_source
 
@@ -165,13 +172,13 @@ class ReplayPublisher(Node):
     def tick(self, stamp_ns: int) -> None:
         """Publish the simulated time."""
         if self._playback.clock:
-            self._clock_publisher.publish(Clock(clock=time_message(stamp_ns)))
+            self._clock_publisher.publish(Clock(clock=Time(nanoseconds=stamp_ns).to_msg()))
 
     def _add_camera(self, name: str) -> None:
-        raw = self._playback.encoding == "raw"
-        kind, suffix = (Image, "") if raw else (CompressedImage, "/compressed")
+        encoding = self._playback.encoding
+        kind = Image if encoding == "raw" else CompressedImage
         create, best_effort = self.create_publisher, qos_profile_sensor_data
-        self._images[name] = create(kind, f"{name}/image_raw{suffix}", best_effort)
+        self._images[name] = create(kind, image_topic(name, encoding), best_effort)
         self._infos[name] = create(CameraInfo, f"{name}/camera_info", best_effort)
 
     def _publish_camera(self, camera: CameraMessages) -> None:
@@ -286,7 +293,7 @@ def _play_once(node: ReplayPublisher, source: Source, playback: Playback) -> int
 def _messages(source: Source, playback: Playback) -> Iterator[SetMessages]:
     """Decode and encode the images of one loop."""
     for frame_set in islice(iter(source), playback.limit or None):
-        yield set_messages(frame_set, playback.encoding, playback.names)
+        yield set_messages(make, frame_set, playback.encoding, playback.names)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

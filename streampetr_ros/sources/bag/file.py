@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rosbags.rosbag2 import Reader
 
 from streampetr_ros.core.source import SourceError
-from streampetr_ros.messages.standard import typestore
+from streampetr_ros.messages.cdr import typestore
 from streampetr_ros.sources.bag.log import BAG, BagMessage, TopicFacts
 
 SUFFIXES = (".mcap", ".db3")

@@ -26,8 +26,16 @@ from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.rig import RigTolerance
-from streampetr_ros.messages import standard as messages
-from streampetr_ros.messages.published import Edge, FrameNames, mounting_edges, pose_edges
+from streampetr_ros.messages import cdr
+from streampetr_ros.messages.standard import Edge, camera_info_message, header, tf_message
+from streampetr_ros.messages.vehicle import (
+    FrameNames,
+    image_topic,
+    mounting_edges,
+    optical_frame,
+    pose_edges,
+    set_messages,
+)
 from streampetr_ros.sources.bag.file import TOKENS_KEY, RawMessage
 
 #: Kinds of storage, as ``ros2 bag record --storage`` names them.
@@ -106,7 +114,7 @@ class BagWriter:
         new = [edge for edge in edges if edge[1] not in self._mountings]
         if new:
             self._mountings.update({child: matrix for _, child, _, matrix in new})
-            self.write("/tf_static", messages.tf_message(new), recorded_ns)
+            self.write("/tf_static", tf_message(cdr.make, new), recorded_ns)
 
     def write(self, topic: str, message: Any, recorded_ns: int) -> None:
         """Write a message; its topic is announced with the first.
@@ -114,7 +122,7 @@ class BagWriter:
         Raises:
             SourceError: if the bag cannot be written.
         """
-        data = messages.serialise(message)
+        data = cdr.serialise(message)
         self.copy(RawMessage(topic, recorded_ns, data, message.__msgtype__))
 
     def copy(self, message: RawMessage) -> None:
@@ -129,7 +137,7 @@ class BagWriter:
                 self._connections[topic] = self._writer.add_connection(
                     topic,
                     message.kind,
-                    typestore=messages.typestore(),
+                    typestore=cdr.typestore(),
                     offered_qos_profiles=[_qos(latched=topic.endswith("/tf_static"))],
                 )
             self._writer.write(self._connections[topic], message.recorded_ns, message.data)
@@ -146,7 +154,7 @@ def write_bag(
         frame_sets: in the order of time.
         path: folder of the bag; must not exist.
         storage: one of `STORAGES`.
-        encoding: of images, one of `published.ENCODINGS`.
+        encoding: of images, one of `vehicle.ENCODINGS`.
 
     Returns:
         Frame sets written.
@@ -170,33 +178,27 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
     Args:
         bag: to write to.
         frame_set: images with calibration and poses.
-        encoding: of images, one of `published.ENCODINGS`.
+        encoding: of images, one of `vehicle.ENCODINGS`.
         first: whether calibrations are written ahead as well, as mountings that are new always are.
 
     Raises:
         SourceError: if the bag cannot be written, or a mounting changes.
     """
     names = FrameNames()
-    ordered = sorted(frame_set.cameras, key=lambda camera: camera.stamp_ns)
-    start_ns = ordered[0].stamp_ns
-    bag.write_mountings(mounting_edges(frame_set, names), start_ns - _LEAD_NS)
-    if first:
-        for frame in ordered:
-            _write_info(bag, frame.calibration, start_ns - _LEAD_NS)
+    messages = set_messages(cdr.make, frame_set, encoding, names)
+    ahead_ns = messages.cameras[0].stamp_ns - _LEAD_NS
+    bag.write_mountings(mounting_edges(frame_set, names), ahead_ns)
+    for each in frame_set.cameras if first else ():
+        name = each.calibration.name
+        top = header(cdr.make, ahead_ns, optical_frame(name))
+        info = camera_info_message(cdr.make, each.calibration, top)
+        bag.write(f"/{name}/camera_info", info, ahead_ns)
     for edge in pose_edges(frame_set, names):
-        bag.write("/tf", messages.tf_message([edge]), edge[2])
+        bag.write("/tf", tf_message(cdr.make, [edge]), edge[2])
     bag.note_token(frame_set.stamp_ns, frame_set.token)
-    suffix = "" if encoding == "raw" else "/compressed"
-    for frame in ordered:
-        name = frame.calibration.name
-        _write_info(bag, frame.calibration, frame.stamp_ns)
-        image = messages.image_message(frame, encoding)
-        bag.write(f"/{name}/image_raw{suffix}", image, frame.stamp_ns)
-
-
-def _write_info(bag: BagWriter, calibration: Any, stamp_ns: int) -> None:
-    info = messages.camera_info_message(calibration, stamp_ns)
-    bag.write(f"/{calibration.name}/camera_info", info, stamp_ns)
+    for camera in messages.cameras:
+        bag.write(f"/{camera.camera}/camera_info", camera.info, camera.stamp_ns)
+        bag.write(f"/{image_topic(camera.camera, encoding)}", camera.image, camera.stamp_ns)
 
 
 def _differ(before: Array, after: Array) -> bool:

@@ -10,10 +10,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from streampetr_ros.backends.base import Backend
-from streampetr_ros.core.timing import StageClock
+from streampetr_ros.core.timing import StageClock, stage_percentiles
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
-from streampetr_ros.tools.replay.run import stage_percentiles
 
 
 class PlainNetwork:

@@ -15,7 +15,7 @@ from streampetr_ros.backends.base import Backend
 from streampetr_ros.backends.exported import open_exported
 from streampetr_ros.backends.opening import AUTO, Choice, open_backend
 from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend, prepared
-from streampetr_ros.core.timing import StageClock
+from streampetr_ros.core.timing import StageClock, stage_percentiles
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import DetectorConfig, detector_config
@@ -34,7 +34,6 @@ from streampetr_ros.tools.benchmark.reference import (
     compare_stages,
     run_stages,
 )
-from streampetr_ros.tools.replay.run import stage_percentiles
 
 METHOD = (
     "Cameras at 2 Hz on a moving vehicle, images JPEG at quality 90 and equal in every set, "

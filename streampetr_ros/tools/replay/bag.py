@@ -6,19 +6,21 @@ Foxglove and RViz open it, and ``ros2 bag play`` plays it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.messages.published import FrameNames, optical_frame
+from streampetr_ros.messages import cdr
+from streampetr_ros.messages.marker_scene import MARKER_TOPICS, MarkerWriter
+from streampetr_ros.messages.pictures import PictureWriter
+from streampetr_ros.messages.results import SetReport, SetResult
+from streampetr_ros.messages.vehicle import FrameNames, optical_frame
 from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.sources.bag.writer import BagWriter, write_frame_set
-from streampetr_ros.tools.replay.markers import marker_array
 from streampetr_ros.tools.replay.output import PictureOptions
-from streampetr_ros.tools.replay.pictures import ResultPictures
+from streampetr_ros.tools.replay.records import Record, recorded_detections, recorded_tracks
 
 #: Stamps this much before the recording are of another clock.
 _CLOCKS_NS = 60_000_000_000
@@ -26,10 +28,7 @@ _CLOCKS_NS = 60_000_000_000
 RESULT_BAG = "results"
 #: Topics lie where the node has them, so that the layouts of viewers show what is in the bag.
 _NODE = "/streampetr"
-DETECTION_TOPIC, TRACK_TOPIC = f"{_NODE}/markers", f"{_NODE}/track_markers"
 _METADATA, _CONTENT = "metadata.yaml", f"{RESULT_BAG}_0.mcap"
-
-Record = Mapping[str, Any]
 
 
 def write_result_bag(
@@ -39,7 +38,8 @@ def write_result_bag(
     drawing: PictureOptions,
     *,
     tracked: bool,
-) -> Path:
+    class_names: Sequence[str] = (),
+) -> None:
     """Write the bag, completely or not at all.
 
     Args:
@@ -48,22 +48,21 @@ def write_result_bag(
         folder: of the replay.
         drawing: lowest score of detections drawn, and caption.
         tracked: whether pictures show tracks instead of detections.
-
-    Returns:
-        Folder of the bag.
+        class_names: label space of the model.
 
     Raises:
         SourceError: if there is something in its place, or a mounting changes.
     """
-    target = folder / RESULT_BAG
-    with BagWriter(target) as bag:
+    frames = FrameNames()
+    if isinstance(source, BagSource):
+        options = source.options
+        frames = FrameNames(fixed=options.fixed_frame, base=options.base_frame)
+    with BagWriter(folder / RESULT_BAG) as bag:
+        results = _Results(bag, drawing, frames, tracked, class_names)
         if isinstance(source, BagSource):
-            results = _Results(bag, drawing, tracked, source.options.base_frame)
             _copy(bag, source, records, results)
         else:
-            results = _Results(bag, drawing, tracked, FrameNames().base)
             _write(bag, source, records, results)
-    return target
 
 
 def is_result_bag(bag: Path) -> bool:
@@ -80,7 +79,7 @@ def is_result_bag(bag: Path) -> bool:
         written_here = about["ros_distro"] == "rosbags"
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
         return False
-    return written_here and {DETECTION_TOPIC, TRACK_TOPIC} <= topics
+    return written_here and {topic.replace("~", _NODE) for topic in MARKER_TOPICS} <= topics
 
 
 def remove_result_bag(folder: Path) -> None:
@@ -94,21 +93,29 @@ def remove_result_bag(folder: Path) -> None:
 
 
 class _Results:
-    """Writes what was found in frame sets.
+    """Writes what was found in frame sets, as the node shows it by default.
 
     Args:
         bag: to write to.
         drawing: lowest score of detections drawn, and caption.
+        frames: TF names.
         tracked: whether pictures show tracks instead of detections.
-        base_frame: TF name of the vehicle frame.
+        class_names: label space of the model.
     """
 
     def __init__(
-        self, bag: BagWriter, drawing: PictureOptions, tracked: bool, base_frame: str
+        self,
+        bag: BagWriter,
+        drawing: PictureOptions,
+        frames: FrameNames,
+        tracked: bool,
+        class_names: Sequence[str],
     ) -> None:
-        self._bag, self._drawing, self._tracked = bag, drawing, tracked
-        self._base_frame = base_frame
-        self._pictures = ResultPictures(_NODE, base_frame, drawing.caption)
+        self._bag, self._drawing, self._class_names = bag, drawing, class_names
+        self._base_frame = frames.base
+        self._markers = MarkerWriter(cdr.make, frames.fixed)
+        self._pictures = PictureWriter(cdr.make, (), tracked)
+        self._restarts = 0
 
     def write(
         self,
@@ -118,14 +125,30 @@ class _Results:
         recorded_ns: int,
     ) -> None:
         """Write the markers of detections of a score and of tracks, and the pictures."""
-        lowest, tracks = self._drawing.draw_above, record["tracks"]
-        detections = [each for each in record["detections"] if each["score"] >= lowest]
-        for topic, objects in ((DETECTION_TOPIC, detections), (TRACK_TOPIC, tracks)):
-            markers = marker_array(objects, record["stamp_ns"], self._base_frame)
-            self._bag.write(topic, markers, recorded_ns)
-        shown = tracks if self._tracked else detections
-        for topic, picture in self._pictures.messages(frame_set, shown, camera_frames):
-            self._bag.write(topic, picture, recorded_ns)
+        result = self._result(frame_set, record, camera_frames)
+        self._restarts += bool(result.report.reset_reason)
+        markers = self._markers.write(result, self._restarts)
+        made = {**dict(zip(MARKER_TOPICS, markers, strict=True)), **self._pictures.write(result)}
+        for topic, make in made.items():
+            self._bag.write(topic.replace("~", _NODE, 1), make(), recorded_ns)
+
+    def _result(
+        self, frame_set: FrameSet, record: Record, camera_frames: Mapping[str, str]
+    ) -> SetResult:
+        report = SetReport(
+            model=self._drawing.caption,
+            base_frame=self._base_frame,
+            cameras_expected=len(camera_frames),
+            camera_stamps_ns={each.calibration.name: each.stamp_ns for each in frame_set.cameras},
+            reset_reason=record["reset_reason"] or "",
+        )
+        return SetResult(
+            frame_set=frame_set,
+            detections=recorded_detections(record, self._class_names, self._drawing.draw_above),
+            tracks=recorded_tracks(record, self._class_names),
+            report=report,
+            camera_frames=camera_frames,
+        )
 
 
 def _copy(bag: BagWriter, source: BagSource, records: list[Record], results: _Results) -> None:

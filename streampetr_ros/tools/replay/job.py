@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from streampetr_ros.backends.opening import Choice, open_backend
+from streampetr_ros.core.timing import StageClock
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.parameters.bag import BagOptions
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
@@ -21,17 +21,21 @@ from streampetr_ros.tools.replay.bag import (
     remove_result_bag,
     write_result_bag,
 )
-from streampetr_ros.tools.replay.nuscenes import NUSCENES, write_nuscenes
 from streampetr_ros.tools.replay.output import (
-    RESULTS,
-    SUMMARY,
     PictureOptions,
     ReplayWriter,
     foreign_picture,
-    read_records,
     remove_pictures,
 )
-from streampetr_ros.tools.replay.run import replay_source
+from streampetr_ros.tools.replay.records import (
+    NUSCENES,
+    RESULTS,
+    SUMMARY,
+    read_records,
+    read_summary,
+    summary_of,
+    write_nuscenes,
+)
 from streampetr_ros.tools.replay.state import (
     ReplayState,
     file_facts,
@@ -132,18 +136,25 @@ def run_job(job: ReplayJob, tell: Tell, progress: Progress) -> Mapping[str, Any]
         tell(f"'{job.out}' holds the results of this run already; they are kept")
     else:
         _Detection(job, key, source, tell).run(progress)
-    _write_others(job, source)
-    return dict(json.loads((job.out / SUMMARY).read_text(encoding="utf-8")))
+    summary = read_summary(job.out)
+    _write_others(job, source, summary.get("classes", ()))
+    return summary
 
 
-def _write_others(job: ReplayJob, source: Source) -> None:
+def _write_others(job: ReplayJob, source: Source, class_names: Sequence[str]) -> None:
     """Write what is made of the results, unless an earlier run did; each whole or not at all."""
     records = read_records(job.out)
     if any(record["token"] for record in records):
         write_nuscenes(records, job.out)
     if job.bag_out and not (job.out / RESULT_BAG).exists():
-        tracked = job.tracking is not None
-        write_result_bag(source, records, job.out, job.drawing, tracked=tracked)
+        write_result_bag(
+            source,
+            records,
+            job.out,
+            job.drawing,
+            tracked=job.tracking is not None,
+            class_names=class_names,
+        )
     if job.video and not (job.out / VIDEO).exists():
         write_video(job.out, [record["stamp_ns"] for record in records])
     if job.video and not job.pictures:
@@ -194,6 +205,44 @@ def _forget_earlier(job: ReplayJob, kept: int) -> None:
         (job.out / VIDEO).unlink(missing_ok=True)
     remove_result_bag(job.out)
     remove_pictures(job.out, kept)
+
+
+def replay_source(
+    source: Iterable[FrameSet],
+    pipeline: StreamingPipeline,
+    writer: ReplayWriter,
+    count: int,
+    done: Callable[[], Any] = lambda: None,
+) -> dict[str, Any]:
+    """Run frame sets through a pipeline and write every result.
+
+    Args:
+        source: frame sets.
+        pipeline: detector with memory.
+        writer: where results go.
+        count: sets to process at most.
+        done: called after every set, when its results are written.
+
+    Returns:
+        Summary of all that the writer holds, see `summary_of`.
+    """
+    frames = islice(iter(source), count)
+    while True:
+        clock = StageClock(pipeline.backend.image_device)
+        with clock.stage("load"):
+            frame_set = next(frames, None)
+        if frame_set is None:
+            break
+        result = pipeline.step(frame_set)
+        writer.write(frame_set, result, clock.timings_ms["load"])
+        done()
+    backend = pipeline.backend
+    return {
+        "model": backend.config.name,
+        "classes": list(backend.config.class_names),
+        "backend": backend.name,
+        **summary_of(read_records(writer.folder)),
+    }
 
 
 class _Detection:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 from streampetr_ros.core.files import replacing
 from streampetr_ros.pipeline.data import PipelineSnapshot
-from streampetr_ros.tools.replay.output import RESULTS, SUMMARY
+from streampetr_ros.tools.replay.records import RESULTS, read_summary
 
 _STATE = ".replay_state"
 
@@ -77,11 +76,7 @@ def finish_state(folder: Path) -> None:
 
 def finished_key(folder: Path) -> str:
     """Return the key of the run whose results are complete in a folder; empty if there is none."""
-    try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(summary.get("key", "")) if isinstance(summary, dict) else ""
+    return str(read_summary(folder).get("key", ""))
 
 
 def _lines(file: Path) -> int:

@@ -11,7 +11,7 @@ import typer
 from tqdm import tqdm
 
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.messages.published import ENCODINGS
+from streampetr_ros.messages.vehicle import ENCODINGS
 from streampetr_ros.sources import Source, SourceError, open_source
 from streampetr_ros.tools.reporting import user_errors
 

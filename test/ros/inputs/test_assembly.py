@@ -23,7 +23,7 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet
-from streampetr_ros.messages.published import FrameNames
+from streampetr_ros.messages.vehicle import CameraMessages, FrameNames, set_messages
 from streampetr_ros.parameters.node import FrameParameters, NodeParameters, PoseParameters
 from streampetr_ros.parameters.settings import camera_settings
 from streampetr_ros.preprocess.inputs import model_from_camera
@@ -31,7 +31,7 @@ from streampetr_ros.ros.inputs.assembly import FrameSetAssembler
 from streampetr_ros.ros.inputs.calibration import CalibrationStore
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.inputs.transforms import TransformInput
-from streampetr_ros.ros.play.replay_messages import CameraMessages, set_messages
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
 from streampetr_ros.sources import open_source
 
@@ -58,7 +58,7 @@ def assemble(graph: Graph) -> Iterator[Assemble]:
         without_info: str = "",
         tamper: Tamper = _as_is,
     ) -> FrameSet:
-        messages = set_messages(original, "png", FrameNames())
+        messages = set_messages(make, original, "png", FrameNames())
         tamper({camera.camera: camera for camera in messages.cameras})
         transforms._on_static(messages.mountings)
         transforms._on_moving(messages.poses)

@@ -10,9 +10,10 @@ pytest.importorskip("tf2_ros", reason="needs tf2_ros")
 
 
 from streampetr_ros.core import geometry
+from streampetr_ros.messages.standard import transform_message
 from streampetr_ros.parameters.node import PoseParameters
-from streampetr_ros.ros import convert
 from streampetr_ros.ros.inputs.transforms import make_buffer
+from streampetr_ros.ros.messages import make
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
@@ -35,11 +36,9 @@ def test_own_buffer_agrees_with_tf2(seed: int) -> None:
         edges = [0, *stamps, 4 * SECOND_NS] if not static else stamps
         parent = f"f{rng.integers(child)}"
         for stamp in edges:
-            values = convert.transform_from_matrix(
-                parent, f"f{child}", START_NS + stamp, random_pose(rng)
-            )
+            edge = (parent, f"f{child}", START_NS + stamp, random_pose(rng))
             for buffer in (own, tf2):
-                buffer.insert(convert.transform_message(values), static=static)
+                buffer.insert(transform_message(make, edge), static=static)
     for _ in range(50):
         target, source = (f"f{index}" for index in rng.choice(FRAMES, 2, replace=False))
         stamp_ns = START_NS + int(rng.integers(4 * SECOND_NS))

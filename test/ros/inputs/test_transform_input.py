@@ -16,14 +16,14 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 import rclpy
 from graph import Graph
 from rclpy.node import Node
-from tf2_msgs.msg import TFMessage
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.ingest.transforms.tree import Reason, TransformUnavailable
+from streampetr_ros.messages.standard import tf_message
 from streampetr_ros.parameters.node import PoseParameters
-from streampetr_ros.ros import convert
 from streampetr_ros.ros.inputs.transforms import TransformInput
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.problems import ProblemLog
 
 SECOND_NS = 1_000_000_000
@@ -65,10 +65,8 @@ def pose(seconds: float) -> Array:
 
 def enter(transforms: TransformInput, seconds: float) -> None:
     """As the subscription to /tf would."""
-    values = convert.transform_from_matrix(
-        "odom", "base_link", round(seconds * SECOND_NS), pose(seconds)
-    )
-    transforms._on_moving(TFMessage(transforms=[convert.transform_message(values)]))
+    edge = ("odom", "base_link", round(seconds * SECOND_NS), pose(seconds))
+    transforms._on_moving(tf_message(make, [edge]))
 
 
 def look_up(transforms: TransformInput, seconds: float) -> Array:
@@ -99,8 +97,7 @@ def test_unknown_frame(transforms: TransformInput) -> None:
 
 
 def test_backward_jump_clears_moving_transforms_only(transforms: TransformInput) -> None:
-    mounting = convert.transform_from_matrix("base_link", "camera", 0, np.eye(4))
-    transforms._on_static(TFMessage(transforms=[convert.transform_message(mounting)]))
+    transforms._on_static(tf_message(make, [("base_link", "camera", 0, np.eye(4))]))
     for seconds in (100.0, 100.1, 10.0, 10.1):
         enter(transforms, seconds)
     assert transforms.buffer.restarts == 1

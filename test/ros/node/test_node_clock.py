@@ -14,11 +14,11 @@ from rosgraph_msgs.msg import Clock
 from streampetr_ros.msg import Object3DArray
 
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.messages.published import FrameNames
+from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
 from streampetr_ros.ros import qos
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.play import pace, read_ahead, replay_publisher
 from streampetr_ros.ros.play.read_ahead import ReadAhead
-from streampetr_ros.ros.play.replay_messages import SetMessages, set_messages
 from streampetr_ros.ros.play.replay_publisher import Playback, ReplayPublisher
 
 PERIOD_S = 0.1
@@ -64,7 +64,7 @@ class Player:
         """Make the next frame sets; there is room for a tail of the clock before them."""
         first, self._next = self._next, self._next + count + 150
         return [
-            set_messages(frame_set(i, PERIOD_S, size=(160, 90)), "jpeg", FrameNames())
+            set_messages(make, frame_set(i, PERIOD_S, size=(160, 90)), "jpeg", FrameNames())
             for i in range(first, first + count)
         ]
 

@@ -23,9 +23,11 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from streampetr_ros.msg import Object3DArray
 
+from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.messages.standard import time_message
+from streampetr_ros.messages.vehicle import CameraMessages
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.convert import stamp_ns_from, time_message
-from streampetr_ros.ros.play.replay_messages import CameraMessages
+from streampetr_ros.ros.messages import make
 
 #: Resets after which stamps may start again.
 _RESTARTS = {"backward_stamp", "clock_jump", "first_frame"}
@@ -246,11 +248,11 @@ def test_clock_forward_and_back(drive: Drive, fault: Fault) -> None:
     graph = drive.graph
     clock = graph.node.create_publisher(Clock, "/clock", qos.transforms())
     graph.wait_for_subscribers([clock])
-    clock.publish(Clock(clock=time_message(10_000_000_000)))
+    clock.publish(Clock(clock=time_message(make, 10_000_000_000)))
     assert drive.good().reset_reason == ""
-    clock.publish(Clock(clock=time_message(9_000_000_000_000)))
+    clock.publish(Clock(clock=time_message(make, 9_000_000_000_000)))
     assert drive.good().reset_reason == ""
-    clock.publish(Clock(clock=time_message(5_000_000_000)))
+    clock.publish(Clock(clock=time_message(make, 5_000_000_000)))
     fault.logged("the clock jumped")
     result = drive.good()
     assert result.reset_reason == "clock_jump"

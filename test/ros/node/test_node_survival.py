@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
-from streampetr_ros.ros.play.replay_messages import CameraMessages
+from streampetr_ros.messages.vehicle import CameraMessages
 
 
 @pytest.fixture(scope="module")

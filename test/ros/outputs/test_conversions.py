@@ -19,18 +19,20 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import deserialize_message, serialize_message
 from rigs import calibration, frame_set
 from sensor_msgs.msg import Image
-from streampetr_ros.msg import Object3DArray
+from streampetr_ros.msg import Object3D, Object3DArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.ingest import messages
 from streampetr_ros.ingest.pictures.raw import ImageError
 from streampetr_ros.ingest.rig import build_calibration
-from streampetr_ros.messages.published import FrameNames
-from streampetr_ros.ros import convert
+from streampetr_ros.messages import standard
+from streampetr_ros.messages.results import SetReport
+from streampetr_ros.messages.vehicle import FrameNames, set_messages
 from streampetr_ros.ros.inputs import decoding
 from streampetr_ros.ros.inputs.decoding import decode_message
-from streampetr_ros.ros.play.replay_messages import set_messages
+from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.outputs import objects
 
 EPOCH_NS = 1_700_000_000_123_456_789
 
@@ -73,8 +75,8 @@ def tracks() -> Tracks:
     )
 
 
-def report() -> convert.SetReport:
-    return convert.SetReport(
+def report() -> SetReport:
+    return SetReport(
         model="tiny",
         base_frame="base_link",
         cameras_expected=6,
@@ -87,7 +89,7 @@ def report() -> convert.SetReport:
 
 @pytest.mark.parametrize("stamp_ns", [0, 1, 999_999_999, EPOCH_NS])
 def test_stamps_keep_every_nanosecond(stamp_ns: int) -> None:
-    assert messages.stamp_ns_from(convert.time_message(stamp_ns)) == stamp_ns
+    assert messages.stamp_ns_from(standard.time_message(make, stamp_ns)) == stamp_ns
 
 
 def test_stamp_in_words() -> None:
@@ -96,10 +98,10 @@ def test_stamp_in_words() -> None:
 
 def test_detections_survive_the_wire() -> None:
     sent = detections()
-    message = convert.detections_message(sent, report())
-    convert.write_latencies(message, {"network": 12.5, "total": 20.0})
+    message = objects.detections_message(sent, report())
+    objects.write_latencies(message, {"network": 12.5, "total": 20.0})
     message = deserialize_message(serialize_message(message), Object3DArray)
-    received = convert.detections_from(message)
+    received = objects.detections_from(message)
     assert received.stamp_ns == EPOCH_NS
     assert received.class_names == sent.class_names
     np.testing.assert_array_equal(received.labels, sent.labels)
@@ -118,27 +120,27 @@ def test_detections_survive_the_wire() -> None:
 
 def test_detections_carry_the_identity_and_age_of_their_track() -> None:
     identified = replace(detections(), track_ids=np.array([7, 0]))
-    message = convert.detections_message(identified, report(), tracks())
+    message = objects.detections_message(identified, report(), tracks())
     message = deserialize_message(serialize_message(message), Object3DArray)
     assert [found.track_id for found in message.objects] == [7, 0]
     assert [found.age for found in message.objects] == [2.5, 0.0]
     assert [len(found.covariance) for found in message.objects] == [0, 0]
-    np.testing.assert_array_equal(convert.detections_from(message).track_ids, [7, 0])
+    np.testing.assert_array_equal(objects.detections_from(message).track_ids, [7, 0])
 
 
 def test_objects_from_the_shelf_keep_nothing_of_the_set_before() -> None:
-    shelf = convert.ObjectShelf()
+    shelf: list[Object3D] = []
     identified = replace(detections(), track_ids=np.array([7, 8]))
     turned = detections().selected(np.array([1, 0]))
     for sent, of in ((turned, None), (identified, tracks()), (detections(), None), (turned, None)):
-        message = convert.detections_message(sent, report(), of, shelf)
-        fresh = convert.detections_message(sent, report(), of)
+        message = objects.detections_message(sent, report(), of, shelf)
+        fresh = objects.detections_message(sent, report(), of)
         assert serialize_message(message) == serialize_message(fresh)
 
 
 def test_tracks_survive_the_wire() -> None:
     sent = tracks()
-    message = convert.tracks_message(sent, report())
+    message = objects.tracks_message(sent, report())
     message = deserialize_message(serialize_message(message), Object3DArray)
     assert message.header.frame_id == "base_link"
     assert messages.stamp_ns_from(message.header.stamp) == EPOCH_NS
@@ -150,29 +152,33 @@ def test_tracks_survive_the_wire() -> None:
     np.testing.assert_allclose([found.score for found in message.objects], sent.scores)
     covariances = [np.reshape(found.covariance, (6, 6)) for found in message.objects]
     np.testing.assert_allclose(covariances, sent.covariances, rtol=1e-6)
-    received = convert.detections_from(message).boxes
+    received = objects.detections_from(message).boxes
     for name in ("centers", "sizes", "velocities"):
         np.testing.assert_array_equal(getattr(received, name), getattr(sent.boxes, name))
 
 
 def test_no_detections() -> None:
     empty = detections().selected(np.zeros(0, dtype=np.int64))
-    message = convert.detections_message(empty, report())
-    assert len(convert.detections_from(message)) == 0
+    message = objects.detections_message(empty, report())
+    assert len(objects.detections_from(message)) == 0
 
 
 def test_transforms_round_trip() -> None:
     parent_from_child = geometry.transform_from_parts(
         [1e6, -2.5, 3.0], geometry.rotation_from_rpy(0.1, -0.2, 2.9)
     )
-    values = convert.transform_from_matrix("odom", "base_link", EPOCH_NS, parent_from_child)
-    message = convert.transform_message(values)
-    assert messages.transform_from(message) == values
-    np.testing.assert_allclose(convert.matrix_from(message), parent_from_child, atol=1e-12)
+    edge = ("odom", "base_link", EPOCH_NS, parent_from_child)
+    values = messages.transform_from(standard.transform_message(make, edge))
+    assert (values.parent, values.child, values.stamp_ns) == ("odom", "base_link", EPOCH_NS)
+    np.testing.assert_allclose(
+        geometry.transform_from_quaternion(values.translation, values.quaternion_wxyz),
+        parent_from_child,
+        atol=1e-12,
+    )
 
 
 def test_odometry_is_read_as_a_transform() -> None:
-    message = Odometry(header=convert.header(EPOCH_NS, "odom"), child_frame_id="base_link")
+    message = Odometry(header=objects.header(EPOCH_NS, "odom"), child_frame_id="base_link")
     message.pose.pose.position.x = 3.0
     message.pose.pose.orientation.z = math.sin(0.25)
     message.pose.pose.orientation.w = math.cos(0.25)
@@ -188,7 +194,7 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
     if model != "none":
         count = {"plumb_bob": 5, "equidistant": 4}[model]
         camera = replace(camera, distortion_model=model, distortion=np.full(count, 0.01))
-    message = convert.camera_info_message(camera, EPOCH_NS, "front")
+    message = standard.camera_info_message(make, camera, objects.header(EPOCH_NS, "front"))
     values = messages.camera_info_from(message)
     built = build_calibration("CAM_FRONT", values, camera.base_from_camera, rectified=False)
     assert (built.width, built.height) == (camera.width, camera.height)
@@ -200,7 +206,7 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
 @pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
 def test_images_keep_their_pixels(encoding: str) -> None:
     original = frame_set()
-    played = set_messages(original, encoding, FrameNames())
+    played = set_messages(make, original, encoding, FrameNames())
     assert [c.stamp_ns for c in played.cameras] == sorted(c.stamp_ns for c in original.cameras)
     sent = {camera.calibration.name: camera for camera in original.cameras}
     for camera in played.cameras:

@@ -14,19 +14,17 @@ from test_conversions import EPOCH_NS, detections, tracks
 from visualization_msgs.msg import Marker
 
 from streampetr_ros.core import geometry
-from streampetr_ros.ros.convert import header
-from streampetr_ros.ros.outputs.marker_scene import MarkerLife, MarkerScene
-from streampetr_ros.ros.outputs.markers import (
+from streampetr_ros.messages.marker_scene import MarkerLife, MarkerScene
+from streampetr_ros.messages.markers import (
+    MarkerPen,
     detection_figures,
-    draw,
-    draw_trails,
-    finish,
     track_colors,
     track_figures,
 )
+from streampetr_ros.ros.messages import make
 from streampetr_ros.viz.trails import Trails
 
-HEAD = header(EPOCH_NS, "base_link")
+PEN = MarkerPen(make, EPOCH_NS, "base_link", 0.5)
 SECOND = 1_000_000_000
 
 
@@ -41,8 +39,7 @@ def identities(markers: list[Marker]) -> set[tuple[str, int]]:
 
 
 def test_markers_have_their_own_identity_and_a_valid_pose() -> None:
-    markers = draw(detection_figures(detections()))
-    finish(markers, HEAD, 0.5)
+    markers = PEN.objects(detection_figures(detections()))
     assert all(marker.header.frame_id == "base_link" for marker in markers)
     assert all(marker.lifetime.nanosec == 500_000_000 for marker in markers)
     assert all(marker.pose.orientation.w == 1.0 for marker in markers)
@@ -51,7 +48,7 @@ def test_markers_have_their_own_identity_and_a_valid_pose() -> None:
 
 def test_one_line_list_per_class_on_the_box_edges() -> None:
     found = detections()
-    markers = draw(detection_figures(found))
+    markers = PEN.objects(detection_figures(found))
     outlines = [marker for marker in markers if marker.type == Marker.LINE_LIST]
     assert [marker.ns for marker in outlines] == ["car/boxes", "pedestrian/boxes"]
     assert all(len(marker.points) == len(marker.colors) == 24 for marker in outlines)
@@ -61,7 +58,7 @@ def test_one_line_list_per_class_on_the_box_edges() -> None:
 
 
 def test_arrows_and_texts() -> None:
-    markers = draw(detection_figures(detections()))
+    markers = PEN.objects(detection_figures(detections()))
     start, tip = marker_of(markers, "car/heading").points
     assert np.arctan2(tip.y - start.y, tip.x - start.x) == pytest.approx(3.0)
     assert np.hypot(tip.y - start.y, tip.x - start.x) == pytest.approx(2.25)
@@ -74,41 +71,41 @@ def test_arrows_and_texts() -> None:
 
 
 def test_tracks_keep_their_marker_and_name_their_identity() -> None:
-    markers = draw(track_figures(tracks()))
+    markers = PEN.objects(track_figures(tracks()))
     assert marker_of(markers, "car/heading").id == 7
     assert marker_of(markers, "car/label").text == "car 7 0.90"
     reordered = tracks().selected(np.array([1, 0]))
-    assert identities(draw(track_figures(reordered))) == identities(markers)
+    assert identities(PEN.objects(track_figures(reordered))) == identities(markers)
     large = replace(tracks(), ids=np.array([2**31 + 5, 4]))
-    assert marker_of(draw(track_figures(large)), "car/heading").id == 5
+    assert marker_of(PEN.objects(track_figures(large)), "car/heading").id == 5
 
 
 def test_colors_by_class_or_track_and_pale_when_unseen() -> None:
     two_cars = replace(tracks(), labels=np.array([1, 1]))
     by_class, by_track = (track_colors(two_cars, by) for by in ("class", "track"))
-    assert (by_class[0].r, by_class[0].g) == (by_class[1].r, by_class[1].g)
-    assert (by_track[0].r, by_track[0].g) != (by_track[1].r, by_track[1].g)
+    assert by_class[0][:3] == by_class[1][:3]
+    assert by_track[0][:3] != by_track[1][:3]
     seen, unseen = by_track
-    assert seen.a == 1.0
-    assert unseen.a < 0.5
+    assert seen[3] == 1.0
+    assert unseen[3] < 0.5
 
 
 def test_what_is_gone_is_deleted_and_a_reset_deletes_all() -> None:
-    scene = MarkerScene()
-    both = draw(track_figures(tracks()))
-    car_only = draw(track_figures(tracks().selected(np.array([0]))))
-    first = scene.update(both, HEAD).markers
+    scene = MarkerScene(make)
+    both = PEN.objects(track_figures(tracks()))
+    car_only = PEN.objects(track_figures(tracks().selected(np.array([0]))))
+    first = scene.update(both, PEN).markers
     assert first[0].action == Marker.DELETEALL
-    second = scene.update(car_only, HEAD).markers
+    second = scene.update(car_only, PEN).markers
     gone = [marker for marker in second if marker.action == Marker.DELETE]
     assert identities(gone) == identities(both) - identities(car_only)
     assert not any(marker.action == Marker.DELETEALL for marker in second)
-    assert [marker.action for marker in scene.update(car_only, HEAD).markers] == [0] * len(car_only)
+    assert [marker.action for marker in scene.update(car_only, PEN).markers] == [0] * len(car_only)
     # Nobody looked at the set of the reset; the next array tells all the same.
     scene.note_restart(True)
     scene.note_restart(False)
-    assert scene.update([], HEAD).markers[0].action == Marker.DELETEALL
-    assert scene.update([], HEAD).markers == []
+    assert scene.update([], PEN).markers[0].action == Marker.DELETEALL
+    assert scene.update([], PEN).markers == []
 
 
 @pytest.mark.parametrize("interval", [0.05, 0.5, 2.5])
@@ -142,10 +139,10 @@ def test_trails_stay_in_the_fixed_frame() -> None:
     np.testing.assert_allclose(car[:, 0] - start[0], [10.0, 20.0, 30.0])
     np.testing.assert_allclose(car[:, 2], start[2] - 0.5 * tracks().boxes.sizes[0, 2])
     assert len(pedestrian) == 1, "what stands has no trail"
-    lines = draw_trails(places[:1], track_colors(tracks(), "class")[:1])[0]
+    lines = PEN.trails(places[:1], track_colors(tracks(), "class")[:1])[0]
     assert len(lines.points) == len(lines.colors) == 4
     assert lines.colors[0].a < lines.colors[-1].a
-    assert draw_trails(places[1:], track_colors(tracks(), "class")[1:]) == []
+    assert PEN.trails(places[1:], track_colors(tracks(), "class")[1:]) == []
     trails.update(now.selected(np.array([1])), fixed_from_base, 2.5)
     back = trails.update(now, fixed_from_base, 2.5)
     assert len(back[0]) == 1, "a trail does not survive its track"

@@ -25,12 +25,12 @@ from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.core.config import dump_config
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.messages.published import FrameNames
+from streampetr_ros.messages.vehicle import FrameNames, set_messages
 from streampetr_ros.pipeline.data import StepResult
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.play.replay_messages import set_messages
+from streampetr_ros.ros.messages import make
 
 Listen = Callable[..., list]
 
@@ -110,7 +110,7 @@ def test_tracks_online_equal_offline(graph: Graph, node: NodeProcess, listen: Li
     # The node may learn late who listens: what came is compared with the end of the drive.
     while len(received) < 4 and len(frame_sets) < 20:
         frame_sets.append(frame_set(len(frame_sets)))
-        messages = set_messages(frame_sets[-1], "raw", FrameNames())
+        messages = set_messages(make, frame_sets[-1], "raw", FrameNames())
         graph.send(messages, mountings=len(frame_sets) == 1)
         result = graph.result_of(frame_sets[-1].stamp_ns)
         graph.is_true(lambda: stamps(received)[-1:] == [frame_sets[-1].stamp_ns], within=0.5)

@@ -22,12 +22,14 @@ from std_msgs.msg import String
 from test_conversions import detections, report, tracks
 
 from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.messages import pictures
+from streampetr_ros.messages.pictures import PictureWriter
+from streampetr_ros.messages.results import SetResult
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.outputs import overlays
+from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.outputs.overlays import OverlayOutput
-from streampetr_ros.ros.outputs.results import SetResult
 from streampetr_ros.ros.outputs.topic import Topic
 
 
@@ -95,9 +97,9 @@ def test_only_what_is_looked_at_is_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: list[str] = []
-    render = overlays.render_camera
+    render = pictures.render_camera
     monkeypatch.setattr(
-        overlays,
+        pictures,
         "render_camera",
         lambda frame, *rest: (drawn.append(frame.calibration.name), render(frame, *rest))[1],
     )
@@ -129,7 +131,7 @@ def test_top_view(graph: Graph, output: OverlayOutput, listen: Callable[[str], l
     assert (pixels[row - 1 : row + 2, column - 1 : column + 2, 2] > ground[2] + 40).any()
 
 
-def test_pictures_of_distorting_lenses_are_straightened(output: OverlayOutput) -> None:
+def test_pictures_of_distorting_lenses_are_straightened() -> None:
     """A lens that pushes the picture outwards leaves black corners when straightened."""
     one = result()
     frame = one.frame_set.cameras[0]
@@ -138,9 +140,11 @@ def test_pictures_of_distorting_lenses_are_straightened(output: OverlayOutput) -
         frame.calibration, distortion_model="plumb_bob", distortion=np.array([0.3, 0, 0, 0, 0.0])
     )
     bent = replace(white, calibration=lens)
+    topic = f"~/overlays/{frame.calibration.name}/compressed"
     corners = []
     for each in (white, bent):
-        picture = output._camera_picture(each, one, [])
+        of_one = replace(one, frame_set=replace(one.frame_set, cameras=(each,)))
+        picture = PictureWriter(make, NAMES, True).write(of_one)[topic]()
         pixels = np.asarray(Image.open(BytesIO(bytes(picture.data))))
         corners.append(pixels[-5, -5].max())
     assert corners[0] > 200
@@ -165,7 +169,7 @@ def test_drawing_holds_nothing_up_and_survives_errors(
             raise RuntimeError("no paint")
         return np.zeros((8, 8, 3), np.uint8)
 
-    monkeypatch.setattr(overlays, "render_top_view", slow)
+    monkeypatch.setattr(pictures, "render_top_view", slow)
     received = listen("top_view")
     output.publish(result(0))
     assert busy.wait(10.0)

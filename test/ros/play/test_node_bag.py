@@ -13,7 +13,7 @@ from rigs import frame_set
 from test_node_results import assert_same, offline
 
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.ros.convert import detections_from
+from streampetr_ros.ros.outputs.objects import detections_from
 from streampetr_ros.sources import open_source
 from streampetr_ros.sources.bag.writer import write_bag
 

@@ -14,7 +14,7 @@ from rigs import driving_pose, frame_set
 from test_node_results import assert_same, offline
 
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.ros.convert import detections_from
+from streampetr_ros.ros.outputs.objects import detections_from
 from streampetr_ros.sources import open_source
 
 FRAMES = 4

@@ -12,8 +12,8 @@ import yaml
 from rigs import frame_set, without
 
 from streampetr_ros.ingest.pictures.reduction import shrink
-from streampetr_ros.messages import standard as messages
-from streampetr_ros.messages.published import FrameNames, pose_edges
+from streampetr_ros.messages import cdr, standard
+from streampetr_ros.messages.vehicle import FrameNames, pose_edges
 from streampetr_ros.parameters.bag import BagOptions, read_parameters
 from streampetr_ros.parameters.wiring import CameraSettings
 from streampetr_ros.sources import SourceError, is_bag, open_source
@@ -114,25 +114,18 @@ def test_odometry_in_place_of_moving_transforms(tmp_path):
 
 def odometry(edge):
     parent, child, stamp_ns, pose = edge
-    make = messages.make
-    zero = messages.vector("Vector3", np.zeros(3))
+    make = cdr.make
     return make(
         "nav_msgs/msg/Odometry",
-        header=messages.header(stamp_ns, parent),
+        header=standard.header(make, stamp_ns, parent),
         child_frame_id=child,
         pose=make(
             "geometry_msgs/msg/PoseWithCovariance",
             pose=make(
                 "geometry_msgs/msg/Pose",
-                position=messages.vector("Point", pose[:3, 3]),
-                orientation=messages.quaternion(pose[:3, :3]),
+                position=standard.point(make, pose[:3, 3]),
+                orientation=standard.quaternion_message(make, pose[:3, :3]),
             ),
-            covariance=np.zeros(36),
-        ),
-        twist=make(
-            "geometry_msgs/msg/TwistWithCovariance",
-            twist=make("geometry_msgs/msg/Twist", linear=zero, angular=zero),
-            covariance=np.zeros(36),
         ),
     )
 

@@ -16,10 +16,9 @@ from rigs import frame_set, without
 from rosbags.rosbag2 import StoragePlugin, Writer
 from test_cli import run
 
-from streampetr_ros.messages.standard import typestore
+from streampetr_ros.messages.cdr import typestore
 from streampetr_ros.sources.bag.file import BagFile
 from streampetr_ros.sources.bag.writer import write_bag
-from streampetr_ros.tools.replay import bag as replay_bag
 from streampetr_ros.tools.replay import job as replay_job
 from streampetr_ros.tools.replay import video as replay_video
 from streampetr_ros.tools.replay.bag import is_result_bag
@@ -155,7 +154,7 @@ def test_a_bag_of_a_replay_is_known_by_its_content(drive, with_tokens, tmp_path)
     live = tmp_path / "live" / "results"
     live.parent.mkdir()
     with Writer(live, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-        for topic in (replay_bag.DETECTION_TOPIC, replay_bag.TRACK_TOPIC):
+        for topic in ("/streampetr/markers", "/streampetr/track_markers"):
             writer.add_connection(topic, "std_msgs/msg/String", typestore=typestore())
     (live / "results.mcap").rename(live / "results_0.mcap")
     metadata = live / "metadata.yaml"
