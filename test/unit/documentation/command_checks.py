@@ -31,7 +31,10 @@ ASSIGNMENT = re.compile(r"[A-Z_]+=")
 ROS_MODULES = {"rclpy", "diagnostic_msgs"}
 
 #: Scripts of ours that take no arguments.
-PLAIN = ("scripts/setup", "scripts/test", "scripts/environment.sh", "studies/size_table.py")
+PLAIN = (
+    *("scripts/environment.sh", "scripts/generate", "scripts/setup", "scripts/test"),
+    "studies/size_table.py",
+)
 
 #: Programs of others, which are taken as they are.
 FOREIGN = ("cd", "export", ".", "git clone", "rosdep install", "colcon build")
