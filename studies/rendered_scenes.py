@@ -15,7 +15,7 @@ from streampetr_ros.core.types import FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.synth.scene import WORLD_VERSION
 from streampetr_ros.training.config import DataConfig
-from streampetr_ros.training.data.synthetic_data import SyntheticSource
+from streampetr_ros.training.data.synthetic_data import SyntheticSequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Scenes:
 
     def __call__(self, scene: str, every: int) -> Iterator[FrameSet]:
         """Yield one of every so many frame sets of a scene, rendering it when it is not cached."""
-        source = SyntheticSource(self.data, self.image)
+        source = SyntheticSequences(self.data, self.image)
         for frame in range(0, self.data.frames, every):
             yield source.frame_set(int(scene), frame)
 

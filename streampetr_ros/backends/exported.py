@@ -91,7 +91,7 @@ def _check(model: ExportedModel) -> None:
         raise ValueError(f"number of cameras {model.cameras!r} is none")
 
 
-def describe(model: ExportedModel) -> str:
+def describe_export(model: ExportedModel) -> str:
     """Return the content of the description file."""
     content = asdict(model)
     del content["folder"]

@@ -70,7 +70,7 @@ class Scope:
     farthest: float = 50.0
 
 
-def load_config() -> Any:
+def detection_rules() -> Any:
     """Return the devkit's rules of the detection task."""
     from nuscenes.eval.common.config import config_factory  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def _eval_boxes(
     from nuscenes.eval.common.data_classes import EvalBoxes  # noqa: PLC0415
     from nuscenes.eval.detection.data_classes import DetectionBox  # noqa: PLC0415
 
-    limits = load_config().class_range
+    limits = detection_rules().class_range
     boxes = EvalBoxes()
     for token, items in records.items():
         kept = []
@@ -128,7 +128,7 @@ def run_devkit(
 
         def __init__(self) -> None:
             self.verbose = False
-            self.cfg = load_config()
+            self.cfg = detection_rules()
             self.gt_boxes = _eval_boxes(truth, places, scope)
             self.pred_boxes = _eval_boxes(detections, places, scope)
             self.sample_tokens = self.gt_boxes.sample_tokens

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.evaluation.metrics import Metrics, import_devkit, load_config, named_errors
+from streampetr_ros.evaluation.metrics import Metrics, detection_rules, import_devkit, named_errors
 from streampetr_ros.nuscenes.results import Record, write_results
 
 
@@ -30,7 +30,7 @@ def evaluate_split(tables: Any, split: str, records: Mapping[str, list[Record]])
         file = Path(folder) / "results_nusc.json"
         write_results(dict(records), file)
         judge = evaluate.DetectionEval(
-            tables, load_config(), str(file), split, folder, verbose=False
+            tables, detection_rules(), str(file), split, folder, verbose=False
         )
         raw = judge.evaluate()[0].serialize()
     return Metrics(

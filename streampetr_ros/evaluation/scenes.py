@@ -141,7 +141,7 @@ class SceneJob:
     memory_interval: float = -1.0
 
 
-def run_job(job: SceneJob) -> SceneRecords:
+def run_scene_job(job: SceneJob) -> SceneRecords:
     """Run one scene on one thread, so that numbers do not depend on how scenes are shared out."""
     torch.set_num_threads(1)
     frame_sets = job.open_scene(job.scene, job.protocol.every)
@@ -162,13 +162,13 @@ def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:
     if workers <= 1:
         threads = torch.get_num_threads()
         for job in jobs:
-            total.merge(run_job(job))
+            total.merge(run_scene_job(job))
         torch.set_num_threads(threads)
         return total
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for records in pool.map(run_job, jobs):
+            for records in pool.map(run_scene_job, jobs):
                 total.merge(records)
     except BrokenProcessPool as error:
         raise UserError(

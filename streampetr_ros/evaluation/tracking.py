@@ -149,7 +149,7 @@ def tracking_records(tracks: Tracks, token: str) -> list[Record]:
     return records
 
 
-def import_devkit() -> Any:
+def import_tracking_devkit() -> Any:
     """Import the tracking part of nuscenes-devkit.
 
     Raises:
@@ -175,7 +175,7 @@ def evaluate_tracks(
         frame_sets: with truth; `sequence` names the scene.
         results: tracking records of every sample.
     """
-    devkit = import_devkit()
+    devkit = import_tracking_devkit()
     config = devkit.config_factory("tracking_nips_2019")
     with tempfile.TemporaryDirectory() as name, _quiet():
         root = Path(name)

@@ -17,7 +17,7 @@ from streampetr_ros.backends.exported import (
     ExportedModel,
     ExportError,
     checksum,
-    describe,
+    describe_export,
 )
 from streampetr_ros.export.half import to_half
 from streampetr_ros.export.simplify import fold_constants, make_masks_finite
@@ -69,7 +69,7 @@ def export_onnx(
             precision=precision,
             sha256={name: checksum(partial / f"{name}.onnx") for name in graph_modules(detector)},
         )
-        (partial / DESCRIPTION).write_text(describe(model))
+        (partial / DESCRIPTION).write_text(describe_export(model))
         if check is not None:
             check(partial)
         shutil.rmtree(folder, ignore_errors=True)

@@ -23,7 +23,7 @@ LIMITS = {
 }
 
 
-def compare(
+def compare_backends(
     reference: Backend, subject: Backend, cameras: int = 6, precision: str = "fp32"
 ) -> dict[str, float]:
     """Run both over the same random drive, each step from the memory of the reference.

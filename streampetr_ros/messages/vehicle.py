@@ -89,7 +89,7 @@ def image_topic(camera: str, encoding: str) -> str:
     return f"{camera}/image_raw" if encoding == "raw" else f"{camera}/image_raw/compressed"
 
 
-def optical_frame(camera: str) -> str:
+def optical_frame_name(camera: str) -> str:
     """Name a camera's optical frame."""
     return f"{camera}_optical_frame"
 
@@ -106,7 +106,7 @@ def mounting_edges(frame_set: FrameSet, names: FrameNames) -> list[Edge]:
     stamp_ns = min(camera.stamp_ns for camera in frame_set.cameras)
     mounted: Mapping[str, Array] = {
         **{
-            optical_frame(camera.calibration.name): camera.calibration.base_from_camera
+            optical_frame_name(camera.calibration.name): camera.calibration.base_from_camera
             for camera in frame_set.cameras
         },
         names.model: frame_set.base_from_model,
@@ -117,7 +117,7 @@ def mounting_edges(frame_set: FrameSet, names: FrameNames) -> list[Edge]:
 def _camera_messages(make: Make, camera: CameraFrame, encoding: str) -> CameraMessages:
     name, stamp_ns = camera.calibration.name, camera.stamp_ns
     # One each, as whoever receives them has.
-    tops = [header(make, stamp_ns, optical_frame(name)) for _ in range(2)]
+    tops = [header(make, stamp_ns, optical_frame_name(name)) for _ in range(2)]
     if encoding == "raw":
         image = image_message(make, camera.pixels, tops[0])
     else:

@@ -136,7 +136,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Plan:
+class StepPlan:
     """What to do with one frame set.
 
     Attributes:
@@ -193,7 +193,7 @@ def plan_step(
     config: MemoryPolicyConfig,
     training_interval: float,
     requested: ResetReason | None = None,
-) -> Plan:
+) -> StepPlan:
     """Decide what to do with a frame set.
 
     Args:
@@ -205,13 +205,13 @@ def plan_step(
     """
     reason = requested or _reset_reason(history, frame_set, config)
     if reason is not None or history is None:
-        return Plan(
+        return StepPlan(
             reset_reason=reason or ResetReason.FIRST_FRAME,
             previous=None,
             writes_memory=True,
             rig=_fresh_rig(history, frame_set),
         )
-    return Plan(
+    return StepPlan(
         reset_reason=None,
         previous=PreviousFrame(
             stamp_ns=history.written.stamp_ns,
@@ -233,7 +233,7 @@ def _blank(frame_set: FrameSet) -> FrameSet:
     return replace(frame_set, cameras=cameras)
 
 
-def advance(history: History | None, frame_set: FrameSet, plan: Plan) -> History:
+def advance(history: History | None, frame_set: FrameSet, plan: StepPlan) -> History:
     """Remember that a plan was carried out.
 
     Args:

@@ -31,8 +31,8 @@ from streampetr_ros.pipeline.memory_policy import (
     History,
     MemoryPolicyConfig,
     MemoryStatistics,
-    Plan,
     ResetReason,
+    StepPlan,
     advance,
     is_due,
     ordered_rig,
@@ -268,7 +268,7 @@ class StreamingPipeline:
         with self._lock:
             return tuple(self._requests)
 
-    def _plan(self, frame_set: FrameSet, requests: Sequence[ResetReason]) -> Plan:
+    def _plan(self, frame_set: FrameSet, requests: Sequence[ResetReason]) -> StepPlan:
         return plan_step(
             self._history,
             frame_set,
@@ -277,7 +277,7 @@ class StreamingPipeline:
             requests[-1] if requests else None,
         )
 
-    def _geometry(self, frame_set: FrameSet, plan: Plan) -> SetGeometry:
+    def _geometry(self, frame_set: FrameSet, plan: StepPlan) -> SetGeometry:
         return prepare_geometry(
             frame_set,
             plan.previous,
@@ -286,7 +286,9 @@ class StreamingPipeline:
             pixel_path=self._pixel_path,
         )
 
-    def _run(self, inputs: ModelInputs, plan: Plan) -> tuple[DetectorOutputs, MemoryState | None]:
+    def _run(
+        self, inputs: ModelInputs, plan: StepPlan
+    ) -> tuple[DetectorOutputs, MemoryState | None]:
         memory = None if plan.previous is None else self._memory
         outputs, next_memory = self._backend.run(inputs, memory)
         # The memory stays where it is; what becomes boxes is looked at here.
@@ -299,7 +301,7 @@ class StreamingPipeline:
         return outputs, next_memory
 
     def _name_queries(
-        self, outputs: DetectorOutputs, memory: MemoryState | None, plan: Plan
+        self, outputs: DetectorOutputs, memory: MemoryState | None, plan: StepPlan
     ) -> tuple[NDArray[np.int64] | None, Lineage]:
         config, before = self._backend.config, self._lineage
         if memory is None:
@@ -309,7 +311,7 @@ class StreamingPipeline:
         return continue_lineage(before, outputs, config)
 
     def _follow(
-        self, detections_base: Detections, frame_set: FrameSet, plan: Plan
+        self, detections_base: Detections, frame_set: FrameSet, plan: StepPlan
     ) -> tuple[Detections, Tracks]:
         """Track all detections, weak ones too, in the fixed frame; return both in the base frame.
 
@@ -330,7 +332,7 @@ class StreamingPipeline:
     def _commit(
         self,
         frame_set: FrameSet,
-        plan: Plan,
+        plan: StepPlan,
         memory: MemoryState | None,
         lineage: Lineage,
         served: int,

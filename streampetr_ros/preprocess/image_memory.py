@@ -23,7 +23,7 @@ _MOST_FREE = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class SetImages:
     """Images of one set, as far as they are known.
 
     Attributes:
@@ -43,7 +43,7 @@ class ImagePlace(NamedTuple):
         camera: index of its camera.
     """
 
-    batch: Batch
+    batch: SetImages
     camera: int
 
     @property
@@ -87,7 +87,7 @@ class ImageBatches:
         self._lock = Lock()
         self._memory = _Memory()
         self._order: tuple[str, ...] = ()
-        self._open: list[Batch] = []
+        self._open: list[SetImages] = []
 
     def place(self, camera: str, size: tuple[int, int]) -> ImagePlace:
         """Give a place to an image of a camera, which nobody else gets.
@@ -98,7 +98,7 @@ class ImageBatches:
         """
         with self._lock:
             if camera not in self._order:
-                return ImagePlace(Batch(_blank((1, 3, *size)), {0}), 0)
+                return ImagePlace(SetImages(_blank((1, 3, *size)), {0}), 0)
             index = self._order.index(camera)
             batch = self._open_for(index, (len(self._order), 3, *size))
             batch.claimed.add(index)
@@ -132,14 +132,14 @@ class ImageBatches:
                 images[index] = place.image
         return images
 
-    def _open_for(self, index: int, shape: tuple[int, ...]) -> Batch:
+    def _open_for(self, index: int, shape: tuple[int, ...]) -> SetImages:
         for batch in self._open:
             if index not in batch.claimed and batch.images.shape == shape:
                 return batch
-        self._open = [*self._open, Batch(self._memory.array(shape))][-_MOST_OPEN:]
+        self._open = [*self._open, SetImages(self._memory.array(shape))][-_MOST_OPEN:]
         return self._open[-1]
 
-    def _taken(self, places: Mapping[int, ImagePlace], shape: tuple[int, ...]) -> Batch | None:
+    def _taken(self, places: Mapping[int, ImagePlace], shape: tuple[int, ...]) -> SetImages | None:
         """Take the batch that most images are in, unless images of other sets are there, too."""
         counts = Counter(place.batch for place in places.values())
         used = [index for index, batch in enumerate(self._open) if batch in counts]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streampetr_ros.core.source import Source, SourceError
-from streampetr_ros.sources.frames.recording import Recording
+from streampetr_ros.sources.frames.recording import FrameRecording
 
 if TYPE_CHECKING:
     from streampetr_ros.parameters.bag import BagOptions
     from streampetr_ros.sources.bag.source import BagSource
 
-__all__ = ["Recording", "Source", "SourceError", "is_bag", "open_bag", "open_source"]
+__all__ = ["FrameRecording", "Source", "SourceError", "is_bag", "open_bag", "open_source"]
 
 _BAG_SUFFIXES = (".mcap", ".db3")
 
@@ -32,7 +32,7 @@ def open_source(spec: str | Path, *, need_pixels: bool = True) -> Source:
     kind, _, seed = str(spec).partition(":")
     if kind != "synthetic":
         path = Path(spec)
-        return open_bag(path) if is_bag(path) else Recording(path, need_pixels=need_pixels)
+        return open_bag(path) if is_bag(path) else FrameRecording(path, need_pixels=need_pixels)
     if seed and not seed.isdecimal():
         raise SourceError(f"'{spec}' has no number behind the colon; write for example synthetic:7")
     # The renderer is heavy and not needed for recordings.

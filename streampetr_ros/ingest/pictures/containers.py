@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streampetr_ros.ingest.pictures.raw import ImageError, check_size
+from streampetr_ros.ingest.pictures.raw import ImageError, check_image_size
 
 _JPEG_START = b"\xff\xd8"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -166,7 +166,7 @@ def _read_frame(marker: int, header: bytes) -> tuple[int, int, int]:
     if len(header) < 6:
         raise ImageError("JPEG has a damaged frame header; check the camera's encoder")
     bits, height, width, parts = struct.unpack_from(">BHHB", header)
-    check_size(width, height)
+    check_image_size(width, height)
     if marker not in _FRAMES_OF_CAMERAS or bits != 8:
         raise ImageError(
             f"JPEG of {width} x {height} is of a kind that no camera sends (frame header "
@@ -236,7 +236,7 @@ def _read_png_header(header: bytes) -> tuple[int, int, int]:
     width, height, depth, color, compression, filtering, interlace = struct.unpack(
         ">IIBBBBB", header
     )
-    check_size(width, height)
+    check_image_size(width, height)
     if depth not in _PNG_DEPTHS.get(color, ()) or compression or filtering or interlace > 1:
         raise ImageError(
             f"PNG of {width} x {height} has an impossible header (color type {color}, {depth} "

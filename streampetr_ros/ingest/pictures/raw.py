@@ -106,7 +106,7 @@ def decode_raw(raw: RawImage, convert_other: Callable[[RawImage], Pixels] | None
     Raises:
         ImageError: naming encoding, size and remedy.
     """
-    check_size(raw.width, raw.height)
+    check_image_size(raw.width, raw.height)
     layout = _LAYOUTS.get(str(raw.encoding).strip().lower())
     try:
         if layout is not None:
@@ -139,7 +139,7 @@ def describe(raw: RawImage) -> str:
     return f"image '{raw.encoding}' of {raw.width} x {raw.height}"
 
 
-def check_size(width: int, height: int) -> None:
+def check_image_size(width: int, height: int) -> None:
     """Refuse empty pictures and sizes no camera has.
 
     Raises:

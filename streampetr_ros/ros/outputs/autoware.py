@@ -16,7 +16,7 @@ from unique_identifier_msgs.msg import UUID
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.parameters.tree import ParameterError
-from streampetr_ros.ros.outputs.objects import header, pose_covariance, set_upright_pose
+from streampetr_ros.ros.outputs.objects import pose_covariance, result_header, set_upright_pose
 
 _PACKAGE = "autoware_perception_msgs.msg"
 
@@ -85,7 +85,9 @@ class AutowareWriter:
             detections_base: boxes in the base frame.
             base_frame: TF name of that frame.
         """
-        message = self.messages.DetectedObjects(header=header(detections_base.stamp_ns, base_frame))
+        message = self.messages.DetectedObjects(
+            header=result_header(detections_base.stamp_ns, base_frame)
+        )
         known = np.isfinite(detections_base.boxes.velocities).all(axis=1)
         for row in range(len(detections_base)):
             each = self.messages.DetectedObject()
@@ -101,7 +103,9 @@ class AutowareWriter:
             tracks_base: in the base frame.
             base_frame: TF name of that frame.
         """
-        message = self.messages.TrackedObjects(header=header(tracks_base.stamp_ns, base_frame))
+        message = self.messages.TrackedObjects(
+            header=result_header(tracks_base.stamp_ns, base_frame)
+        )
         speeds = np.linalg.norm(tracks_base.boxes.velocities, axis=1)
         for row, identity in enumerate(tracks_base.ids.tolist()):
             each = self.messages.TrackedObject(object_id=self._uuid(identity))

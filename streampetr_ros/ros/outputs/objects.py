@@ -18,7 +18,7 @@ from streampetr_ros.messages.results import SetReport
 from streampetr_ros.msg import Object3D, Object3DArray
 
 
-def header(stamp_ns: int, frame_id: str) -> Header:
+def result_header(stamp_ns: int, frame_id: str) -> Header:
     """Return a header."""
     return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
 
@@ -97,7 +97,7 @@ def _array_message(
         found.size.x, found.size.y, found.size.z = size
         found.velocity.x, found.velocity.y = velocity
     return Object3DArray(
-        header=header(items.stamp_ns, report.base_frame),
+        header=result_header(items.stamp_ns, report.base_frame),
         model=report.model,
         class_names=list(items.class_names),
         objects=shelf[: len(items)],

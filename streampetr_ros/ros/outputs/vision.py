@@ -16,7 +16,7 @@ from vision_msgs.msg import (
 )
 
 from streampetr_ros.core.types import Detections, Tracks
-from streampetr_ros.ros.outputs.objects import header, pose_covariance, set_upright_pose
+from streampetr_ros.ros.outputs.objects import pose_covariance, result_header, set_upright_pose
 
 
 def detections_to_vision(detections_base: Detections, base_frame: str) -> Detection3DArray:
@@ -54,13 +54,13 @@ def label_info(class_names: Sequence[str], threshold: float, stamp_ns: int) -> L
         stamp_ns: node time.
     """
     classes = [VisionClass(class_id=i, class_name=name) for i, name in enumerate(class_names)]
-    return LabelInfo(header=header(stamp_ns, ""), class_map=classes, threshold=threshold)
+    return LabelInfo(header=result_header(stamp_ns, ""), class_map=classes, threshold=threshold)
 
 
 def _array(
     items: Detections | Tracks, identities: NDArray[np.int64], base_frame: str
 ) -> Detection3DArray:
-    head = header(items.stamp_ns, base_frame)
+    head = result_header(items.stamp_ns, base_frame)
     boxes = items.boxes
     rows = zip(
         boxes.centers.tolist(),

@@ -32,7 +32,7 @@ from streampetr_ros.messages.vehicle import (
     FrameNames,
     image_topic,
     mounting_edges,
-    optical_frame,
+    optical_frame_name,
     pose_edges,
     set_messages,
 )
@@ -190,7 +190,7 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
     bag.write_mountings(mounting_edges(frame_set, names), ahead_ns)
     for each in frame_set.cameras if first else ():
         name = each.calibration.name
-        top = header(cdr.make, ahead_ns, optical_frame(name))
+        top = header(cdr.make, ahead_ns, optical_frame_name(name))
         info = camera_info_message(cdr.make, each.calibration, top)
         bag.write(f"/{name}/camera_info", info, ahead_ns)
     for edge in pose_edges(frame_set, names):

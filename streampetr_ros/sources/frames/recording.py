@@ -15,7 +15,7 @@ _FRAME_SCHEMA = "multicam_frame/1"
 _SEQUENCE_SCHEMA = "multicam_sequence/1"
 
 
-class Recording:
+class FrameRecording:
     """Frame sets of a recording, in the order of the folder names.
 
     Args:

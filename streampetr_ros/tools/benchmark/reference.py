@@ -106,7 +106,7 @@ def compare_stages(
     return dict(sorted(stages.items(), key=lambda stage: -stage[1]["plain"]))
 
 
-def compare(
+def compare_networks(
     plain: PlainNetwork, backend: Backend, drive: Sequence[ModelInputs], warm_up: int
 ) -> dict[str, Any]:
     """Run both networks on the same frames in turns, every frame on the plain network's memory.

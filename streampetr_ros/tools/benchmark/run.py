@@ -30,7 +30,7 @@ from streampetr_ros.tools.benchmark.matrix import matrix_work
 from streampetr_ros.tools.benchmark.publish import Publishing, open_publishing
 from streampetr_ros.tools.benchmark.reference import (
     PlainNetwork,
-    compare,
+    compare_networks,
     compare_stages,
     run_stages,
 )
@@ -56,7 +56,7 @@ RunNetwork = Callable[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class BenchmarkCase:
     """What to measure.
 
     Attributes:
@@ -94,7 +94,7 @@ class Measurement:
     publishes: bool = True
 
 
-def measure(wanted: Measurement) -> dict[str, Any]:
+def measure_case(wanted: BenchmarkCase) -> dict[str, Any]:
     """Measure one model in this process; its peak memory includes all that ran here before.
 
     Raises:
@@ -120,13 +120,13 @@ def measure(wanted: Measurement) -> dict[str, Any]:
     reference = None
     if wanted.reference:
         plain = PlainNetwork(detector, device)
-        reference = compare(plain, backend, frames, wanted.warm_up)
+        reference = compare_networks(plain, backend, frames, wanted.warm_up)
         reference["stages"] = compare_stages(plain, copy, device, frames, wanted.warm_up)
     parameters = sum(parameter.numel() for parameter in detector.parameters())
     return {**found, "parameters": parameters, "matrix_work": work, "reference": reference}
 
 
-def _measure_graphs(wanted: Measurement) -> dict[str, Any]:
+def _measure_graphs(wanted: BenchmarkCase) -> dict[str, Any]:
     """Measure exported graphs, whose network is one stage."""
     choice = Choice(
         backend=wanted.backend,
@@ -149,7 +149,7 @@ def _measure_graphs(wanted: Measurement) -> dict[str, Any]:
 
 
 def _measured(
-    wanted: Measurement, backend: Backend, run: RunNetwork, drive: Drive
+    wanted: BenchmarkCase, backend: Backend, run: RunNetwork, drive: Drive
 ) -> dict[str, Any]:
     """Time the stages in one loop and whole steps in another."""
     total = wanted.warm_up + wanted.frames

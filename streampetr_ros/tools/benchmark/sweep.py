@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import Enum
 
 from streampetr_ros.model.config import DetectorConfig, detector_config
-from streampetr_ros.tools.benchmark.run import Measurement
+from streampetr_ros.tools.benchmark.run import BenchmarkCase
 
 _CAMERAS = range(1, 9)
 _SHARES = (0.5, 1.0, 2.0, 4.0)
@@ -24,7 +24,7 @@ class Sweep(str, Enum):
     IMAGE = "image"
 
 
-def variations(base: Measurement, sweep: Sweep) -> Iterator[tuple[str, Measurement]]:
+def variations(base: BenchmarkCase, sweep: Sweep) -> Iterator[tuple[str, BenchmarkCase]]:
     """Vary one thing of a measurement.
 
     Args:

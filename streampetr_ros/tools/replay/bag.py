@@ -16,7 +16,7 @@ from streampetr_ros.messages import cdr
 from streampetr_ros.messages.marker_scene import MARKER_TOPICS, MarkerWriter
 from streampetr_ros.messages.pictures import PictureWriter
 from streampetr_ros.messages.results import SetReport, SetResult
-from streampetr_ros.messages.vehicle import FrameNames, optical_frame
+from streampetr_ros.messages.vehicle import FrameNames, optical_frame_name
 from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.sources.bag.writer import BagWriter, write_frame_set
 from streampetr_ros.tools.replay.output import PictureOptions
@@ -199,5 +199,5 @@ def _write(
     for index, (frame_set, record) in enumerate(zip(source, records, strict=False)):
         write_frame_set(bag, frame_set, "jpeg", first=index == 0)
         names = [camera.calibration.name for camera in frame_set.cameras]
-        camera_frames = {name: optical_frame(name) for name in names}
+        camera_frames = {name: optical_frame_name(name) for name in names}
         results.write(frame_set, record, camera_frames, frame_set.stamp_ns)

@@ -41,7 +41,7 @@ from streampetr_ros.tools.replay.state import (
     file_facts,
     finish_state,
     finished_key,
-    load_state,
+    load_replay_state,
     run_key,
     save_state,
 )
@@ -250,7 +250,7 @@ class _Detection:
 
     def __init__(self, job: ReplayJob, key: str, source: Source, tell: Tell) -> None:
         self._job, self._key, self._source = job, key, source
-        self._state = load_state(job.out, key)
+        self._state = load_replay_state(job.out, key)
         self._count = 0 if self._state is None else self._state.count
         self._earlier = {} if self._state is None else self._state.problems
         if self._state is None:

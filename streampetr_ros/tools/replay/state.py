@@ -54,7 +54,7 @@ def save_state(folder: Path, state: ReplayState) -> None:
         temporary.write_bytes(pickle.dumps(state))
 
 
-def load_state(folder: Path, key: str) -> ReplayState | None:
+def load_replay_state(folder: Path, key: str) -> ReplayState | None:
     """Read the state of an interrupted run; None if there is none of this key to go on with."""
     file = folder / _STATE
     if not file.is_file():

@@ -15,7 +15,7 @@ from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.tools.benchmark.machine import machine
-from streampetr_ros.tools.benchmark.run import METHOD, Measurement, measure
+from streampetr_ros.tools.benchmark.run import METHOD, BenchmarkCase, measure_case
 from streampetr_ros.tools.benchmark.sweep import Sweep, variations
 from streampetr_ros.tools.reporting import known_model, user_errors
 from streampetr_ros.tools.run_options import BackendOption, DeviceOption, PrecisionOption
@@ -67,7 +67,7 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     for line in (METHOD, _machine_line(results["machine"])):
         typer.echo(line)
     for name in [weights] if weights else model or ["tiny"]:
-        wanted = Measurement(
+        wanted = BenchmarkCase(
             model="" if weights else known_model(name),
             frames=frames,
             warm_up=warm_up,
@@ -92,7 +92,7 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
             json.write_text(json_format.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def _swept(base: Measurement, sweep: Sweep) -> list[dict[str, Any]]:
+def _swept(base: BenchmarkCase, sweep: Sweep) -> list[dict[str, Any]]:
     """Measure and print one line per variation."""
     typer.echo(f"\n{sweep.value:<12}{'network ms':>12}{'step ms':>12}{'memory MB':>12}")
     rows = []
@@ -126,9 +126,9 @@ def _stage_line(stage: str, plain: float, ours: float) -> str:
     return f"{stage:<12}{plain:>10.1f}{ours:>10.1f}{plain / ours:>10.2f}"
 
 
-def _in_own_process(wanted: Measurement) -> dict[str, Any]:
+def _in_own_process(wanted: BenchmarkCase) -> dict[str, Any]:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, (wanted,))
+        return pool.apply(measure_case, (wanted,))
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from streampetr_ros.backends.opening import is_exported, open_detector
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.backends.tensorrt.api import TensorRt, load_tensorrt
 from streampetr_ros.backends.tensorrt.build import build_engines
-from streampetr_ros.export.parity import FRAMES, compare
+from streampetr_ros.export.parity import FRAMES, compare_backends
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.tools.reporting import known_model, user_errors
@@ -99,7 +99,7 @@ def _export(detector: Detector, out: Path | None, cameras: int, precision: str) 
 
     def check(folder: Path) -> None:
         subject = OnnxBackend(folder)
-        differences.update(compare(TorchBackend(detector), subject, cameras, precision))
+        differences.update(compare_backends(TorchBackend(detector), subject, cameras, precision))
 
     exported = export_onnx(detector, out, cameras, precision, check)
     typer.echo(f"wrote {out}: {detector.config.name} for {cameras} cameras, {precision}")

@@ -35,7 +35,7 @@ class Request(NamedTuple):
     stream: int
 
 
-class Piece(NamedTuple):
+class SequencePart(NamedTuple):
     """Frames ``start`` to ``stop`` (exclusive) of a sequence."""
 
     sequence: int
@@ -43,13 +43,13 @@ class Piece(NamedTuple):
     stop: int
 
 
-def split_sequences(lengths: Sequence[int], parts: int) -> list[Piece]:
+def split_sequences(lengths: Sequence[int], parts: int) -> list[SequencePart]:
     """Cut every sequence into `parts` pieces of equal length; short ones give fewer pieces."""
     pieces = []
     for sequence, length in enumerate(lengths):
         step = max(-(-length // parts), 1)
         for start in range(0, length, step):
-            pieces.append(Piece(sequence, start, min(start + step, length)))
+            pieces.append(SequencePart(sequence, start, min(start + step, length)))
     return pieces
 
 
@@ -83,7 +83,11 @@ def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 
 def _stream(
-    pieces: Sequence[Piece], seed: int, entries: Iterator[int], stream: int, head_start: float
+    pieces: Sequence[SequencePart],
+    seed: int,
+    entries: Iterator[int],
+    stream: int,
+    head_start: float,
 ) -> Iterator[Request]:
     """Yield the frames of one stream for ever.
 
@@ -111,7 +115,7 @@ def _place(streams: list[Iterator[Request]], seed: int, place: int) -> Iterator[
 
 
 def streaming_requests(
-    pieces: Sequence[Piece],
+    pieces: Sequence[SequencePart],
     share: Share,
     seed: int,
     first_step: int = 0,

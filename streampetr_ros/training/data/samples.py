@@ -126,7 +126,7 @@ def trainable_truth(frame_set: FrameSet, config: DetectorConfig, demand: Demand)
     return LabelledBoxes(truth.boxes.selected(kept), labels[kept])
 
 
-def image_from_base(camera: CameraFrame, fixed_from_base: Array) -> Array:
+def camera_image_from_base(camera: CameraFrame, fixed_from_base: Array) -> Array:
     """Return the (4, 4) projection of base-frame points of the reference time into a camera.
 
     Args:
@@ -155,7 +155,7 @@ def boxes_on_image(truth: LabelledBoxes, camera: CameraFrame, frame_set: FrameSe
     seconds = (camera.stamp_ns - frame_set.stamp_ns) * 1e-9
     shift = np.nan_to_num(truth.boxes.velocities) * seconds
     shift = np.concatenate([shift, np.zeros((len(shift), 1))], axis=1)
-    image_from = image_from_base(camera, frame_set.fixed_from_base)
+    image_from = camera_image_from_base(camera, frame_set.fixed_from_base)
     corners, depth = geometry.project(image_from, truth.boxes.corners() + shift[:, None])
     centers, center_depth = geometry.project(image_from, truth.boxes.centers + shift)
     ahead = (center_depth > 0) & (depth > 0).any(axis=1)
@@ -194,7 +194,7 @@ def make_sample(
     network_from_source = np.eye(4)
     network_from_source[:3, :3] = draws.image.network_from_source()
     projections = [
-        network_from_source @ image_from_base(camera, frame_set.fixed_from_base)
+        network_from_source @ camera_image_from_base(camera, frame_set.fixed_from_base)
         for camera in frame_set.cameras
     ]
     intrinsics = [

@@ -27,7 +27,7 @@ _RATE = 20.0
 _OPEN_SEQUENCES = 64
 
 
-class SyntheticSource:
+class SyntheticSequences:
     """Synthetic sequences at network size, a function of the configuration alone.
 
     Sequence i has seed ``first_seed + i``; its frame interval is drawn from ``intervals``.

@@ -33,7 +33,7 @@ from streampetr_ros.training.data.sampler import (
     window_requests,
 )
 from streampetr_ros.training.data.samples import Demand, collate
-from streampetr_ros.training.data.synthetic_data import SyntheticSource
+from streampetr_ros.training.data.synthetic_data import SyntheticSequences
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run.attention_warm_up import warm_up_attention
 from streampetr_ros.training.run.loop import Trainer, run
@@ -71,7 +71,7 @@ def open_frames(config: TrainConfig) -> FrameSource:
     data = config.data
     if data.source == "nuscenes":
         return NuscenesSource(data.root, data.version, data.split)
-    return SyntheticSource(data, detector_config(config.model).image)
+    return SyntheticSequences(data, detector_config(config.model).image)
 
 
 def _detector_config(config: TrainConfig) -> DetectorConfig:
@@ -193,7 +193,7 @@ def _steps(
     return load_steps(dataset, requests, config.data.workers)
 
 
-def start(config: TrainConfig, part: Slice) -> bool:
+def train_slice(config: TrainConfig, part: Slice) -> bool:
     """Train one slice of a run and export the weights it ends with.
 
     Returns:

@@ -9,16 +9,16 @@ pytest.importorskip("rclpy")
 from typer.testing import CliRunner
 
 from streampetr_ros.ros.listen import publish_probe
-from streampetr_ros.tools.benchmark.run import Measurement, measure
+from streampetr_ros.tools.benchmark.run import BenchmarkCase, measure_case
 from streampetr_ros.tools.cli import build_app
 
-WANTED = Measurement(
+WANTED = BenchmarkCase(
     model="tiny", frames=4, warm_up=1, device="cpu", threads=1, image_size=(160, 90), cameras=2
 )
 
 
 def test_messages_arrive_in_another_process():
-    found = measure(WANTED)
+    found = measure_case(WANTED)
     assert found["milliseconds"]["publish"]["p50"] > 0
     said = re.fullmatch(
         r"streampetr_ros/Object3DArray over rmw_\w+ to another process, which took (\d+)",
@@ -31,13 +31,13 @@ def test_messages_arrive_in_another_process():
 
 def test_listener_that_is_not_found_is_named(monkeypatch):
     monkeypatch.setattr(publish_probe, "_LONGEST_WAIT_S", 0.0)
-    found = measure(WANTED)
+    found = measure_case(WANTED)
     assert found["publish"].startswith("not measured, no listener was found over DDS")
     assert "publish" not in found["milliseconds"]
 
 
 def test_the_command_measures_publishing_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure)
+    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure_case)
     options = ("--frames", "1", "--warm-up", "0", "--size", "160x90", "--threads", "1")
     for more, said in (
         ((), "publish: streampetr_ros/Object3DArray over"),

@@ -14,7 +14,7 @@ from streampetr_ros.backends.exported import ExportError, checksum, open_exporte
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import export_onnx
-from streampetr_ros.export.parity import compare
+from streampetr_ros.export.parity import compare_backends
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["temporal", "single frame"])
@@ -229,8 +229,8 @@ def test_torch_backend_keeps_no_memory():
 def test_comparison_accepts_the_export_and_catches_other_weights(exported):
     pytest.importorskip("onnxruntime")
     detector, folder = exported
-    differences = compare(TorchBackend(detector), OnnxBackend(folder))
+    differences = compare_backends(TorchBackend(detector), OnnxBackend(folder))
     assert max(differences.values()) < 1e-3
     other = micro.detector(seed=1, temporal=detector.config.temporal)
     with pytest.raises(ExportError, match="differs from PyTorch"):
-        compare(TorchBackend(other), OnnxBackend(folder))
+        compare_backends(TorchBackend(other), OnnxBackend(folder))

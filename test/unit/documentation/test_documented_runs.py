@@ -26,7 +26,7 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.types import FrameSet, Truth
 from streampetr_ros.nuscenes.results import detection_records, write_results
 from streampetr_ros.nuscenes.tables import VERSION, write_tables
-from streampetr_ros.tools.benchmark.run import measure
+from streampetr_ros.tools.benchmark.run import measure_case
 from studies.drives import synthetic_drive
 from studies.noisy_detector import NoisyDetector
 
@@ -58,7 +58,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     shutil.copy(ROOT / "models" / "tiny_synthetic.safetensors", trained / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     # A process of its own only separates the memory that is measured.
-    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure)
+    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure_case)
     return tmp_path
 
 

@@ -11,8 +11,8 @@ from streampetr_ros.pipeline.memory_policy import (
     History,
     MemoryPolicyConfig,
     MemoryStatistics,
-    Plan,
     ResetReason,
+    StepPlan,
     advance,
     is_due,
     ordered_rig,
@@ -28,7 +28,7 @@ def a_set(index: float, period: float = 0.5, pose=driving_pose, **changes):
     return replace(frame_set(index, period, pose, size=SMALL), **changes)
 
 
-def run(sets, config=CONFIG, training_interval: float = 0.5) -> tuple[list[Plan], History]:
+def run(sets, config=CONFIG, training_interval: float = 0.5) -> tuple[list[StepPlan], History]:
     history, plans = None, []
     for one in sets:
         plans.append(plan_step(history, one, config, training_interval))

@@ -8,7 +8,7 @@ import torch
 
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.export.onnx_export import ExportError
-from streampetr_ros.export.parity import compare, largest_differences, random_drive
+from streampetr_ros.export.parity import compare_backends, largest_differences, random_drive
 from streampetr_ros.model.checkpoints.weights import save_weights
 from studies import precision_table
 from studies.precision_table import WAYS, PrecisionStudy, judge_way, markdown_line
@@ -59,4 +59,4 @@ def test_numbers_that_are_none_are_no_small_difference():
     found = largest_differences(TorchBackend(detector), broken, drive)
     assert found["logits"] != found["logits"]
     with pytest.raises(ExportError, match="differs from PyTorch"):
-        compare(TorchBackend(detector), broken, cameras=2)
+        compare_backends(TorchBackend(detector), broken, cameras=2)

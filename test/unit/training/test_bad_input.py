@@ -25,7 +25,7 @@ from streampetr_ros.training.data import frame_cache
 from streampetr_ros.training.data.dataset import SampleDataset, load_steps
 from streampetr_ros.training.data.sampler import Share, split_sequences, streaming_requests
 from streampetr_ros.training.data.samples import EVERYTHING
-from streampetr_ros.training.data.synthetic_data import SyntheticSource
+from streampetr_ros.training.data.synthetic_data import SyntheticSequences
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run import progress, start
 from streampetr_ros.training.run.loop import run
@@ -216,11 +216,11 @@ def test_auxiliary_heads_to_start_from(tmp_path):
 
 def test_frame_cache_on_a_full_disk_and_damaged(tmp_path, monkeypatch):
     data = DataConfig(sequences=1, frames=1, cache=str(tmp_path))
-    source = SyntheticSource(data, ImageConfig(height=32, width=96))
+    source = SyntheticSequences(data, ImageConfig(height=32, width=96))
     source.frame_set(0, 0)
     (stored,) = tmp_path.glob("*/*.npz")
     stored.write_bytes(stored.read_bytes()[:100])
-    again = SyntheticSource(data, ImageConfig(height=32, width=96))
+    again = SyntheticSequences(data, ImageConfig(height=32, width=96))
     with pytest.raises(UserError, match=r"\.npz' are damaged .*delete"):
         again.frame_set(0, 0)
     stored.unlink()

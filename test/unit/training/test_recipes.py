@@ -12,7 +12,7 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import MODEL_NAMES, ImageConfig
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.training.config import DataConfig, TrainConfig
-from streampetr_ros.training.data.synthetic_data import SyntheticSource
+from streampetr_ros.training.data.synthetic_data import SyntheticSequences
 
 RECIPES = sorted((Path(__file__).parents[3] / "config" / "train").glob("*.yaml"))
 
@@ -33,7 +33,7 @@ def test_missing_tables(tmp_path):
 def sources(tmp_path_factory):
     data = DataConfig(sequences=2, frames=2, cache=str(tmp_path_factory.mktemp("cache")))
     image = ImageConfig(height=32, width=96)
-    return [SyntheticSource(replace(data, oversampling=n), image) for n in (1, 2)]
+    return [SyntheticSequences(replace(data, oversampling=n), image) for n in (1, 2)]
 
 
 def test_synthetic_sequences_are_cached(sources):

@@ -7,7 +7,7 @@ import torch
 from streampetr_ros.backends.exported import PRECISIONS, ExportError, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
-from streampetr_ros.export.parity import LIMITS, compare
+from streampetr_ros.export.parity import LIMITS, compare_backends
 
 onnx = pytest.importorskip("onnx")
 from streampetr_ros.export.onnx_export import export_onnx
@@ -112,7 +112,7 @@ def test_half_precision_follows_within_its_limits_and_is_another_one(tmp_path):
     for precision in PRECISIONS:
         folder = tmp_path / precision
         export_onnx(detector, folder, precision=precision)
-        differences[precision] = compare(
+        differences[precision] = compare_backends(
             TorchBackend(detector), OnnxBackend(folder, threads=1), precision=precision
         )
     for name in ("logits", "centres_m"):

@@ -9,7 +9,7 @@ from drives import drive
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend, prepared
-from streampetr_ros.export.parity import compare
+from streampetr_ros.export.parity import compare_backends
 from streampetr_ros.model.attention import MultiHeadAttention
 from streampetr_ros.model.checkpoints.weights import CheckpointError
 from streampetr_ros.pipeline.decode import decode
@@ -68,7 +68,9 @@ def test_boxes_are_near_on_memories_of_their_own(precision):
 
 def test_fp16_keeps_the_limits_of_exported_graphs():
     detector = micro.detector()
-    compare(TorchBackend(detector), TorchBackend(detector, precision="fp16"), precision="fp16")
+    compare_backends(
+        TorchBackend(detector), TorchBackend(detector, precision="fp16"), precision="fp16"
+    )
 
 
 def kinds_of_work(detector, precision):

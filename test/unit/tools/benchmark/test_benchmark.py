@@ -15,19 +15,21 @@ from streampetr_ros.backends.pytorch.torch_backend import TorchBackend, prepared
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.tools.benchmark.drive import Drive
 from streampetr_ros.tools.benchmark.matrix import counted_gflop
-from streampetr_ros.tools.benchmark.reference import PlainNetwork, compare, compare_stages
-from streampetr_ros.tools.benchmark.run import Measurement, measure
+from streampetr_ros.tools.benchmark.reference import PlainNetwork, compare_networks, compare_stages
+from streampetr_ros.tools.benchmark.run import BenchmarkCase, measure_case
 from streampetr_ros.tools.benchmark.sweep import Sweep, variations
 from streampetr_ros.tools.cli import build_app
 
-BASE = Measurement(model="tiny", frames=1, warm_up=0, device="cpu", threads=1, image_size=(160, 90))
+BASE = BenchmarkCase(
+    model="tiny", frames=1, warm_up=0, device="cpu", threads=1, image_size=(160, 90)
+)
 
 
 def test_the_backend_does_what_the_plain_network_does():
     detector = micro_detector.detector()
     drive = [micro_detector.inputs(seed) for seed in range(3)]
     plain = PlainNetwork(detector, torch.device("cpu"))
-    found = compare(plain, TorchBackend(detector), drive, warm_up=1)
+    found = compare_networks(plain, TorchBackend(detector), drive, warm_up=1)
     assert found["largest_difference"]["logits"] < 1e-4
     assert found["largest_difference"]["centers_m"] < 1e-3
     assert found["times_faster"] == pytest.approx(
@@ -38,7 +40,7 @@ def test_the_backend_does_what_the_plain_network_does():
 def test_the_comparison_sees_another_network():
     drive = [micro_detector.inputs(0)]
     plain = PlainNetwork(micro_detector.detector(seed=0), torch.device("cpu"))
-    found = compare(plain, TorchBackend(micro_detector.detector(seed=1)), drive, warm_up=0)
+    found = compare_networks(plain, TorchBackend(micro_detector.detector(seed=1)), drive, warm_up=0)
     assert found["largest_difference"]["logits"] > 1e-2
 
 
@@ -107,7 +109,7 @@ def test_half_precision_is_measured_and_named(tmp_path):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure)
+    monkeypatch.setattr("streampetr_ros.tools.verbs.benchmark._in_own_process", measure_case)
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -185,7 +187,7 @@ def test_the_command_prints_and_writes_the_same_numbers(tmp_path):
 
 
 def test_what_is_summed_up_is_made_of_its_stages():
-    found = measure(replace(BASE, publishes=False))["milliseconds"]
+    found = measure_case(replace(BASE, publishes=False))["milliseconds"]
     medians = {name: times["p50"] for name, times in found.items()}
     network = sum(medians[name] for name in ("encoder", "position", "head"))
     assert medians["network"] == pytest.approx(network, abs=0.01)
@@ -196,7 +198,7 @@ def test_what_is_summed_up_is_made_of_its_stages():
 def test_publishing_is_clearly_absent_without_ros(monkeypatch):
     monkeypatch.delitem(sys.modules, "streampetr_ros.ros.listen.publish_probe", raising=False)
     monkeypatch.setitem(sys.modules, "rclpy", None)
-    found = measure(BASE)
+    found = measure_case(BASE)
     assert "publish" not in found["milliseconds"]
     assert found["publish"].startswith("not measured, Python finds no 'rclpy'; source the set-up")
 
@@ -229,7 +231,7 @@ def test_matrix_work_grows_with_the_cameras_and_not_with_fusing():
 
 
 def test_matrix_work_is_set_against_the_time_of_the_network():
-    found = measure(replace(BASE, publishes=False))
+    found = measure_case(replace(BASE, publishes=False))
     work = found["matrix_work"]
     assert work["least_ms"] == pytest.approx(1e3 * work["gflop"] / work["gflop_per_s"])
     share = work["least_ms"] / found["milliseconds"]["network"]["p50"]

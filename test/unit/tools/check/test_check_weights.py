@@ -10,7 +10,7 @@ import micro_detector as micro
 import pytest
 import yaml
 
-from streampetr_ros.backends.exported import ExportedModel, checksum, describe
+from streampetr_ros.backends.exported import ExportedModel, checksum, describe_export
 from streampetr_ros.backends.tensorrt.build import ENGINES, engine_key
 from streampetr_ros.backends.tensorrt.engine_file import write_engine
 from streampetr_ros.backends.tensorrt.engine_state import engine_states
@@ -61,7 +61,7 @@ def exported(tmp_path: Path) -> ExportedModel:
         (folder / f"{name}.onnx").write_text(name)
     sums = {name: checksum(folder / f"{name}.onnx") for name in names}
     model = ExportedModel(folder=folder, config=config, cameras=6, precision="fp32", sha256=sums)
-    (folder / "model.json").write_text(describe(model))
+    (folder / "model.json").write_text(describe_export(model))
     return model
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streampetr_ros.training.data.sampler import (
-    Piece,
+    SequencePart,
     Share,
     WindowConfig,
     split_sequences,
@@ -17,7 +17,11 @@ from streampetr_ros.training.data.sampler import (
 
 
 def test_split():
-    assert split_sequences([5, 1], 2) == [Piece(0, 0, 3), Piece(0, 3, 5), Piece(1, 0, 1)]
+    assert split_sequences([5, 1], 2) == [
+        SequencePart(0, 0, 3),
+        SequencePart(0, 3, 5),
+        SequencePart(1, 0, 1),
+    ]
 
 
 def test_streams_play_pieces_in_order_and_cover_everything():
@@ -85,7 +89,7 @@ def test_resume_continues():
 
 def test_too_few_pieces():
     with pytest.raises(ValueError, match="cannot feed 8 streams"):
-        next(streaming_requests([Piece(0, 0, 4)], Share(batch_size=8), 0))
+        next(streaming_requests([SequencePart(0, 0, 4)], Share(batch_size=8), 0))
 
 
 def test_window_clip():
