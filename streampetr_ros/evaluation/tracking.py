@@ -21,8 +21,8 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.model.config import NUSCENES_CLASSES
+from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.nuscenes.results import Record, write_results
-from streampetr_ros.nuscenes.tables import SPLIT, VERSION, write_tables
 from streampetr_ros.track import Tracker, TrackingConfig
 
 #: Classes of the nuScenes tracking task.
@@ -177,16 +177,17 @@ def evaluate_tracks(
     """
     devkit = import_tracking_devkit()
     config = devkit.config_factory("tracking_nips_2019")
+    tables = ExportOptions()
     with tempfile.TemporaryDirectory() as name, _quiet():
         root = Path(name)
-        write_tables(frame_sets, root)
+        export_nuscenes(frame_sets, root, tables)
         write_results(dict(results), root / "tracks.json")
         runner = devkit.TrackingEval(
             config=config,
             result_path=str(root / "tracks.json"),
-            eval_set=SPLIT,
+            eval_set=tables.split,
             output_dir=str(root / "out"),
-            nusc_version=VERSION,
+            nusc_version=tables.version,
             nusc_dataroot=str(root),
             verbose=False,
         )

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.synth.nuscenes_export import ExportOptions, export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
 from streampetr_ros.tools.reporting import user_errors

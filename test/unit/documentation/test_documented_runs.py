@@ -24,8 +24,8 @@ from ways import WAYS, Run
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import FrameSet, Truth
+from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.nuscenes.results import detection_records, write_results
-from streampetr_ros.nuscenes.tables import VERSION, write_tables
 from streampetr_ros.tools.benchmark.run import measure_case
 from studies.drives import synthetic_drive
 from studies.noisy_detector import NoisyDetector
@@ -81,8 +81,7 @@ def cars(truth: Truth) -> Truth:
 def drive(folder):
     """A short drive: tables of a data set, and what a detector found on them."""
     frame_sets = short_drive()
-    write_tables(frame_sets, folder)
-    (folder / VERSION).rename(folder / "v1.0-trainval")
+    export_nuscenes(frame_sets, folder, ExportOptions(version="v1.0-trainval"))
     detector = NoisyDetector(1)
     found = [(frame_set, detector.step(frame_set)) for frame_set in frame_sets]
     records = {f.token: detection_records(detections, f) for f, detections in found}

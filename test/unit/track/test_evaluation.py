@@ -19,8 +19,9 @@ from streampetr_ros.evaluation.tracking import (
     own_tracker,
     track_scenes,
 )
+from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.nuscenes.results import detection_records, truth_records, write_results
-from streampetr_ros.nuscenes.tables import VERSION, read_poses, write_tables
+from streampetr_ros.nuscenes.tables import read_poses
 from streampetr_ros.tools.cli import build_app
 from studies.drives import densified, synthetic_drive
 from studies.greedy_baseline import GreedyTracker, greedy_tracker
@@ -169,8 +170,8 @@ def test_synthetic_drive_has_trajectories_without_rendering():
 
 def test_poses_come_back_from_tables(tmp_path):
     frame_sets = drive()
-    write_tables(frame_sets, tmp_path)
-    read = read_poses(tmp_path / VERSION)
+    export_nuscenes(frame_sets, tmp_path)
+    read = read_poses(tmp_path / ExportOptions().version)
     assert [f.token for f in read] == [f.token for f in frame_sets]
     assert [f.stamp_ns for f in read] == [f.stamp_ns for f in frame_sets]
     np.testing.assert_allclose(read[3].fixed_from_base, frame_sets[3].fixed_from_base, atol=1e-9)
@@ -208,8 +209,8 @@ def test_missing_devkit_names_the_remedy(monkeypatch):
 
 
 def test_truth_is_needed_for_tables(tmp_path):
-    with pytest.raises(ValueError, match="drive-0"):
-        write_tables([replace(drive()[0], truth=None)], tmp_path)
+    with pytest.raises(UserError, match="drive-0"):
+        export_nuscenes([replace(drive()[0], truth=None)], tmp_path)
 
 
 def run(*arguments):
@@ -222,11 +223,11 @@ def run(*arguments):
 def files(tmp_path):
     """A detection file and the tables it was made on, which hold one scene more."""
     frame_sets = drive()
-    write_tables(frame_sets + drive("unused"), tmp_path)
+    export_nuscenes(frame_sets + drive("unused"), tmp_path)
     noisy = NoisyDetector(1)
     found = {f.token: detection_records(noisy.step(f), f) for f in frame_sets}
     write_results(found, tmp_path / "results_nusc.json", {"use_camera": True, "use_map": True})
-    return tmp_path / "results_nusc.json", tmp_path / VERSION
+    return tmp_path / "results_nusc.json", tmp_path / ExportOptions().version
 
 
 def test_verb_writes_a_tracking_file(files):
@@ -301,3 +302,29 @@ def test_recording_can_stand_in_for_tables(tmp_path):
     (tmp_path / "drive.json").write_text(json.dumps(content))
     read = read_drives(tmp_path / "drive.json")
     assert [(f.sequence, f.token, len(f.cameras)) for f in read] == [("drive", "drive-0", 0)]
+
+
+def test_tables_hold_what_recordings_have(tmp_path):
+    frame_sets = [
+        replace(
+            frame_set,
+            sequence="drives/monday",
+            token=f"drives/monday/{index}",
+            truth=replace(
+                frame_set.truth,
+                class_names=("car", "animal", "pedestrian"),
+                visibilities=np.array([np.nan, 0.0, 0.1]),
+            ),
+        )
+        for index, frame_set in enumerate(drive(count=2))
+    ]
+    export_nuscenes(frame_sets, tmp_path)
+    tables = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*/*.json")}
+    names = {row["token"]: row["name"] for row in tables["category"]}
+    instances = {row["token"]: names[row["category_token"]] for row in tables["instance"]}
+    assert sorted(instances.values()) == ["animal", "human.pedestrian.adult", "vehicle.car"]
+    points = {
+        instances[r["instance_token"]]: r["num_lidar_pts"] for r in tables["sample_annotation"]
+    }
+    assert points == {"animal": 0, "human.pedestrian.adult": 10, "vehicle.car": 100}
+    assert not (tmp_path / "samples").exists()

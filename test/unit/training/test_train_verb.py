@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from streampetr_ros.evaluation.streams import open_scene, open_stream
 from streampetr_ros.model.checkpoints.weights import load_weights, read_metadata
+from streampetr_ros.nuscenes.export import export_nuscenes
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.synth.nuscenes_export import export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
 from streampetr_ros.tools.cli import build_app

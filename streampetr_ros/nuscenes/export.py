@@ -1,4 +1,4 @@
-"""Writes frame sets as a data set in the nuScenes schema: tables and camera images.
+"""Writes frame sets of any source as a data set in the nuScenes schema: tables and images.
 
 The official devkit opens the result as any other version of nuScenes: boxes in the fixed frame
 (as its global frame), images with per-image vehicle poses, and a custom split with all scenes, so
@@ -9,6 +9,7 @@ reference time of every key frame.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,7 +25,20 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Array, CameraCalibration, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.results import attribute_name
-from streampetr_ros.nuscenes.tables import CATEGORIES
+
+#: nuScenes category written for a class; other names are taken as categories themselves.
+_CATEGORIES: dict[str, str] = {
+    "car": "vehicle.car",
+    "truck": "vehicle.truck",
+    "construction_vehicle": "vehicle.construction",
+    "bus": "vehicle.bus.rigid",
+    "trailer": "vehicle.trailer",
+    "barrier": "movable_object.barrier",
+    "motorcycle": "vehicle.motorcycle",
+    "bicycle": "vehicle.bicycle",
+    "pedestrian": "human.pedestrian.adult",
+    "traffic_cone": "movable_object.trafficcone",
+}
 
 _ATTRIBUTES = (
     "vehicle.moving",
@@ -72,6 +86,7 @@ def export_nuscenes(
 
     Args:
         frame_sets: with truth and unique tokens; those of one `sequence` follow each other in time.
+            Without cameras, tables of truth and poses are all that is written.
         root: folder that becomes the data root; must not hold these tables yet.
         options: what is written.
 
@@ -105,6 +120,7 @@ class _Tables:
         self.rows: dict[str, list[_Row]] = defaultdict(list)
         self._root = root
         self._options = options
+        self._classes: dict[str, str] = {}
         self._scene = ""
         self._index = 0
         # Sweeps belong to the next key frame, so they wait for its token.
@@ -188,9 +204,10 @@ class _Tables:
             }
         )
         filename = f"samples/{_LIDAR}/{frame_set.token}__{_LIDAR}.pcd.bin"
-        path = self._root / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        if frame_set.cameras:
+            path = self._root / filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         row = self._add_data(frame_set, _LIDAR, (stamp_ns, frame_set.fixed_from_base))
         row.update(is_key_frame=True, filename=filename, fileformat="pcd", width=0, height=0)
         for waiting in (*self._waiting, row):
@@ -198,7 +215,10 @@ class _Tables:
         self._waiting.clear()
         if frame_set.truth is None:
             raise UserError(f"frame set '{frame_set.token}' has no truth to export")
-        self.rows["sample_annotation"] += _annotations(frame_set, frame_set.truth)
+        annotations = _annotations(frame_set, frame_set.truth)
+        self.rows["sample_annotation"] += annotations
+        for name, annotation in zip(frame_set.truth.class_names, annotations, strict=True):
+            self._classes[annotation["instance_token"]] = name
 
     def write(self, folder: Path) -> None:
         """Link the rows and write all tables."""
@@ -234,7 +254,7 @@ class _Tables:
             self.rows["instance"].append(
                 {
                     "token": instance,
-                    "category_token": instance.split("/")[1],
+                    "category_token": self._classes[instance],
                     "nbr_annotations": len(rows),
                     "first_annotation_token": rows[0]["token"],
                     "last_annotation_token": rows[-1]["token"],
@@ -249,8 +269,8 @@ class _Tables:
             for name in sorted(channels)
         ]
         rows["category"] = [
-            {"token": name, "name": category, "description": ""}
-            for name, category in CATEGORIES.items()
+            {"token": name, "name": _CATEGORIES.get(name, name), "description": ""}
+            for name in dict.fromkeys((*_CATEGORIES, *self._classes.values()))
         ]
         rows["attribute"] = [
             {"token": name, "name": name, "description": ""} for name in _ATTRIBUTES
@@ -287,7 +307,7 @@ def _annotations(frame_set: FrameSet, truth: Truth) -> list[_Row]:
         instance = f"{frame_set.sequence}/{name}/{truth.instance_ids[index]}"
         length, width, height = boxes.sizes[index].tolist()
         attribute = attribute_name(name, float(speeds[index]))
-        share = float(truth.visibilities[index])
+        share = float(np.nan_to_num(truth.visibilities[index], nan=1.0))
         rotation = geometry.rotation_about_z(boxes.yaws[index])
         row = {
             "token": f"{frame_set.token}/{instance}",
@@ -299,7 +319,7 @@ def _annotations(frame_set: FrameSet, truth: Truth) -> list[_Row]:
             "size": [width, length, height],
             "rotation": geometry.quaternion_from_rotation(rotation).tolist(),
             # The official evaluation ignores boxes without points: those no camera sees.
-            "num_lidar_pts": 0 if share == 0 else max(1, round(100 * share)),
+            "num_lidar_pts": math.ceil(100 * share),
             "num_radar_pts": 0,
         }
         rows.append(row)

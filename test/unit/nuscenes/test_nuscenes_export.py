@@ -17,9 +17,9 @@ from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.result_file import read_drives, track_file
 from streampetr_ros.evaluation.tracking import own_tracker
 from streampetr_ros.nuscenes.dataset import NuscenesSource
+from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.nuscenes.results import Record, truth_records, write_results
 from streampetr_ros.sources.synthetic import SyntheticSource
-from streampetr_ros.synth.nuscenes_export import ExportOptions, export_nuscenes
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import SceneOptions
 
