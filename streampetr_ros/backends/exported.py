@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.reading import read_json
 from streampetr_ros.model.checkpoints.weights import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import SIGNATURES
@@ -66,11 +67,11 @@ def open_exported(folder: Path) -> ExportedModel:
         ExportError: naming the file that is missing or damaged.
     """
     try:
-        content = json.loads((folder / DESCRIPTION).read_text())
+        content = read_json(folder / DESCRIPTION, "description")
         config = config_from_json(json.dumps(content.pop("config")))
         model = ExportedModel(folder=folder, config=config, **content)
         _check(model)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExportError(
             f"folder '{folder}' is no exported model ({error}); make one with 'streampetr export'"
         ) from error

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.reading import read_yaml
 
 T = TypeVar("T")
 
@@ -29,19 +30,10 @@ def load_config(path: str | Path, kind: type[T]) -> T:
         kind: dataclass to fill; fields left out keep their defaults.
 
     Raises:
-        ConfigError: if the file is missing, is not YAML, or has an unknown key or a wrong type.
+        FileError: if the file is missing or is no plain YAML.
+        ConfigError: if it has an unknown key or a wrong type.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration '{path}': {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"'{path}' is no text ({error}); save it as UTF-8") from error
-    try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"'{path}' is not valid YAML: {' '.join(str(error).split())}") from error
-    return from_mapping(kind, content, str(path))
+    return from_mapping(kind, read_yaml(path, "configuration") or {}, str(path))
 
 
 def from_mapping(kind: type[T], content: object, where: str = "configuration") -> T:

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+#: Length of a sentence, beyond which its middle is left out: what stands first says what and where,
+#: what stands last the remedy.
+_LONGEST = 600
+
 
 class UserError(Exception):
-    """A failure that the user can mend: one sentence that says what, where and the remedy."""
+    """A failure that the user can mend: one sentence that says what, where and the remedy.
+
+    Args:
+        sentence: may quote anything; see `one_line`.
+    """
+
+    def __init__(self, sentence: object = "") -> None:
+        super().__init__(one_line(str(sentence)))
+
+
+def one_line(text: str, longest: int = _LONGEST) -> str:
+    """Return text from outside as one printable line of bounded length."""
+    if len(text) > 4 * longest:
+        text = f"{text[: 2 * longest]} ... {text[-2 * longest :]}"
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(line) <= longest:
+        return line
+    last = longest // 3
+    return f"{line[: longest - last - 5]} ... {line[-last:]}"
 
 
 def first_line(error: BaseException) -> str:

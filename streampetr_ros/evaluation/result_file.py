@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from streampetr_ros.core.reading import RESULTS, read_json
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.evaluation.tracking import RecordTracker, track_scenes
@@ -48,10 +48,7 @@ def read_detections(path: Path) -> tuple[dict[str, Any], dict[str, list[Record]]
     Raises:
         SourceError: if it is not such a file.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SourceError(f"'{path}' is not valid JSON ({error}); write it again") from error
+    content = read_json(path, "result file", RESULTS)
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
         raise SourceError(
             f"'{path}' has no 'results' by sample token; give a nuScenes detection result file"

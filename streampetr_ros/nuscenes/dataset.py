@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.reading import read_json
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.car import CAMERA_ORDER
@@ -80,7 +81,7 @@ def _scene_names(split: str, folder: Path) -> set[str]:
     own = folder / "splits.json"
     if own.exists():
         try:
-            splits |= json.loads(own.read_text(encoding="utf-8"))
+            splits |= read_json(own, "splits")
         except (ValueError, TypeError) as error:
             raise SourceError(f"'{own}' is damaged ({error}); write it again") from error
     if split not in splits:

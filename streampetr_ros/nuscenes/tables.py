@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.reading import RESULTS, read_json
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet
 
@@ -39,12 +39,7 @@ def read_poses(folder: Path) -> list[FrameSet]:
 
 
 def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"cannot read table '{path}': {error.strerror}") from error
-    except ValueError as error:
-        raise SourceError(f"'{path}' is not valid JSON ({error}); unpack it again") from error
+    return read_json(path, "table", RESULTS)
 
 
 def _pose_frame_sets(tables: Mapping[str, list[Row]]) -> list[FrameSet]:

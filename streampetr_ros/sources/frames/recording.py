@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from streampetr_ros.core.reading import read_json
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.sources.frames.frame_json import Entry, parse_frame
@@ -53,7 +53,7 @@ class FrameRecording:
 
     def __iter__(self) -> Iterator[FrameSet]:
         for file in self._frames:
-            entry = Entry(read_json(file, _FRAME_SCHEMA), str(file))
+            entry = Entry(read_described(file, _FRAME_SCHEMA), str(file))
             yield parse_frame(entry, _sequence_name(entry, file.parent.name), file.parent)
         for entry in self._sequence:
             yield parse_frame(entry, entry.text("scene", self.name), None)
@@ -66,7 +66,7 @@ class FrameRecording:
                 f"'{file}' holds poses and boxes but no images, so nothing can be detected in it; "
                 "give a recording with a frame.json and its camera images"
             )
-        content = read_json(file, _SEQUENCE_SCHEMA)
+        content = read_described(file, _SEQUENCE_SCHEMA)
         scene = Entry(content, str(file)).text("scene", file.stem)
         frames = Entry(content, str(file)).entries("frames")
         return [Entry({"scene": scene, **frame.content}, frame.where) for frame in frames]
@@ -83,20 +83,14 @@ class FrameRecording:
         return files[0]
 
 
-def read_json(file: Path, schema: str) -> dict[str, Any]:
+def read_described(file: Path, schema: str) -> dict[str, Any]:
     """Read a JSON object of a known schema.
 
     Raises:
-        SourceError: if the file cannot be read, is no JSON object or has another schema.
+        FileError: if the file cannot be read or is no JSON.
+        SourceError: if it has another schema.
     """
-    try:
-        content: Any = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"cannot read '{file}': {error.strerror}") from error
-    except ValueError as error:
-        raise SourceError(
-            f"'{file}' is not valid JSON ({error}); copy the recording again"
-        ) from error
+    content = read_json(file, "recording")
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema:
         raise SourceError(f"'{file}' has schema {found!r} but '{schema}' is what can be read")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from streampetr_ros.core.config import ConfigError, dump_config, from_mapping, load_config
+from streampetr_ros.core.reading import FileError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,8 @@ def test_refuses(content, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(FileError, match="No such file"):
         load_config(tmp_path / "none.yaml", Outer)
     (tmp_path / "broken.yaml").write_text("a: [1")
-    with pytest.raises(ConfigError, match="not valid YAML"):
+    with pytest.raises(FileError, match="not valid YAML"):
         load_config(tmp_path / "broken.yaml", Outer)

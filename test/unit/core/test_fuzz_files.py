@@ -8,7 +8,8 @@ import micro_detector
 import pytest
 from test_config import Outer
 
-from streampetr_ros.core.config import ConfigError, load_config
+from streampetr_ros.core.config import load_config
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.checkpoints.weights import (
     CheckpointError,
     load_weights,
@@ -47,7 +48,7 @@ def test_configuration(tmp_path, kind):
         file.write_bytes(damaged(rng, YAML))
         try:
             load_config(file, kind)
-        except ConfigError:
+        except UserError:
             refused += 1
     assert refused > 400
 

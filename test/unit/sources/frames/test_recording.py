@@ -10,6 +10,7 @@ from recordings import write_recording
 from rigs import driving_pose, frame_set
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.sources import SourceError, open_source
 
@@ -158,7 +159,7 @@ def test_broken_content_is_named(tmp_path, change, message):
 @pytest.mark.parametrize("text", ["{", "[]", "\x00\x01"])
 def test_files_that_are_no_json_object(tmp_path, text):
     one_frame(tmp_path).write_text(text)
-    with pytest.raises(SourceError, match=r"frame\.json"):
+    with pytest.raises(UserError, match=r"frame\.json"):
         list(open_source(tmp_path))
 
 
