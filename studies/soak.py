@@ -211,7 +211,6 @@ def node_command(options: argparse.Namespace) -> list[str]:
         "model.threads": 1,
         "cameras.transports": f"[{transport}]",
         "cameras.reductions": f"[{options.reduction}]",
-        "cameras.resize": options.resize,
         "diagnostics.period_s": 1.0,
         "tracking.enabled": "false",
     }
@@ -326,7 +325,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), help="width, height")
     parser.add_argument("--noise", type=int, default=1, help="of the pictures, grey levels")
     parser.add_argument("--reduction", type=int, default=1, help="as cameras.reductions")
-    parser.add_argument("--resize", default="exact", help="as cameras.resize")
     parser.add_argument("--priority", type=int, default=0, help="of the node, real-time, 1 to 99")
     parser.add_argument("--folder", type=Path, default=Path("out/soak"), help="of logs, figures")
     parser.add_argument("--cameras", action="store_true", help=argparse.SUPPRESS)

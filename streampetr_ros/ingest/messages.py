@@ -7,13 +7,13 @@ core and x, y, z, w in messages; stamps are integer nanoseconds in the core.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from streampetr_ros.ingest import rig
 from streampetr_ros.ingest.pictures.raw import RawImage
+from streampetr_ros.ingest.transforms.tree import StampedTransform
 
 _SECOND_NS = 1_000_000_000
 #: Pictures of so many bytes are read whole to tell them from the one before; other threads of
@@ -22,25 +22,6 @@ _WHOLE_BYTES = 1 << 20
 #: Of larger ones, so many pieces all over them are looked at, each of so many bytes: single bytes
 #: as far apart would take as long to fetch as whole pieces.
 _PIECES, _PIECE_BYTES = 1024, 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StampedTransform:
-    """A transform as a message carries it.
-
-    Attributes:
-        parent: frame the pose is expressed in.
-        child: frame that is posed.
-        stamp_ns: time of the pose.
-        translation: (3,) origin of the child in the parent, metres.
-        quaternion_wxyz: (4,) rotation from child to parent.
-    """
-
-    parent: str
-    child: str
-    stamp_ns: int
-    translation: tuple[float, float, float]
-    quaternion_wxyz: tuple[float, float, float, float]
 
 
 def stamp_ns_from(stamp: Any) -> int:
@@ -54,17 +35,21 @@ def stamp_text(stamp_ns: int) -> str:
     return f"{seconds}.{nanoseconds:09d}"
 
 
-def transform_from(message: Any) -> StampedTransform:
-    """Read a geometry_msgs/TransformStamped."""
-    return _stamped(message, message.transform.translation, message.transform.rotation)
+def transform_from(message: Any, *, static: bool = False) -> StampedTransform:
+    """Read a geometry_msgs/TransformStamped; a static one holds at all times."""
+    move, turn = message.transform.translation, message.transform.rotation
+    return StampedTransform(
+        parent=message.header.frame_id,
+        child=message.child_frame_id,
+        stamp_ns=None if static else stamp_ns_from(message.header.stamp),
+        translation=(move.x, move.y, move.z),
+        quaternion_wxyz=(turn.w, turn.x, turn.y, turn.z),
+    )
 
 
 def transform_from_odometry(message: Any) -> StampedTransform:
     """Read the pose of a nav_msgs/Odometry."""
-    return _stamped(message, message.pose.pose.position, message.pose.pose.orientation)
-
-
-def _stamped(message: Any, move: Any, turn: Any) -> StampedTransform:
+    move, turn = message.pose.pose.position, message.pose.pose.orientation
     return StampedTransform(
         parent=message.header.frame_id,
         child=message.child_frame_id,

@@ -16,6 +16,7 @@ from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.ingest.sync.types import SyncConfig
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
+from streampetr_ros.parameters.tree import REMOVED, unknown_name_text
 from streampetr_ros.parameters.wiring import (
     PER_CAMERA,
     CameraSettings,
@@ -176,7 +177,10 @@ def _parameters(path: Path) -> dict[str, Any]:
             f"parameter file '{path}' has no 'ros__parameters'; give a file as "
             "config/streampetr.yaml"
         )
-    return {name: value for group in groups for name, value in _flat(group, "")}
+    values = {name: value for group in groups for name, value in _flat(group, "")}
+    for name in values.keys() & REMOVED.keys():
+        raise SourceError(f"parameter file '{path}': {unknown_name_text(name, ())}")
+    return values
 
 
 def _has_parameters(node: object) -> bool:

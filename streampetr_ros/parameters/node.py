@@ -17,7 +17,6 @@ from streampetr_ros.parameters.outputs import (
 )
 from streampetr_ros.parameters.tree import RUN, START, ParameterError, parameter
 from streampetr_ros.parameters.wiring import PER_CAMERA
-from streampetr_ros.preprocess.resizers import RESIZERS
 
 _FAR = 1000.0
 
@@ -97,13 +96,6 @@ class CameraParameters:
         "exact ones (1); they must stay as large as the network's",
         between=(1, 8),
     )
-    resize: str = parameter(
-        "exact",
-        "How the CPU resizes pictures: exact gives the pixels of Pillow, as the weights saw them; "
-        "fast changes a few pixels of a thousand by one level and takes a fifth of the time of "
-        "Pillow, hardly less than the compiled resize; a GPU is always exact",
-        choices=tuple(RESIZERS),
-    )
     frame_ids: tuple[str, ...] = parameter(
         ("",), "Optical frame of the camera; empty takes frame_id of the image's header"
     )
@@ -169,14 +161,9 @@ class PoseParameters:
         choices=("tf", "odometry"),
     )
     odometry_topic: str = parameter("odometry", "nav_msgs/Odometry topic, used by source odometry")
-    buffer: str = parameter(
-        "auto",
-        "Transform buffer: tf2 (tf2_ros), own (built in), auto takes tf2 where it is installed",
-        choices=("auto", "tf2", "own"),
-    )
     extrapolation_s: float = parameter(
         0.0,
-        "How far beyond its newest pose the own buffer may continue a transform, s; tf2 never does",
+        "How far beyond its newest pose a transform may be continued, s; as in tf2, 0 never does",
         between=(0.0, 1.0),
     )
     history_s: float = parameter(10.0, "Time that transforms are kept, s", between=(1.0, 600.0))

@@ -87,7 +87,6 @@ def pipeline_config(parameters: NodeParameters) -> PipelineConfig:
         cameras=cameras.names,
         masks=read_masks(Path(cameras.masks_file), cameras.names) if cameras.masks_file else (),
         workers=cameras.decode_threads,
-        resize=cameras.resize,
     )
 
 

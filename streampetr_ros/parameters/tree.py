@@ -21,6 +21,9 @@ T = TypeVar("T")
 #: A value a ROS parameter can hold here.
 Value = bool | int | float | str | tuple[str, ...] | tuple[float, ...] | tuple[int, ...]
 
+#: Parameters of earlier versions: the version that removed them.
+REMOVED = {"cameras.resize": "0.2.0", "pose.buffer": "0.2.0"}
+
 START, CONFIGURE, RUN = "start", "configure", "run"
 
 _WHEN_TEXT = {
@@ -168,6 +171,14 @@ def _element_fault(rule: Rule, element: object) -> str:
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return the known name that looks most like the given one."""
     return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+
+
+def unknown_name_text(name: str, known: Iterable[str]) -> str:
+    """Say what to do about a name that no parameter has."""
+    if name in REMOVED:
+        return f"parameter '{name}' was removed in {REMOVED[name]}; delete it from the file"
+    near = nearest_name(name, known)
+    return f"unknown parameter '{name}'; did you mean '{near}'? Correct it and start again"
 
 
 def type_name(leaf: Leaf) -> str:

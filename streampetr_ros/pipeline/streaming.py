@@ -49,7 +49,6 @@ from streampetr_ros.preprocess.inputs import (
     prepare_geometry,
 )
 from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhead
-from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
 
 
@@ -68,7 +67,6 @@ class PipelineConfig:
         cameras: names in the order cameras are fed; unlisted ones follow in the order of the set.
         masks: image regions blanked out before the network sees them.
         workers: threads that prepare images side by side.
-        resize: how the CPU resizes pictures, a name of `RESIZERS`; a GPU is always exact.
     """
 
     policy: MemoryPolicyConfig = field(default_factory=MemoryPolicyConfig)
@@ -77,11 +75,8 @@ class PipelineConfig:
     cameras: tuple[str, ...] = ()
     masks: tuple[CameraMask, ...] = ()
     workers: int = 2
-    resize: str = "exact"
 
     def __post_init__(self) -> None:
-        if self.resize not in RESIZERS:
-            raise ValueError(f"resize '{self.resize}' is not one of {', '.join(RESIZERS)}")
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
 
@@ -115,7 +110,7 @@ class StreamingPipeline:
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
         self._pixel_path = make_pixel_path(
-            backend.image_device, rectifier or Rectifier(), self._pool.map, self._config.resize
+            backend.image_device, rectifier or Rectifier(), self._pool.map
         )
         self._memory: MemoryState | None = None
         self._lineage = no_lineage(backend.config)
@@ -349,15 +344,12 @@ class StreamingPipeline:
 
 
 def make_pixel_path(
-    device: torch.device, rectifier: Rectifier, camera_map: CameraMap, resize: str = "exact"
+    device: torch.device, rectifier: Rectifier, camera_map: CameraMap
 ) -> DevicePath | HostPath:
-    """Choose where images are prepared: on the GPU that takes them, else on the CPU.
-
-    `resize` names one of `RESIZERS`, for the CPU.
-    """
+    """Choose where images are prepared: on the GPU that takes them, else on the CPU."""
     if device.type == "cuda":
         return DevicePath(device, rectifier.undistorter, camera_map)
-    return HostPath(rectifier, camera_map, RESIZERS[resize])
+    return HostPath(rectifier, camera_map)
 
 
 def _make_tracker(

@@ -7,7 +7,6 @@ multiplication from the left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, gcd
@@ -73,11 +72,6 @@ class ResizeCrop:
         scale_x = self.resized_width / self.source_width
         scale_y = self.resized_height / self.source_height
         return np.array([[scale_x, 0.0, -self.left], [0.0, scale_y, -self.top], [0.0, 0.0, 1.0]])
-
-
-#: Resizes, crops and normalises: (source_height, source_width, 3) uint8 to (3, height, width)
-#: float32, written into the last argument.
-Resizer = Callable[[NDArray[np.uint8], ResizeCrop, ImageConfig, NDArray[np.float32]], None]
 
 
 @lru_cache(maxsize=32)
@@ -303,7 +297,6 @@ def prepare_image(
     config: ImageConfig,
     out: NDArray[np.float32],
     masked: tuple[Polygon, ...] = (),
-    resize: Resizer = exact_network_image,
 ) -> Array:
     """Turn a camera image into the network image.
 
@@ -312,7 +305,6 @@ def prepare_image(
         config: size, channel order and statistics of the network image.
         out: (3, height, width) float32, overwritten.
         masked: regions to blank out with the mean color, such as the own vehicle's body.
-        resize: one of `RESIZERS`.
 
     Returns:
         (3, 3) float64 ``network_from_image``, to be applied to the intrinsics.
@@ -322,7 +314,7 @@ def prepare_image(
     """
     check_pixels(pixels)
     geometry = plan_resize_crop(pixels.shape[1], pixels.shape[0], config)
-    resize(pixels, geometry, config, out)
+    exact_network_image(pixels, geometry, config, out)
     if masked:
         out[:, region_mask(masked, geometry)] = 0.0
     return geometry.network_from_image

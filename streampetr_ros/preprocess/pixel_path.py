@@ -17,8 +17,6 @@ from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import (
     Polygon,
     PreprocessError,
-    Resizer,
-    exact_network_image,
     help_resizing,
     prepare_image,
 )
@@ -175,18 +173,15 @@ class HostPath:
     Args:
         rectify: removes distortion; the default refuses what distorts.
         camera_map: ``Executor.map`` prepares the cameras side by side.
-        resize: one of `RESIZERS`.
     """
 
     def __init__(
         self,
         rectify: Rectify = _ONLY_PINHOLES,
         camera_map: CameraMap = map,
-        resize: Resizer = exact_network_image,
     ) -> None:
         self._rectify = rectify
         self._camera_map = camera_map
-        self._resize = resize
         self._batches = ImageBatches()
         self._ahead: PicturesAhead = {}
 
@@ -216,7 +211,7 @@ class HostPath:
         check_size(frame)
         straight = self._rectify(frame)
         place = self._batches.place(frame.calibration.name, (config.height, config.width))
-        prepare_image(straight.pixels, config, place.image, masks, self._resize)
+        prepare_image(straight.pixels, config, place.image, masks)
         return PictureAhead(source=frame, config=config, masks=masks, image=place)
 
     def __call__(
@@ -247,7 +242,7 @@ class HostPath:
 
         def prepare(index: int) -> None:
             straight = self._rectify(left[index])
-            prepare_image(straight.pixels, image, images[index], masks[index], self._resize)
+            prepare_image(straight.pixels, image, images[index], masks[index])
 
         # Threads are woken only if something is left: waiting for one costs the set time.
         for _ in self._camera_map(prepare, left) if left else ():

@@ -7,33 +7,71 @@ moving ones only between their first and last stamp, with linear and spherical i
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from enum import Enum
 from threading import RLock
+from typing import NamedTuple
 
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.ingest.transforms.history import (
-    PoseHistory,
-    Reason,
-    TransformUnavailable,
-    seconds,
-)
-from streampetr_ros.ingest.transforms.tuples import (
+from streampetr_ros.ingest.transforms.poses import (
     IDENTITY,
     Pose,
     compose,
-    from_matrix,
+    interpolate,
     invert,
     to_matrix,
 )
-
-__all__ = ["Reason", "TransformError", "TransformTree", "TransformUnavailable"]
 
 #: A squared quaternion norm may differ from 1 by this much, as in tf2.
 NORM_TOLERANCE = 1e-2
 
 
+class StampedTransform(NamedTuple):
+    """The pose of a frame.
+
+    Attributes:
+        parent: frame the pose is expressed in (`header.frame_id` of a TF message).
+        child: frame that is posed (`child_frame_id`).
+        stamp_ns: time of the pose; None holds at all times.
+        translation: (3,) origin of the child in the parent, metres.
+        quaternion_wxyz: (4,) rotation child to parent, **w first** (ROS messages: x first).
+    """
+
+    parent: str
+    child: str
+    stamp_ns: int | None
+    translation: Sequence[float]
+    quaternion_wxyz: Sequence[float]
+
+
 class TransformError(ValueError):
     """A transform that cannot enter the tree."""
+
+
+class Reason(str, Enum):
+    """Why a transform is unavailable, for programs."""
+
+    UNKNOWN_FRAME = "unknown_frame"
+    DISCONNECTED = "disconnected"
+    TOO_EARLY = "too_early"
+    TOO_LATE = "too_late"
+    NO_DATA = "no_data"
+    LOOP = "loop"
+
+
+class TransformUnavailable(LookupError):  # noqa: N818 - a state of affairs, not a mistake
+    """No transform for these frames and times; never replaced by anything else.
+
+    Attributes:
+        reason: for programs.
+        may_come: whether waiting can help.
+    """
+
+    def __init__(self, sentence: str, reason: Reason) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.may_come = reason in (Reason.TOO_LATE, Reason.NO_DATA, Reason.UNKNOWN_FRAME)
 
 
 class TransformTree:
@@ -64,11 +102,11 @@ class TransformTree:
         extrapolation_ns: int = 0,
         max_reorder_ns: int = 1_000_000_000,
     ) -> None:
-        self.history_ns = history_ns
-        self.extrapolation_ns = extrapolation_ns
-        self.max_reorder_ns = max_reorder_ns
         self.restarts = 0
-        self._edges: dict[str, PoseHistory] = {}
+        self._history_ns = history_ns
+        self._extrapolation_ns = extrapolation_ns
+        self._max_reorder_ns = max_reorder_ns
+        self._edges: dict[str, _Edge] = {}
         self._frames: set[str] = set()
         self._lock = RLock()
 
@@ -76,140 +114,84 @@ class TransformTree:
         self,
         parent: str,
         child: str,
-        stamp_ns: int,
+        stamp_ns: int | None,
         translation: Sequence[float],
         quaternion_wxyz: Sequence[float],
     ) -> None:
-        """Enter the pose of a moving frame.
-
-        Args:
-            parent: frame the pose is expressed in (`header.frame_id` of a TF message).
-            child: frame that is posed (`child_frame_id`).
-            stamp_ns: of the pose.
-            translation: (3,) origin of the child in the parent, metres.
-            quaternion_wxyz: (4,) rotation child to parent, **w first** (ROS messages: x first).
+        """Enter the fields of a `StampedTransform`.
 
         Raises:
             TransformError: if a value is not finite, the quaternion has not unit length, the
-                names make no edge, or the edge would close a loop.
+                names make no edge, the edge would close a loop, or the frame is both static and
+                moving.
         """
-        if stamp_ns < 0:
-            raise TransformError(f"transform {parent} -> {child} has the stamp {stamp_ns}")
-        pose = _checked_pose(parent, child, translation, quaternion_wxyz)
-        self._put(parent, child, stamp_ns, pose)
+        edge_name = f"transform '{parent}' -> '{child}'"
+        parent, child = parent.removeprefix("/"), child.removeprefix("/")
+        if not parent or not child or parent == child:
+            raise TransformError(f"{edge_name} must join two different, named frames")
+        if stamp_ns is not None and stamp_ns < 0:
+            raise TransformError(f"{edge_name} has the stamp {stamp_ns}")
+        pose = _checked_pose(edge_name, translation, quaternion_wxyz)
+        with self._lock:
+            edge = self._edges.get(child)
+            if edge is not None and edge.static != (stamp_ns is None):
+                # A moving edge without poses gives way.
+                if edge.static or edge.stamps:
+                    raise edge.of_other_kind(parent)
+                edge = None
+            if edge is None or edge.parents[-1] != parent:
+                self._refuse_loop(parent, child, stamp_ns)
+            if edge is None:
+                edge = self._edges[child] = _Edge(child, static=stamp_ns is None)
+            self._frames.update((parent, child))
+            if stamp_ns is None:
+                edge.stamps, edge.parents, edge.poses = [0], [parent], [pose]
+                return
+            if edge.stamps and stamp_ns < edge.stamps[-1] - self._max_reorder_ns:
+                self.restarts += 1
+                self.clear()
+            edge.put(stamp_ns, parent, pose, self._history_ns)
 
-    def insert_static(
-        self,
-        parent: str,
-        child: str,
-        translation: Sequence[float],
-        quaternion_wxyz: Sequence[float],
-    ) -> None:
-        """Enter a pose that holds at all times; arguments as for `insert`."""
-        self._put(parent, child, None, _checked_pose(parent, child, translation, quaternion_wxyz))
-
-    def insert_matrix(
-        self, parent: str, child: str, stamp_ns: int | None, parent_from_child: Array
-    ) -> None:
-        """Enter a (4, 4) rigid transform, static if the stamp is None."""
-        pose = from_matrix(parent_from_child)
-        if stamp_ns is None:
-            self.insert_static(parent, child, pose[:3], pose[3:])
-        else:
-            self.insert(parent, child, stamp_ns, pose[:3], pose[3:])
-
-    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> Array:
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Array:
         """Return the (4, 4) target_from_source at a time.
 
         Args:
             target: frame to express coordinates in.
             source: frame the coordinates are given in.
-            stamp_ns: time; None takes the newest for which all edges between have data.
+            stamp_ns: time.
 
         Raises:
             TransformUnavailable: saying why, and whether waiting can help.
         """
+        target, source = target.removeprefix("/"), source.removeprefix("/")
         with self._lock:
-            target, source = _plain(target), _plain(source)
-            if stamp_ns is None:
-                stamp_ns = self._newest_common(target, source)
-            return to_matrix(self._pose(target, source, stamp_ns))
-
-    def lookup_between(
-        self, target: str, target_stamp_ns: int, source: str, source_stamp_ns: int, fixed: str
-    ) -> Array:
-        """Return the (4, 4) transform from a frame at one time to a frame at another.
-
-        Args:
-            target: frame to express coordinates in.
-            target_stamp_ns: time at which the target frame is meant.
-            source: frame the coordinates are given in.
-            source_stamp_ns: time at which the source frame is meant.
-            fixed: frame that does not move between the two times.
-
-        Raises:
-            TransformUnavailable: as `lookup`.
-        """
-        with self._lock:
-            target, source, fixed = _plain(target), _plain(source), _plain(fixed)
-            target_from_fixed = self._pose(target, fixed, target_stamp_ns)
-            fixed_from_source = self._pose(fixed, source, source_stamp_ns)
-            return to_matrix(compose(target_from_fixed, fixed_from_source))
-
-    def newest_common_ns(self, target: str, source: str) -> int | None:
-        """Return the newest time `lookup` can answer, None if only static edges are between.
-
-        Raises:
-            TransformUnavailable: if the frames are unknown or not connected.
-        """
-        with self._lock:
-            edges = self._edges_between(_plain(target), _plain(source), None)
-            newest = [self._newest_of(edge, target, source) for edge in edges if not edge.static]
-            return min(newest, default=None)
+            up, down = self._chain(source, stamp_ns), self._chain(target, stamp_ns)
+            above_target = set(down)
+            meeting = next((frame for frame in up if frame in above_target), None)
+            if meeting is None:
+                raise TransformUnavailable(
+                    f"frames '{target}' and '{source}' are not connected: one hangs from "
+                    f"'{down[-1]}', the other from '{up[-1]}'; a transform between these trees is "
+                    "not published",
+                    Reason.DISCONNECTED,
+                )
+            try:
+                meeting_from_source = self._climb(up, meeting, stamp_ns)
+                meeting_from_target = self._climb(down, meeting, stamp_ns)
+            except TransformUnavailable as error:
+                raise TransformUnavailable(
+                    f"no transform from {source} to {target} at {seconds(stamp_ns)}: {error}",
+                    error.reason,
+                ) from None
+        return to_matrix(compose(invert(meeting_from_target), meeting_from_source))
 
     def clear(self) -> None:
         """Drop all moving poses; static ones stay."""
         with self._lock:
             for edge in self._edges.values():
-                edge.clear()
-
-    def frames(self) -> frozenset[str]:
-        """Return the names of all frames seen."""
-        with self._lock:
-            return frozenset(self._frames)
-
-    def _put(self, parent: str, child: str, stamp_ns: int | None, pose: Pose) -> None:
-        parent, child = _plain(parent), _plain(child)
-        with self._lock:
-            edge = self._edges.get(child)
-            if edge is not None and edge.static != (stamp_ns is None):
-                self._refuse_other_kind(edge, parent)
-                edge = None
-            if edge is None or edge.parent != parent:
-                self._refuse_loop(parent, child, stamp_ns)
-            if edge is None:
-                edge = self._edges[child] = PoseHistory(child, static=stamp_ns is None)
-            self._frames.update((parent, child))
-            stamp = stamp_ns or 0
-            newest = edge.newest_ns
-            if newest is not None and stamp < newest - self.max_reorder_ns:
-                self.restarts += 1
-                self.clear()
-            edge.put(stamp, parent, pose, self.history_ns)
-
-    @staticmethod
-    def _refuse_other_kind(edge: PoseHistory, parent: str) -> None:
-        """Keep a frame static or moving: both in turn would give poses of the wrong time.
-
-        A moving edge without poses gives way instead.
-        """
-        if not edge.static and edge.newest_ns is None:
-            return
-        first, second = ("static", "moving") if edge.static else ("moving", "static")
-        raise TransformError(
-            f"transform '{parent}' -> '{edge.child}' is {second}, but '{edge.child}' is {first} "
-            f"already; it is published on /tf_static and also on /tf or as odometry, stop one"
-        )
+                if not edge.static and edge.stamps:
+                    # The newest parent is remembered.
+                    edge.stamps, edge.poses, edge.parents = [], [], edge.parents[-1:]
 
     def _refuse_loop(self, parent: str, child: str, stamp_ns: int | None) -> None:
         """Keep out an edge that would close a loop: no lookup would succeed any more.
@@ -218,51 +200,20 @@ class TransformTree:
         """
         frame = parent
         while (edge := self._edges.get(frame)) is not None:
-            if edge.parent == child and self._is_gone(edge, stamp_ns):
+            above = edge.parents[-1]
+            may_go = above == child and not edge.static and stamp_ns is not None
+            if may_go and (not edge.stamps or edge.stamps[-1] < stamp_ns - self._history_ns):
                 del self._edges[frame]
                 return
-            frame = edge.parent
-            if frame == child:
+            if above == child:
                 raise TransformError(
                     f"transform '{parent}' -> '{child}' would close a loop, as '{parent}' hangs "
                     f"from '{child}' already; two publishers disagree about a parent, stop one"
                 )
+            frame = above
 
-    def _is_gone(self, edge: PoseHistory, stamp_ns: int | None) -> bool:
-        if edge.static or stamp_ns is None:
-            return False
-        return edge.newest_ns is None or edge.newest_ns < stamp_ns - self.history_ns
-
-    def _newest_common(self, target: str, source: str) -> int:
-        newest = self.newest_common_ns(target, source)
-        return 0 if newest is None else newest
-
-    def _newest_of(self, edge: PoseHistory, target: str, source: str) -> int:
-        if edge.newest_ns is None:
-            sentence = f"{edge.parent} -> {edge.child} has no data since time restarted"
-            raise TransformUnavailable(
-                f"no transform from {source} to {target}: {sentence}", Reason.NO_DATA
-            )
-        return edge.newest_ns
-
-    def _pose(self, target: str, source: str, stamp_ns: int) -> Pose:
-        """Return target_from_source at a time."""
-        up = self._chain(source, stamp_ns)
-        down = self._chain(target, stamp_ns)
-        meeting = self._meeting(target, source, up, down)
-        try:
-            meeting_from_source = self._climb(up, meeting, stamp_ns)
-            meeting_from_target = self._climb(down, meeting, stamp_ns)
-        except TransformUnavailable as error:
-            raise TransformUnavailable(
-                f"no transform from {source} to {target} at {seconds(stamp_ns)}: {error}",
-                error.reason,
-                error.missing_ns,
-            ) from None
-        return compose(invert(meeting_from_target), meeting_from_source)
-
-    def _chain(self, frame: str, stamp_ns: int | None) -> list[str]:
-        """Return the frame and its ancestors at a time (None: at present), up to the root."""
+    def _chain(self, frame: str, stamp_ns: int) -> list[str]:
+        """Return the frame and its ancestors at a time, up to the root."""
         if frame not in self._frames:
             known = ", ".join(sorted(self._frames)[:20]) or "none"
             raise TransformUnavailable(
@@ -270,9 +221,8 @@ class TransformTree:
                 Reason.UNKNOWN_FRAME,
             )
         chain = [frame]
-        edge = self._edges.get(frame)
-        while edge is not None:
-            frame = edge.parent if stamp_ns is None else edge.parent_at(stamp_ns)
+        while (edge := self._edges.get(frame)) is not None:
+            frame = edge.parent_at(stamp_ns)
             if frame in chain:
                 raise TransformUnavailable(
                     f"the frames {' -> '.join([*chain, frame])} form a loop; two publishers "
@@ -280,21 +230,7 @@ class TransformTree:
                     Reason.LOOP,
                 )
             chain.append(frame)
-            edge = self._edges.get(frame)
         return chain
-
-    @staticmethod
-    def _meeting(target: str, source: str, up: list[str], down: list[str]) -> str:
-        """Return the lowest frame that both chains contain."""
-        below_target = set(down)
-        for frame in up:
-            if frame in below_target:
-                return frame
-        raise TransformUnavailable(
-            f"frames '{target}' and '{source}' are not connected: one hangs from '{down[-1]}', the "
-            f"other from '{up[-1]}'; a transform between these trees is not published",
-            Reason.DISCONNECTED,
-        )
 
     def _climb(self, chain: list[str], meeting: str, stamp_ns: int) -> Pose:
         """Return meeting_from_start along a chain."""
@@ -302,36 +238,125 @@ class TransformTree:
         for frame in chain:
             if frame == meeting:
                 break
-            total = compose(self._edges[frame].at(stamp_ns, self.extrapolation_ns), total)
+            total = compose(self._edges[frame].at(stamp_ns, self._extrapolation_ns), total)
         return total
 
-    def _edges_between(self, target: str, source: str, stamp_ns: int | None) -> list[PoseHistory]:
-        up, down = self._chain(source, stamp_ns), self._chain(target, stamp_ns)
-        meeting = self._meeting(target, source, up, down)
-        steps = [*up[: up.index(meeting)], *down[: down.index(meeting)]]
-        return [self._edges[frame] for frame in steps]
 
+class _Edge:
+    """The edge from a child frame up to its parent: one pose if static, else poses by stamp.
 
-def _plain(frame: str) -> str:
-    return frame.removeprefix("/")
+    The parent is stored with every pose: a frame may be hung up elsewhere while time goes on.
+    """
+
+    __slots__ = ("child", "parents", "poses", "stamps", "static")
+
+    def __init__(self, child: str, *, static: bool) -> None:
+        self.child = child
+        self.static = static
+        self.stamps: list[int] = []
+        #: Of each pose; the newest one still where poses were cleared.
+        self.parents: list[str] = []
+        self.poses: list[Pose] = []
+
+    def put(self, stamp_ns: int, parent: str, parent_from_child: Pose, history_ns: int) -> None:
+        """Enter a pose; of two with one stamp the later wins, poses beyond the history go."""
+        if not self.stamps:
+            self.parents = []
+        place = bisect_left(self.stamps, stamp_ns)
+        if place < len(self.stamps) and self.stamps[place] == stamp_ns:
+            self.parents[place], self.poses[place] = parent, parent_from_child
+            return
+        self.stamps.insert(place, stamp_ns)
+        self.parents.insert(place, parent)
+        self.poses.insert(place, parent_from_child)
+        gone = bisect_left(self.stamps, self.stamps[-1] - history_ns)
+        del self.stamps[:gone], self.parents[:gone], self.poses[:gone]
+
+    def parent_at(self, stamp_ns: int) -> str:
+        """Parent at a time; outside the data the nearest known one."""
+        return self.parents[max(0, bisect_right(self.stamps, stamp_ns) - 1)]
+
+    def at(self, stamp_ns: int, extrapolation_ns: int) -> Pose:
+        """Return parent_from_child at a time.
+
+        Raises:
+            TransformUnavailable: for times outside the data, beyond the extrapolation allowed.
+        """
+        if self.static:
+            return self.poses[0]
+        stamps = self.stamps
+        place, last = bisect_left(stamps, stamp_ns), len(stamps) - 1
+        if place <= last and stamps[place] == stamp_ns:
+            return self.poses[place]
+        if 0 < place <= last:
+            return self._between(place - 1, place, stamp_ns)
+        if last > 0 and 0 < stamp_ns - stamps[-1] <= extrapolation_ns:
+            # The motion of an interval as long as the extrapolation goes on: the last two poses
+            # alone may be so close in time that their noise would be magnified.
+            before = bisect_right(stamps, 2 * stamps[-1] - stamp_ns) - 1
+            return self._between(min(max(0, before), last - 1), last, stamp_ns)
+        raise self._unavailable(stamp_ns)
+
+    def _between(self, before: int, after: int, stamp_ns: int) -> Pose:
+        if self.parents[before] != self.parents[after]:
+            return self.poses[before]
+        start, end = self.stamps[before], self.stamps[after]
+        fraction = (stamp_ns - start) / (end - start)
+        return interpolate(self.poses[before], self.poses[after], fraction)
+
+    def _unavailable(self, stamp_ns: int) -> TransformUnavailable:
+        edge, stamps = f"{self.parent_at(stamp_ns)} -> {self.child}", self.stamps
+        if not stamps:
+            return TransformUnavailable(
+                f"{edge} has no data since time restarted; check its publisher", Reason.NO_DATA
+            )
+        span = f"{edge} is known from {seconds(stamps[0])} to {seconds(stamps[-1])}"
+        if stamp_ns > stamps[-1]:
+            return TransformUnavailable(
+                f"{span}, {seconds(stamp_ns - stamps[-1])} too old: wait for newer data, check the "
+                f"rate of its publisher, or allow extrapolation",
+                Reason.TOO_LATE,
+            )
+        return TransformUnavailable(
+            f"{span}, which starts {seconds(stamps[0] - stamp_ns)} too late: keep a longer "
+            f"history, or ask for newer times",
+            Reason.TOO_EARLY,
+        )
+
+    def of_other_kind(self, parent: str) -> TransformError:
+        """Say that a frame is static or moving: both in turn would give poses of the wrong time."""
+        first, second = ("static", "moving") if self.static else ("moving", "static")
+        return TransformError(
+            f"transform '{parent}' -> '{self.child}' is {second}, but '{self.child}' is {first} "
+            f"already; it is published on /tf_static and also on /tf or as odometry, stop one"
+        )
 
 
 def _checked_pose(
-    parent: str, child: str, translation: Sequence[float], quaternion_wxyz: Sequence[float]
+    edge_name: str, translation: Sequence[float], quaternion_wxyz: Sequence[float]
 ) -> Pose:
     """Check the parts of a transform and normalise its quaternion."""
-    edge = f"transform '{parent}' -> '{child}'"
-    if not _plain(parent) or not _plain(child) or _plain(parent) == _plain(child):
-        raise TransformError(f"{edge} must join two different, named frames")
     x, y, z = (float(value) for value in translation)
     w, i, j, k = (float(value) for value in quaternion_wxyz)
     if not all(map(math.isfinite, (x, y, z, w, i, j, k))):
-        raise TransformError(f"{edge} has values that are not finite; check its publisher")
+        raise TransformError(f"{edge_name} has values that are not finite; check its publisher")
     squared = w * w + i * i + j * j + k * k
+    norm = math.sqrt(squared)
     if abs(squared - 1.0) > NORM_TOLERANCE:
         raise TransformError(
-            f"{edge} has a quaternion of length {math.sqrt(squared):.4g} instead of 1; its "
-            f"publisher must normalise it"
+            f"{edge_name} has a quaternion of length {norm:.4g} instead of 1; its publisher must "
+            "normalise it"
         )
-    norm = math.sqrt(squared)
     return (x, y, z, w / norm, i / norm, j / norm, k / norm)
+
+
+def seconds(nanoseconds: int) -> str:
+    """Write a time exactly to the microsecond, as seconds.
+
+    Example:
+        >>> seconds(1_700_000_000_123_456_789)
+        '1700000000.123456 s'
+    """
+    sign = "-" if nanoseconds < 0 else ""
+    whole, rest = divmod(abs(nanoseconds), 1_000_000_000)
+    return f"{sign}{whole}.{rest // 1000:06d} s"

@@ -158,7 +158,7 @@ class FrameSetAssembler:
         optical = self._optical_frames(found)
         try:
             return self._transforms.wait_for(
-                lambda: look_up_poses(found, optical, self._frames, self._transforms.buffer.lookup),
+                lambda: look_up_poses(found, optical, self._frames, self._transforms.tree.lookup),
                 self.timeout_s,
             )
         except TransformUnavailable as error:

@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.inputs.camera_input import CameraInput
 from streampetr_ros.ros.node import diagnostics
-from streampetr_ros.ros.node.diagnostics import CameraSnapshot, GpuMemory, TransformSnapshot
+from streampetr_ros.ros.node.diagnostics import CameraSnapshot, GpuMemory
 from streampetr_ros.ros.node.session import DetectionSession
 
 
@@ -118,15 +118,7 @@ def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[Di
     ]
     if session.is_running:
         statuses.append(diagnostics.sync_status(sync, session.overtaken, session.problems.counts()))
-    statuses.append(
-        diagnostics.transform_status(
-            TransformSnapshot(
-                buffer=transforms.buffer.name,
-                received=transforms.received,
-                restarts=transforms.buffer.restarts,
-            )
-        )
-    )
+    statuses.append(diagnostics.transform_status(transforms.received, transforms.tree.restarts))
     statuses.append(diagnostics.memory_status(session.pipeline.statistics))
     memory = gpu_memory(session.pipeline.backend.image_device)
     statuses.append(diagnostics.latency_status(session.processor.statistics(), limits, memory))

@@ -27,8 +27,8 @@ from streampetr_ros.parameters.tree import (
     constraint_text,
     find_fault,
     leaves,
-    nearest_name,
     type_name,
+    unknown_name_text,
 )
 
 #: Parameters that ROS itself declares on every node.
@@ -77,7 +77,7 @@ class ParameterServer:
             self._declare(leaf, overrides.get(leaf.name))
         for name in overrides:
             if name not in self._leaves and not _belongs_to_ros(name):
-                self._faults[name] = self._unknown(name)
+                self._faults[name] = unknown_name_text(name, self._leaves)
         node.add_on_set_parameters_callback(self._judge)
 
     def read(self) -> NodeParameters:
@@ -109,10 +109,6 @@ class ParameterServer:
             self._node.declare_parameter(leaf.name, stored, descriptor(leaf), ignore_override=True)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(f"parameter '{leaf.name}' cannot be declared: {error}") from error
-
-    def _unknown(self, name: str) -> str:
-        near = nearest_name(name, self._leaves)
-        return f"unknown parameter '{name}'; did you mean '{near}'? Correct it and start again"
 
     def _judge(self, changed: list[Parameter]) -> SetParametersResult:
         """Accept or refuse a change, all parameters of one request together."""

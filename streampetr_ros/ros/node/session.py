@@ -186,7 +186,7 @@ class DetectionSession:
         self._synchroniser.restart("the clock jumped")
         if self._worker is not None:
             self._worker.discard()
-        self.transforms.clear()
+        self.transforms.tree.clear()
         self.pipeline.reset(ResetReason.CLOCK_JUMP)
 
     def sync_statistics(self) -> SyncStatistics:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.messages import (
-    StampedTransform,
     fingerprint,
     stamp_ns_from,
     stamp_text,
@@ -19,6 +18,7 @@ from streampetr_ros.ingest.messages import (
 from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet, SyncStatistics
 from streampetr_ros.ingest.transforms.tree import (
+    StampedTransform,
     TransformError,
     TransformTree,
     TransformUnavailable,
@@ -30,8 +30,6 @@ from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
 
 #: After the last message, nothing is waited for any more.
 _AFTER_END_NS = 10_000_000_000
-#: A stamp this much older than the newest of its frame means that time restarted.
-_RESTART_NS = 1_000_000_000
 
 #: Takes the reason of a problem and a sentence about this instance of it.
 Report = Callable[[str, str], None]
@@ -73,7 +71,7 @@ class BagPass:
         config = options.sync_config(names)
         self._fingerprints = config.frozen_after > 0
         self._sync: FrameSetSynchronizer[RecordedImage] = FrameSetSynchronizer(config)
-        self._tree = TransformTree(round(options.history_s * 1e9), 0, _RESTART_NS)
+        self._tree = TransformTree(round(options.history_s * 1e9))
         self._assembler = BagAssembler(options, self._tree, sequence, file.tokens)
         self._pending: deque[_Pending] = deque()
         self._now_ns = 0
@@ -130,21 +128,19 @@ class BagPass:
         self._wait_for(self._sync.add(image, message.recorded_ns), self._patience_ns)
 
     def _on_odometry(self, message: BagMessage) -> None:
-        self._insert(transform_from_odometry(message.content), message.topic, static=False)
+        self._insert(transform_from_odometry(message.content), message.topic)
 
     def _on_transforms(self, message: BagMessage, *, static: bool) -> None:
         for transform in message.content.transforms:
-            self._insert(transform_from(transform), message.topic, static=static)
+            self._insert(transform_from(transform, static=static), message.topic)
 
-    def _insert(self, t: StampedTransform, topic: str, *, static: bool) -> None:
+    def _insert(self, transform: StampedTransform, topic: str) -> None:
         try:
-            if static:
-                self._tree.insert_static(t.parent, t.child, t.translation, t.quaternion_wxyz)
-            else:
-                self._tree.insert(t.parent, t.child, t.stamp_ns, t.translation, t.quaternion_wxyz)
+            self._tree.insert(*transform)
         except TransformError as error:
             self._report(
-                f"unusable transform of '{t.child}' on '{topic}'", f"transform ignored: {error}"
+                f"unusable transform of '{transform.child}' on '{topic}'",
+                f"transform ignored: {error}",
             )
 
     def _wait_for(self, found: list[SyncedSet[RecordedImage]], patience_ns: int) -> None:

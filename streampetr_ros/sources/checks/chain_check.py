@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from streampetr_ros.ingest.messages import (
-    StampedTransform,
     stamp_ns_from,
     transform_from,
     transform_from_odometry,
 )
 from streampetr_ros.ingest.transforms.tree import (
+    StampedTransform,
     TransformError,
     TransformTree,
     TransformUnavailable,
@@ -40,15 +40,12 @@ class Transforms:
     tree: TransformTree
     newest_ns: int = 0
 
-    def enter(self, t: StampedTransform, *, static: bool) -> None:
+    def enter(self, transform: StampedTransform) -> None:
         """Add a transform."""
         # What is unusable is named by the trial of the first frame sets.
         with suppress(TransformError):
-            if static:
-                self.tree.insert_static(t.parent, t.child, t.translation, t.quaternion_wxyz)
-            else:
-                self.tree.insert(t.parent, t.child, t.stamp_ns, t.translation, t.quaternion_wxyz)
-                self.newest_ns = max(self.newest_ns, t.stamp_ns)
+            self.tree.insert(*transform)
+            self.newest_ns = max(self.newest_ns, transform.stamp_ns or 0)
 
 
 def missing_links(
@@ -128,15 +125,15 @@ def transforms_about(
     until_ns = max((image.recorded_ns for image in images), default=0) + _PATIENCE_NS
     found = Transforms(TransformTree(until_ns, 0, until_ns))
     for message in recording.messages(topics.static):
-        for t in map(transform_from, message.content.transforms):
-            found.enter(t, static=True)
+        for each in message.content.transforms:
+            found.enter(transform_from(each, static=True))
     odometry = (topics.odometry,) if topics.odometry else ()
     for message in recording.messages((*topics.moving, *odometry)):
         if message.recorded_ns > until_ns:
             break
         if message.topic == topics.odometry:
-            found.enter(transform_from_odometry(message.content), static=False)
+            found.enter(transform_from_odometry(message.content))
             continue
-        for t in map(transform_from, message.content.transforms):
-            found.enter(t, static=False)
+        for each in message.content.transforms:
+            found.enter(transform_from(each))
     return found

@@ -71,7 +71,6 @@ class BenchmarkCase:
         reference: whether the plain network is measured too.
         precision: of the matrix work, see `Choice`.
         reduction: how many times narrower and lower images are decoded.
-        resize: how the CPU resizes images, a name of `RESIZERS`.
         weights: folder of exported graphs; empty for random weights on PyTorch.
         backend: what runs exported graphs, see `Choice`.
         publishes: whether publishing is measured, where ROS is there.
@@ -88,7 +87,6 @@ class BenchmarkCase:
     reference: bool = False
     precision: str = AUTO
     reduction: int = 1
-    resize: str = "exact"
     weights: str = ""
     backend: str = AUTO
     publishes: bool = True
@@ -154,8 +152,8 @@ def _measured(
     """Time the stages in one loop and whole steps in another."""
     total = wanted.warm_up + wanted.frames
     with open_publishing(backend.config.name, drive.names, wanted.publishes) as publishing:
-        stages = list(_staged(backend, run, drive, total, wanted.resize, publishing))
-    pipeline = StreamingPipeline(backend, PipelineConfig(resize=wanted.resize))
+        stages = list(_staged(backend, run, drive, total, publishing))
+    pipeline = StreamingPipeline(backend, PipelineConfig())
     steps = list(_stepped(pipeline, drive, total))
     milliseconds = _summed_up(stages[wanted.warm_up :], steps[wanted.warm_up :])
     rates = {name: 1000.0 / milliseconds[name]["p50"] for name in ("step", "boxes", "original")}
@@ -165,7 +163,6 @@ def _measured(
         "cameras": wanted.cameras,
         "image_size": f"{wanted.image_size[0]}x{wanted.image_size[1]}",
         "reduction": wanted.reduction,
-        "resize": wanted.resize,
         "frames": wanted.frames,
         "milliseconds": milliseconds,
         "publish": publishing.summary,
@@ -208,7 +205,6 @@ def _staged(
     run: RunNetwork,
     drive: Drive,
     count: int,
-    resize: str,
     publishing: Publishing,
 ) -> Iterator[dict[str, float]]:
     """Run every stage on its own and yield the times of each set, milliseconds."""
@@ -216,7 +212,7 @@ def _staged(
     previous: PreviousFrame | None = None
     config = InputConfig(image=backend.config.image)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        pixel_path = make_pixel_path(backend.image_device, Rectifier(), pool.map, resize)
+        pixel_path = make_pixel_path(backend.image_device, Rectifier(), pool.map)
         for index in range(count):
             clock = StageClock(backend.image_device)
             with clock.stage("decode"):

@@ -13,7 +13,6 @@ import typer
 from streampetr_ros.backends.opening import AUTO, is_exported
 from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
 from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.preprocess.resizers import RESIZERS
 from streampetr_ros.tools.benchmark.machine import machine
 from streampetr_ros.tools.benchmark.run import METHOD, BenchmarkCase, measure_case
 from streampetr_ros.tools.benchmark.sweep import Sweep, variations
@@ -23,7 +22,6 @@ from streampetr_ros.tools.run_options import BackendOption, DeviceOption, Precis
 _Reduction = Annotated[
     int, typer.Option(help="Decode images 1, 2, 4 or 8 times narrower and lower.")
 ]
-_Resize = Annotated[str, typer.Option(help=f"How the CPU resizes images: {' or '.join(RESIZERS)}.")]
 _Graphs = Annotated[
     str, typer.Option(help="Folder of exported graphs to measure in place of models, on --backend.")
 ]
@@ -42,7 +40,6 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
     size: Annotated[str, typer.Option(help="Camera image size, WIDTHxHEIGHT.")] = "1600x900",
     reduction: _Reduction = 1,
-    resize: _Resize = "exact",
     weights: _Graphs = "",
     backend: BackendOption = AUTO,
     publish: _Publish = True,
@@ -61,7 +58,6 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     """
     image_size = _parse_size(size)
     _check_reduction(reduction, image_size)
-    _check_resize(resize)
     _check_graphs(weights, backend, model or [], bool(reference or sweep))
     results: dict[str, Any] = {"method": METHOD, "machine": machine(device), "models": {}}
     for line in (METHOD, _machine_line(results["machine"])):
@@ -76,7 +72,6 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
             threads=threads,
             image_size=image_size,
             reduction=reduction,
-            resize=resize,
             reference=reference,
             weights=weights,
             backend=backend,
@@ -138,11 +133,6 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _check_resize(name: str) -> None:
-    if name not in RESIZERS:
-        raise typer.BadParameter(f"--resize '{name}' is not one of {', '.join(RESIZERS)}")
-
-
 def _check_reduction(reduction: int, size: tuple[int, int]) -> None:
     if reduction not in REDUCTIONS:
         raise typer.BadParameter(f"--reduction {reduction} is not one of 1, 2, 4 and 8")
@@ -178,7 +168,6 @@ def _machine_line(found: dict[str, Any]) -> str:
 
 def _table(name: str, result: dict[str, Any]) -> list[str]:
     reduced = f" decoded at 1/{result['reduction']}" if result["reduction"] > 1 else ""
-    reduced += f" resized {result['resize']}" if result["resize"] != "exact" else ""
     lines = [
         f"\n{name}: {result['frames']} frame sets of {result['cameras']} x {result['image_size']}"
         f"{reduced}, {result['backend']}, {result['threads']} threads",

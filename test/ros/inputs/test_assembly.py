@@ -60,8 +60,8 @@ def assemble(graph: Graph) -> Iterator[Assemble]:
     ) -> FrameSet:
         messages = set_messages(make, original, "png", FrameNames())
         tamper({camera.camera: camera for camera in messages.cameras})
-        transforms._on_static(messages.mountings)
-        transforms._on_moving(messages.poses)
+        transforms._on_transforms(messages.mountings, static=True)
+        transforms._on_transforms(messages.poses, static=False)
         names = tuple(camera.camera for camera in messages.cameras)
         cameras = NodeParameters().cameras
         settings = {

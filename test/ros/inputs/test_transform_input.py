@@ -1,8 +1,7 @@
-"""Transforms from topics into either buffer, and waiting for them."""
+"""Transforms from topics, and waiting for them."""
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import time
 from collections.abc import Iterator
@@ -27,12 +26,9 @@ from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.problems import ProblemLog
 
 SECOND_NS = 1_000_000_000
-HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
-BUFFERS = ["own", pytest.param("tf2", marks=pytest.mark.skipif(not HAS_TF2, reason="no tf2_ros"))]
 
 
-@pytest.mark.parametrize("buffer", BUFFERS)
-def test_nothing_is_left_after_close(graph: Graph, buffer: str) -> None:
+def test_nothing_is_left_after_close(graph: Graph) -> None:
     assert graph
     node = rclpy.create_node("transforms_opened_and_closed")
 
@@ -40,18 +36,18 @@ def test_nothing_is_left_after_close(graph: Graph, buffer: str) -> None:
         return [len(list(kind)) for kind in (node.subscriptions, node.services, node.publishers)]
 
     before = topics()
-    made = TransformInput(node, PoseParameters(buffer=buffer), ProblemLog(print, 0.0))
+    made = TransformInput(node, PoseParameters(), ProblemLog(print, 0.0))
     assert topics() != before
     made.close()
     assert topics() == before
     node.destroy_node()
 
 
-@pytest.fixture(params=BUFFERS)
-def transforms(graph: Graph, request: pytest.FixtureRequest) -> Iterator[TransformInput]:
+@pytest.fixture
+def transforms(graph: Graph) -> Iterator[TransformInput]:
     assert graph
     node: Node = rclpy.create_node("transforms_under_test")
-    made = TransformInput(node, PoseParameters(buffer=request.param), ProblemLog(print, 0.0))
+    made = TransformInput(node, PoseParameters(), ProblemLog(print, 0.0))
     yield made
     made.close()
     node.destroy_node()
@@ -66,11 +62,11 @@ def pose(seconds: float) -> Array:
 def enter(transforms: TransformInput, seconds: float) -> None:
     """As the subscription to /tf would."""
     edge = ("odom", "base_link", round(seconds * SECOND_NS), pose(seconds))
-    transforms._on_moving(tf_message(make, [edge]))
+    transforms._on_transforms(tf_message(make, [edge]), static=False)
 
 
 def look_up(transforms: TransformInput, seconds: float) -> Array:
-    return transforms.buffer.lookup("odom", "base_link", round(seconds * SECOND_NS))
+    return transforms.tree.lookup("odom", "base_link", round(seconds * SECOND_NS))
 
 
 def test_lookups_interpolate(transforms: TransformInput) -> None:
@@ -92,17 +88,18 @@ def test_nothing_is_invented(transforms: TransformInput, seconds: float, reason:
 def test_unknown_frame(transforms: TransformInput) -> None:
     enter(transforms, 10.0)
     with pytest.raises(TransformUnavailable, match="nowhere") as caught:
-        transforms.buffer.lookup("odom", "nowhere", 10 * SECOND_NS)
+        transforms.tree.lookup("odom", "nowhere", 10 * SECOND_NS)
     assert caught.value.reason is Reason.UNKNOWN_FRAME
 
 
 def test_backward_jump_clears_moving_transforms_only(transforms: TransformInput) -> None:
-    transforms._on_static(tf_message(make, [("base_link", "camera", 0, np.eye(4))]))
+    mounting = tf_message(make, [("base_link", "camera", 0, np.eye(4))])
+    transforms._on_transforms(mounting, static=True)
     for seconds in (100.0, 100.1, 10.0, 10.1):
         enter(transforms, seconds)
-    assert transforms.buffer.restarts == 1
+    assert transforms.tree.restarts == 1
     np.testing.assert_allclose(look_up(transforms, 10.05), pose(10.05), atol=1e-9)
-    assert transforms.buffer.lookup("base_link", "camera", 10 * SECOND_NS).shape == (4, 4)
+    assert transforms.tree.lookup("base_link", "camera", 10 * SECOND_NS).shape == (4, 4)
     with pytest.raises(TransformUnavailable):
         look_up(transforms, 100.05)
 

@@ -98,8 +98,6 @@ def test_weights_and_cross_checks(graph: Graph, start_node: StartNode, tmp_path:
     refused_with("memory.max_gap_s", 0.4, 5.0, "must be above the time between sets that enter")
     if importlib.util.find_spec("message_filters") is None:
         refused_with("sync.policy", "exact", "own", "message_filters is not installed; install")
-    if importlib.util.find_spec("tf2_ros") is None:
-        refused_with("pose.buffer", "tf2", "auto", "tf2_ros is not installed; install")
     assert graph.state() == "unconfigured"
     assert graph.change(Transition.TRANSITION_CONFIGURE)
 

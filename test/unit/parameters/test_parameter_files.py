@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from streampetr_ros.parameters.bag import BagOptions, read_parameters
 from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.tree import leaves
+from streampetr_ros.parameters.tree import REMOVED, leaves
 from streampetr_ros.sources import SourceError
 from streampetr_ros.sources.bag.topics import BagTopics
 from streampetr_ros.sources.bag.writer import write_bag
@@ -62,6 +62,14 @@ def test_settings_the_check_does_not_find_out_are_kept(tmp_path: Path):
     np.testing.assert_array_equal(after.base_from_model, before.base_from_model)
     assert after.sync == before.sync
     assert (after.history_s, after.reliability) == (20.0, "reliable")
+
+
+@pytest.mark.parametrize("name", sorted(REMOVED))
+def test_a_parameter_of_an_earlier_version_is_named(tmp_path: Path, name: str):
+    group, _, leaf = name.partition(".")
+    params = written(tmp_path / "old.yaml", {group: {leaf: "auto"}})
+    with pytest.raises(SourceError, match=f"'{name}' was removed in 0.2.0; delete it from the"):
+        read_parameters(params)
 
 
 def test_offsets_follow_cameras_given_by_hand(tmp_path: Path):

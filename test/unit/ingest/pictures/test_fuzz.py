@@ -172,14 +172,12 @@ def test_transforms():
         rotation = rng.choice(((1.0, 0.0, 0.0, 0.0), [rng.choice(ODD_NUMBERS) for _ in range(4)]))
         position = [rng.choice(ODD_NUMBERS) for _ in range(3)]
         try:
-            if rng.random() < 0.1:
-                tree.insert_static(parent, child, position, rotation)
-            else:
-                tree.insert(parent, child, rng.randint(-5, 3 * 10**9), position, rotation)
+            stamp = None if rng.random() < 0.1 else rng.randint(-5, 3 * 10**9)
+            tree.insert(parent, child, stamp, position, rotation)
         except TransformError:
             pass
         try:
-            stamp = rng.choice((None, rng.randint(0, 3 * 10**9)))
+            stamp = rng.randint(0, 3 * 10**9)
             assert tree.lookup(rng.choice(names), rng.choice(names), stamp).shape == (4, 4)
             found += 1
         except TransformUnavailable:

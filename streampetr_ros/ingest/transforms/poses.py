@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from streampetr_ros.core.geometry import Array, quaternion_from_rotation
+from streampetr_ros.core.geometry import Array
 
 Pose = tuple[float, float, float, float, float, float, float]
 
@@ -99,10 +99,3 @@ def to_matrix(target_from_source: Pose) -> Array:
             [0.0, 0.0, 0.0, 1.0],
         ]
     )
-
-
-def from_matrix(target_from_source: Array) -> Pose:
-    """Return the pose of a (4, 4) rigid matrix."""
-    x, y, z = target_from_source[:3, 3].tolist()
-    w, i, j, k = quaternion_from_rotation(target_from_source[:3, :3]).tolist()
-    return (x, y, z, w, i, j, k)
