@@ -1,44 +1,46 @@
-"""Plain pip install of the core without ROS; colcon reads package.xml and CMakeLists.txt."""
+"""The parts of a wheel that pyproject.toml cannot name: the compiled kernel, weights, settings.
 
-from setuptools import find_packages, setup
+colcon builds the package by package.xml and CMakeLists.txt instead.
+"""
 
-setup(
-    name="streampetr_ros",
-    version="0.2.0",
-    description="Multi-camera 3D object detection with a streaming memory, for ROS 2",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
-    python_requires=">=3.10",
-    # Naming the root makes an editable install a plain path entry, which lets Python join the
-    # source tree with the generated messages installed elsewhere.
-    package_dir={"": "."},
-    packages=find_packages(include=["streampetr_ros", "streampetr_ros.*"]),
-    install_requires=[
-        "apsw>=3.40",
-        "numpy>=1.26",
-        "opencv-python-headless>=4.6",
-        "pillow>=10",
-        "PyYAML>=5.4",
-        "rich>=12",
-        "rosbags>=0.11",
-        "safetensors>=0.4",
-        "scipy>=1.8",
-        "simplejpeg>=1.6",
-        "threadpoolctl>=3",
-        "torch>=2.3",
-        "tqdm>=4.60",
-        "typer>=0.9",
-    ],
-    extras_require={
-        # The tracking metrics need the last two, in versions the devkit does not name itself.
-        "evaluation": ["nuscenes-devkit>=1.2", "matplotlib>=3.6", "motmetrics==1.4.0", "pandas<3"],
-        "curves": ["tensorboardX>=2.6"],
-        "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
-        "tensorrt": ["onnx>=1.16", "tensorrt>=8.6"],
-        "tensorrt-rtx": ["onnx>=1.16", "tensorrt-rtx>=1.7"],
-        "ray": ["ray>=2.9"],
-        "test": ["pytest>=8,<9"],
-        "dev": ["pytest>=8,<9", "ruff"],
-    },
-    entry_points={"console_scripts": ["streampetr = streampetr_ros.tools.cli:main"]},
+import shutil
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+
+class BuildModules(build_py):
+    """Puts weights and settings beside the modules; editable installs read those of the sources."""
+
+    def run(self) -> None:
+        """Start afresh, so that nothing of an earlier version gets into a wheel."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+        if not self.editable_mode:
+            for folder in ("config", "models"):
+                shutil.copytree(folder, Path(self.build_lib, "streampetr_ros", "share", folder))
+
+
+class BuildKernel(build_ext):
+    """Builds a library for ctypes, which fits every Python; scripts/setup builds its own."""
+
+    def run(self) -> None:
+        """Leave the sources as they are."""
+        if not self.editable_mode:
+            super().run()
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Name the file as CMakeLists.txt does."""
+        return f"{fullname.replace('.', '/')}.so"
+
+
+kernel = Extension(
+    "streampetr_ros.resize",
+    ["native/resize.c"],
+    extra_compile_args=["-std=c11", "-O3"],
+    optional=True,  # Pillow resizes without it
 )
+setup(ext_modules=[kernel], cmdclass={"build_py": BuildModules, "build_ext": BuildKernel})

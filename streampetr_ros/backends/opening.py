@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from streampetr_ros.backends.exported import DESCRIPTION, open_exported
 from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
+from streampetr_ros.core.files import shipped
 from streampetr_ros.model.checkpoints.weights import CheckpointError, load_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
@@ -27,16 +27,7 @@ PRECISIONS = (AUTO, *KINDS)
 
 _LOGGER = logging.getLogger(__name__)
 _RANDOM = "random"
-#: Folders of weights that come with the package: beside the sources, and where it is installed.
-_SHIPPED_IN = (
-    Path(__file__).resolve().parents[2] / "models",
-    *(
-        Path(prefix) / "share" / "streampetr_ros" / "models"
-        for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-        if prefix
-    ),
-)
-_SHIPPED_FILES = {"tiny": "tiny_synthetic.safetensors"}
+_SHIPPED_WEIGHTS = {"tiny": "models/tiny_synthetic.safetensors"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +147,8 @@ def is_exported(weights: str) -> bool:
 
 def default_weights(model: str) -> str:
     """Return the weights of a model that come with the package, else random ones."""
-    files = [folder / _SHIPPED_FILES[model] for folder in _SHIPPED_IN if model in _SHIPPED_FILES]
-    return next((str(file) for file in files if file.is_file()), f"{_RANDOM}:0")
+    file = shipped(_SHIPPED_WEIGHTS[model]) if model in _SHIPPED_WEIGHTS else None
+    return str(file or f"{_RANDOM}:0")
 
 
 def is_random(weights: str) -> bool:

@@ -9,6 +9,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def shipped(name: str) -> Path | None:
+    """Find a file that comes with the package, wherever this was installed from.
+
+    Args:
+        name: its path in the repository, below ``models`` or ``config``.
+    """
+    package = Path(__file__).resolve().parents[1]
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    # Of a wheel, of the sources, of colcon.
+    folders = [package / "share", package.parent]
+    folders += [Path(prefix, "share", package.name) for prefix in prefixes]
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a name to write to; the file takes the place of `path` when the block ends well.

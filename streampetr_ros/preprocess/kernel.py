@@ -1,7 +1,7 @@
 """The compiled resize (`native/resize.c`), where it was built and the processor can run it.
 
 It needs nothing but the taps that `resampling` computes, and gives Pillow's pixels because the sums
-are taken in the same integers. `colcon build` and `scripts/setup` build it; plain pip does not.
+are taken in the same integers. `colcon build`, `scripts/setup` and `pip install` build it.
 """
 
 from __future__ import annotations
@@ -321,6 +321,10 @@ def installed_kernel() -> Kernel | None:
     paths = [Path(folder) / _LIBRARY for folder in streampetr_ros.__path__]
     path = next((each for each in paths if each.is_file()), None)
     if path is None:
+        _LOGGER.warning(
+            "there is no compiled resize, Pillow takes several times as long; install a C compiler "
+            "(gcc) and then the package again"
+        )
         return None
     try:
         kernel = Kernel(path)

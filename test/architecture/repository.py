@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import ast
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "streampetr_ros"
@@ -41,6 +48,12 @@ def tracked_text() -> list[tuple[Path, str]]:
 def tracked_python() -> list[Path]:
     """Return tracked Python files."""
     return [path for path in tracked_files() if path.suffix == ".py"]
+
+
+@cache
+def project() -> dict[str, Any]:
+    """Return what pyproject.toml says of the package."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from repository import PACKAGE, ROOT, imports, modules, tracked_files
+from repository import PACKAGE, ROOT, imports, modules, project, tracked_files
 
 #: Import name -> name on the package index, where they differ.
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
@@ -21,20 +20,8 @@ def package_xml() -> ElementTree.Element:
     return ElementTree.parse(ROOT / "package.xml").getroot()
 
 
-def setup_argument(name: str) -> object:
-    """Return the literal value of an argument of the call of setup()."""
-    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    call = next(call for call in calls if ast.unparse(call.func) == "setup")
-    return ast.literal_eval(next(word.value for word in call.keywords if word.arg == name))
-
-
 def declared_distributions() -> set[str]:
-    extras = setup_argument("extras_require")
-    required = setup_argument("install_requires")
-    assert isinstance(extras, dict)
-    assert isinstance(required, list)
-    every = [*required, *(entry for entries in extras.values() for entry in entries)]
+    every = sum(project()["optional-dependencies"].values(), project()["dependencies"])
     return {re.split(r"[\[<>=;! ]", entry)[0].lower() for entry in every}
 
 
@@ -43,7 +30,7 @@ def test_versions_agree() -> None:
     match = re.search(rf"project\({PACKAGE} VERSION ([\d.]+)", cmake)
     assert match
     version = match.group(1)
-    assert package_xml().findtext("version") == version == setup_argument("version")
+    assert package_xml().findtext("version") == version == project()["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == version
 
@@ -65,8 +52,8 @@ def test_changelog_names_new_places_of_modules() -> None:
 
 
 def test_names_and_licence_agree() -> None:
-    assert package_xml().findtext("name") == setup_argument("name") == PACKAGE
-    assert package_xml().findtext("license") == setup_argument("license") == "Apache-2.0"
+    assert package_xml().findtext("name") == project()["name"] == PACKAGE
+    assert package_xml().findtext("license") == project()["license"] == "Apache-2.0"
     assert package_xml().findtext("export/build_type") == "ament_cmake"
 
 
@@ -80,7 +67,7 @@ def outside_imports(ros: bool) -> set[str]:
 
 def test_imported_packages_are_declared_for_pip() -> None:
     wanted = {DISTRIBUTIONS.get(name, name).lower() for name in outside_imports(ros=False)}
-    assert wanted <= declared_distributions(), "declare them in setup.py"
+    assert wanted <= declared_distributions(), "declare them in pyproject.toml"
 
 
 def test_imported_ros_packages_are_declared_for_rosdep() -> None:
@@ -128,9 +115,7 @@ def test_requirements_are_pinned(path: Path) -> None:
 def test_required_packages_are_pinned() -> None:
     text = (ROOT / "requirements" / "run.txt").read_text(encoding="utf-8")
     text += (ROOT / "requirements" / "torch.txt").read_text(encoding="utf-8")
-    required = setup_argument("install_requires")
-    assert isinstance(required, list)
-    for entry in required:
+    for entry in project()["dependencies"]:
         name = re.split(r"[<>=]", entry)[0]
         assert re.search(rf"^{name}==", text, flags=re.MULTILINE), f"pin {name}"
 

@@ -16,9 +16,9 @@ from unittest import mock
 
 import pytest
 import typer
-from repository import PACKAGE, ROOT
+from repository import PACKAGE, ROOT, project
 from test_launch_and_parameters import launch_overrides
-from test_package_files import declared_distributions, executables, setup_argument
+from test_package_files import declared_distributions, executables
 from torch.distributed.run import get_args_parser
 
 from streampetr_ros.model.config import MODEL_NAMES
@@ -170,15 +170,16 @@ def check_python(arguments: list[str], complete: bool) -> None:
 def check_pip(arguments: list[str]) -> None:
     """Check what is installed: requirements of ours, extras of ours, packages that we name."""
     assert arguments[0] == "install"
-    extras = setup_argument("extras_require")
-    assert isinstance(extras, dict)
+    extras = project()["optional-dependencies"]
     if arguments[1] == "-r":
         _, _, below = arguments[2].partition("requirements/")
         assert (ROOT / "requirements" / below).is_file(), f"there is no {arguments[2]}"
     elif match := re.fullmatch(rf"{PACKAGE}\[([\w-]+)\]", arguments[1]):
-        assert match.group(1) in extras, f"setup.py offers no {match.group(1)}"
+        assert match.group(1) in extras, f"pyproject.toml offers no {match.group(1)}"
     else:
-        assert arguments[1] in declared_distributions(), f"setup.py does not name {arguments[1]}"
+        assert arguments[1] in declared_distributions(), (
+            f"pyproject.toml does not name {arguments[1]}"
+        )
 
 
 def check_torchrun(arguments: list[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from streampetr_ros.backends import opening
+from streampetr_ros.core import files
 from streampetr_ros.core.config import dump_config
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
@@ -87,10 +88,14 @@ def test_exchanged_weights_are_noticed(tmp_path):
 
 
 def test_shipped_weights_are_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "_SHIPPED_IN", (tmp_path / "absent", tmp_path))
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "streampetr_ros" / "core" / "files.py"))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'absent'}:{tmp_path / 'install'}")
     assert opening.default_weights("tiny") == "random:0"
-    (tmp_path / SHIPPED.name).touch()
-    assert opening.default_weights("tiny") == str(tmp_path / SHIPPED.name)
+    below = ("install/share/streampetr_ros", ".", "streampetr_ros/share")
+    for folder in (tmp_path / name / "models" for name in below):
+        folder.mkdir(parents=True)
+        (folder / SHIPPED.name).touch()
+        assert opening.default_weights("tiny") == str(folder / SHIPPED.name)
     assert opening.default_weights("stream_petr_r50_428q") == "random:0"
 
 

@@ -1,6 +1,5 @@
 """Everything that the page on deployment shows is run, or checked where it needs a GPU or ROS."""
 
-import ast
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from repository import project
 from typer.testing import CliRunner
 
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
@@ -61,12 +61,9 @@ def test_parameters_of_the_example_exist():
 
 
 def test_packages_to_install_are_offered():
-    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
-    call = next(node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.keywords)
-    extras = ast.literal_eval(next(k.value for k in call.keywords if k.arg == "extras_require"))
     named = set(re.findall(r"streampetr_ros\[([\w-]+)\]", PAGE))
     assert named >= {"onnx", "tensorrt", "tensorrt-rtx"}
-    assert named <= set(extras)
+    assert named <= set(project()["optional-dependencies"])
 
 
 def test_limits_and_backends_are_those_of_the_code():
