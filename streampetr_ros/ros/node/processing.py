@@ -20,9 +20,9 @@ from streampetr_ros.pipeline.streaming import PipelineError, StreamingPipeline
 from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.inputs.assembly import FrameSetAssembler
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
-from streampetr_ros.ros.outputs.latency_topics import END_TO_END, LAST_IMAGE, TOTAL
+from streampetr_ros.ros.outputs.latency import END_TO_END, LAST_IMAGE, TOTAL
 from streampetr_ros.ros.outputs.objects import detections_message, write_latencies
-from streampetr_ros.ros.outputs.publishers import Outputs
+from streampetr_ros.ros.outputs.outputs import Outputs
 from streampetr_ros.ros.problems import Problem, ProblemLog, SkippedSetError
 
 #: Results that statistics look back on.
@@ -157,9 +157,8 @@ class SetProcessor:
         clock.timings_ms[TOTAL] = (time.perf_counter() - arrival) * 1e3
         clock.timings_ms.update(self._age_ms(found.stamp_ns, begin_ns))
         write_latencies(message, clock.timings_ms)
-        self._outputs.publish(message)
-        self._remember(found.stamp_ns, result, clock)
-        self._outputs.publish_others(
+        self._outputs.publish(
+            message,
             SetResult(
                 frame_set=assembled.frame_set,
                 detections=result.detections,
@@ -167,8 +166,9 @@ class SetProcessor:
                 report=report,
                 camera_frames={i.camera: i.payload.message.header.frame_id for i in found.images},
                 latency_ms=clock.timings_ms,
-            )
+            ),
         )
+        self._remember(found.stamp_ns, result, clock)
 
     def _age_ms(self, stamp_ns: int, begin_ns: int) -> dict[str, float]:
         """Return the time from a stamp to now, unless the node's clock cannot tell."""

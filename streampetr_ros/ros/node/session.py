@@ -33,8 +33,8 @@ from streampetr_ros.ros.inputs.message_filters_sync import MessageFiltersSynchro
 from streampetr_ros.ros.inputs.transforms import TransformInput
 from streampetr_ros.ros.node.backend import open_configured_backend
 from streampetr_ros.ros.node.processing import SetLabels, SetProcessor
-from streampetr_ros.ros.outputs.autoware import AutowareWriter, autoware_writer
-from streampetr_ros.ros.outputs.publishers import Outputs
+from streampetr_ros.ros.outputs.autoware import autoware_messages
+from streampetr_ros.ros.outputs.outputs import Outputs
 from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.worker import NewestWorker
 
@@ -73,7 +73,7 @@ class DetectionSession:
         self._set_done = set_done
         self._settings = {camera.name: camera for camera in camera_settings(parameters)}
         _check_topics(node, tuple(self._settings.values()), parameters.pose)
-        autoware = autoware_writer(parameters.outputs.autoware)
+        autoware_messages(parameters.outputs.autoware)  # refused before the network is opened
         self._sync_config = sync_config(parameters)
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
         self._drops = DropReport(problems)
@@ -84,7 +84,7 @@ class DetectionSession:
         )
         with ExitStack() as opened:
             opened.callback(self.pipeline.close)
-            self._open(parameters, autoware, opened)
+            self._open(parameters, opened)
             self._opened = opened.pop_all()
 
     def _open_pipeline(self, backend: Backend) -> None:
@@ -98,15 +98,12 @@ class DetectionSession:
                 self.pipeline.warm_up(len(self._settings))
             unfinished.pop_all()
 
-    def _open(
-        self, parameters: NodeParameters, autoware: AutowareWriter | None, opened: ExitStack
-    ) -> None:
+    def _open(self, parameters: NodeParameters, opened: ExitStack) -> None:
         """Make what must be closed, which is noted before the next step can fail."""
         self.transforms = TransformInput(self._node, parameters.pose, self.problems)
         opened.callback(self.transforms.close)
-        self._outputs = Outputs(
-            self._node, parameters, self.backend.config.class_names, self.problems, autoware
-        )
+        class_names = self.backend.config.class_names
+        self._outputs = Outputs(self._node, parameters, class_names, self.problems)
         opened.callback(self._outputs.close)
         self._assembler = FrameSetAssembler(
             self._settings,

@@ -15,8 +15,11 @@ from unique_identifier_msgs.msg import UUID
 
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
+from streampetr_ros.messages.standard import header
 from streampetr_ros.parameters.tree import ParameterError
-from streampetr_ros.ros.outputs.objects import pose_covariance, result_header, set_upright_pose
+from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.outputs.objects import pose_covariance, set_upright_pose
+from streampetr_ros.ros.outputs.output import Output
 
 _PACKAGE = "autoware_perception_msgs.msg"
 
@@ -40,8 +43,28 @@ _ORIENTATIONS = {"barrier": "SIGN_UNKNOWN", "traffic_cone": "UNAVAILABLE"}
 _STATIONARY = 0.5
 
 
-def autoware_writer(choice: str) -> AutowareWriter | None:
-    """Make what writes the messages; None if they are not wanted.
+class AutowareOutput(Output):
+    """``~/autoware/detections`` and ``~/autoware/tracks``."""
+
+    def open(self) -> None:
+        """Offer the topics."""
+        kinds = importlib.import_module(_PACKAGE)
+        writer = AutowareWriter(kinds)
+        self.offer(
+            "~/autoware/detections",
+            kinds.DetectedObjects,
+            lambda result: writer.detected_objects(result.detections, result.report.base_frame),
+        )
+        if self.parameters.tracking.enabled:
+            self.offer(
+                "~/autoware/tracks",
+                kinds.TrackedObjects,
+                lambda result: writer.tracked_objects(result.tracks, result.report.base_frame),
+            )
+
+
+def autoware_messages(choice: str) -> ModuleType | None:
+    """Return the package of the messages; None if they are not wanted.
 
     Args:
         choice: "on", "off", or "auto" for where the messages are installed.
@@ -52,7 +75,7 @@ def autoware_writer(choice: str) -> AutowareWriter | None:
     if choice == "off":
         return None
     try:
-        return AutowareWriter(importlib.import_module(_PACKAGE))
+        return importlib.import_module(_PACKAGE)
     except ImportError as error:
         if choice == "auto":
             return None
@@ -86,7 +109,7 @@ class AutowareWriter:
             base_frame: TF name of that frame.
         """
         message = self.messages.DetectedObjects(
-            header=result_header(detections_base.stamp_ns, base_frame)
+            header=header(make, detections_base.stamp_ns, base_frame)
         )
         known = np.isfinite(detections_base.boxes.velocities).all(axis=1)
         for row in range(len(detections_base)):
@@ -104,7 +127,7 @@ class AutowareWriter:
             base_frame: TF name of that frame.
         """
         message = self.messages.TrackedObjects(
-            header=result_header(tracks_base.stamp_ns, base_frame)
+            header=header(make, tracks_base.stamp_ns, base_frame)
         )
         speeds = np.linalg.norm(tracks_base.boxes.velocities, axis=1)
         for row, identity in enumerate(tracks_base.ids.tolist()):

@@ -14,13 +14,23 @@ from std_msgs.msg import Header
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.messages.results import SetReport
+from streampetr_ros.messages.results import SetReport, SetResult
 from streampetr_ros.msg import Object3D, Object3DArray
+from streampetr_ros.ros.outputs.output import Output
 
 
-def result_header(stamp_ns: int, frame_id: str) -> Header:
-    """Return a header."""
-    return Header(stamp=Time(nanoseconds=stamp_ns).to_msg(), frame_id=frame_id)
+class TrackOutput(Output):
+    """``~/tracks``."""
+
+    def open(self) -> None:
+        """Offer the topic."""
+        self.offer("~/tracks", Object3DArray, _tracks)
+
+
+def _tracks(result: SetResult) -> Object3DArray:
+    message = tracks_message(result.tracks, result.report)
+    write_latencies(message, result.latency_ms)
+    return message
 
 
 def detections_message(
@@ -97,7 +107,7 @@ def _array_message(
         found.size.x, found.size.y, found.size.z = size
         found.velocity.x, found.velocity.y = velocity
     return Object3DArray(
-        header=result_header(items.stamp_ns, report.base_frame),
+        header=Header(stamp=Time(nanoseconds=items.stamp_ns).to_msg(), frame_id=report.base_frame),
         model=report.model,
         class_names=list(items.class_names),
         objects=shelf[: len(items)],

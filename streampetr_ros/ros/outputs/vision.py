@@ -16,7 +16,59 @@ from vision_msgs.msg import (
 )
 
 from streampetr_ros.core.types import Detections, Tracks
-from streampetr_ros.ros.outputs.objects import pose_covariance, result_header, set_upright_pose
+from streampetr_ros.messages.standard import header
+from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.ros import qos
+from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.outputs.objects import pose_covariance, set_upright_pose
+from streampetr_ros.ros.outputs.output import Output
+
+_LABEL_TOPIC = "~/vision/label_info"
+
+
+class VisionOutput(Output):
+    """``~/vision/detections``, ``~/vision/tracks`` and, latched, ``~/vision/label_info``."""
+
+    _is_active = False
+
+    def open(self) -> None:
+        """Offer the topics."""
+        self.offer(_LABEL_TOPIC, LabelInfo, profile=qos.latched(), keeps_awake=False)
+        self.offer(
+            "~/vision/detections",
+            Detection3DArray,
+            lambda result: detections_to_vision(result.detections, result.report.base_frame),
+        )
+        if self.parameters.tracking.enabled:
+            self.offer(
+                "~/vision/tracks",
+                Detection3DArray,
+                lambda result: tracks_to_vision(result.tracks, result.report.base_frame),
+            )
+
+    def start(self) -> None:
+        """Publish the label space."""
+        self._is_active = True
+        self._publish_labels()
+
+    def stop(self) -> None:
+        """Say nothing more about the label space."""
+        self._is_active = False
+
+    def apply(self, parameters: NodeParameters) -> None:
+        """Publish the label space again if its threshold changed."""
+        before = self._threshold
+        super().apply(parameters)
+        if self._is_active and self._threshold != before:
+            self._publish_labels()
+
+    @property
+    def _threshold(self) -> float:
+        return min(self.parameters.detection.score_thresholds)
+
+    def _publish_labels(self) -> None:
+        now_ns = self.node.get_clock().now().nanoseconds
+        self.say(_LABEL_TOPIC, label_info(self.class_names, self._threshold, now_ns))
 
 
 def detections_to_vision(detections_base: Detections, base_frame: str) -> Detection3DArray:
@@ -54,13 +106,13 @@ def label_info(class_names: Sequence[str], threshold: float, stamp_ns: int) -> L
         stamp_ns: node time.
     """
     classes = [VisionClass(class_id=i, class_name=name) for i, name in enumerate(class_names)]
-    return LabelInfo(header=result_header(stamp_ns, ""), class_map=classes, threshold=threshold)
+    return LabelInfo(header=header(make, stamp_ns, ""), class_map=classes, threshold=threshold)
 
 
 def _array(
     items: Detections | Tracks, identities: NDArray[np.int64], base_frame: str
 ) -> Detection3DArray:
-    head = result_header(items.stamp_ns, base_frame)
+    head = header(make, items.stamp_ns, base_frame)
     boxes = items.boxes
     rows = zip(
         boxes.centers.tolist(),

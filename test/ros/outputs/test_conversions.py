@@ -178,7 +178,7 @@ def test_transforms_round_trip() -> None:
 
 
 def test_odometry_is_read_as_a_transform() -> None:
-    message = Odometry(header=objects.header(EPOCH_NS, "odom"), child_frame_id="base_link")
+    message = Odometry(header=standard.header(make, EPOCH_NS, "odom"), child_frame_id="base_link")
     message.pose.pose.position.x = 3.0
     message.pose.pose.orientation.z = math.sin(0.25)
     message.pose.pose.orientation.w = math.cos(0.25)
@@ -194,7 +194,7 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
     if model != "none":
         count = {"plumb_bob": 5, "equidistant": 4}[model]
         camera = replace(camera, distortion_model=model, distortion=np.full(count, 0.01))
-    message = standard.camera_info_message(make, camera, objects.header(EPOCH_NS, "front"))
+    message = standard.camera_info_message(make, camera, standard.header(make, EPOCH_NS, "front"))
     values = messages.camera_info_from(message)
     built = build_calibration("CAM_FRONT", values, camera.base_from_camera, rectified=False)
     assert (built.width, built.height) == (camera.width, camera.height)

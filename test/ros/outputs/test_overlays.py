@@ -29,8 +29,8 @@ from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.outputs.output import Output
 from streampetr_ros.ros.outputs.overlays import OverlayOutput
-from streampetr_ros.ros.outputs.topic import Topic
 
 
 @pytest.fixture(name="node")
@@ -48,12 +48,17 @@ def _said() -> list[str]:
     return []
 
 
+def activate(output: Output) -> None:
+    for topic in output._topics.values():
+        topic.publisher.on_activate(None)
+
+
 @pytest.fixture(name="output")
 def _output(node: LifecycleNode, said: list[str]) -> Iterator[OverlayOutput]:
-    output = OverlayOutput(node, NAMES, True, said.append)
-    for topic in output.topics:
-        topic._publisher.on_activate(None)
-    output.apply(build(NodeParameters, {"overlays.width": 200, "overlays.top_view_size": 120}))
+    parameters = {"overlays.width": 200, "overlays.top_view_size": 120, "cameras.names": NAMES}
+    output = OverlayOutput(node, build(NodeParameters, parameters), (), said.append)
+    output.open()
+    activate(output)
     output.start()
     yield output
     output.close()
@@ -182,20 +187,38 @@ def test_drawing_holds_nothing_up_and_survives_errors(
     assert said == ["pictures not published: RuntimeError: no paint"]
 
 
+class Words(Output):
+    """An output as small as one can be."""
+
+    def open(self) -> None:
+        self.made: list[str] = []
+        self.offer("~/words", String, self.word)
+        self.offer("~/silence", String, lambda _: None, keeps_awake=False)
+
+    def word(self, result: SetResult) -> String:
+        self.made.append(result.report.model)
+        return String(data=result.report.model)
+
+
 def test_messages_are_made_for_listeners_only(graph: Graph, node: LifecycleNode) -> None:
-    topic = Topic(node, String, "~/words", qos.outputs())
-    topic._publisher.on_activate(None)
-    made: list[int] = []
-
-    def make() -> String:
-        made.append(1)
-        return String()
-
-    topic.serve(make)
-    assert not made
-    subscription = graph.node.create_subscription(String, "/drawing/words", print, qos.outputs())
-    graph.wait_for(lambda: topic.has_listeners, "the subscription")
-    topic.serve(make)
-    assert made == [1]
-    graph.node.destroy_subscription(subscription)
-    topic.close()
+    words = Words(node, NodeParameters(), (), print)
+    words.open()
+    activate(words)
+    words.publish(result())
+    assert not words.made
+    received: list[String] = []
+    subscriptions = [
+        graph.node.create_subscription(String, f"/drawing/{name}", received.append, qos.outputs())
+        for name in ("silence", "words")
+    ]
+    silence = words._topics["~/silence"].publisher
+    graph.wait_for(silence.get_subscription_count, "the first subscription")
+    graph.wait_for(lambda: words.has_listeners, "the second subscription")
+    words.publish(result())
+    graph.wait_for(lambda: received, "the word")
+    assert words.made == [each.data for each in received] == ["tiny"]
+    graph.node.destroy_subscription(subscriptions.pop())
+    graph.wait_for(lambda: not words.has_listeners, "the end of the second subscription")
+    assert silence.get_subscription_count()
+    graph.node.destroy_subscription(subscriptions.pop())
+    words.close()

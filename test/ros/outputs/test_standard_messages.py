@@ -19,7 +19,7 @@ from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.parameters.tree import ParameterError
 from streampetr_ros.ros.outputs import vision
-from streampetr_ros.ros.outputs.autoware import AutowareWriter, autoware_writer
+from streampetr_ros.ros.outputs.autoware import AutowareWriter, autoware_messages
 
 #: Yaw of the car, and its position and size, in `test_conversions.detections`.
 YAW, CENTER, SIZE = 3.0, (10.0, -3.5, 0.7), (4.5, 1.9, 1.6)
@@ -189,10 +189,10 @@ def test_autoware_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    assert autoware_writer("auto") is None
-    assert autoware_writer("off") is None
+    assert autoware_messages("auto") is None
+    assert autoware_messages("off") is None
     with pytest.raises(ParameterError, match="autoware_perception_msgs is not installed"):
-        autoware_writer("on")
+        autoware_messages("on")
 
 
 @pytest.mark.parametrize(
