@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from streampetr_ros.model.backbones import BACKBONES
+
 #: nuScenes detection classes in the order of the published 3D logits (docs/model.md 1.3).
 NUSCENES_CLASSES: tuple[str, ...] = (
     "car",
@@ -17,9 +19,6 @@ NUSCENES_CLASSES: tuple[str, ...] = (
     "pedestrian",
     "traffic_cone",
 )
-
-#: Image backbones the detector can be built with.
-BACKBONES: tuple[str, ...] = ("resnet50", "vovnet99", "resnet_tiny")
 
 _IMAGENET_MEAN_RGB = (123.675, 116.28, 103.53)
 _IMAGENET_STD_RGB = (58.395, 57.12, 57.375)
@@ -57,7 +56,7 @@ class DetectorConfig:
     Attributes:
         name: configuration name.
         image: network input.
-        backbone: "resnet50", "vovnet99" or "resnet_tiny".
+        backbone: key of `BACKBONES`.
         embed_dims: channels C of tokens and queries.
         num_heads: attention heads.
         num_layers: decoder layers.

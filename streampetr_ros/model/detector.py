@@ -5,16 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streampetr_ros.model.backbones.resnet import resnet50, resnet_tiny
-from streampetr_ros.model.backbones.vovnet import vovnet99
+from streampetr_ros.model.backbones import BACKBONES
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.head import ExtraQueries, StreamHead
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.neck import FinestLevelNeck
 from streampetr_ros.model.position import RayPosition, TokenPosition
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
-
-_BACKBONES = {"resnet50": resnet50, "resnet_tiny": resnet_tiny, "vovnet99": vovnet99}
 
 
 class Detector(nn.Module):
@@ -27,7 +24,7 @@ class Detector(nn.Module):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = _BACKBONES[config.backbone]()
+        self.backbone = BACKBONES[config.backbone]()
         self.neck = FinestLevelNeck(self.backbone.channels_out, config.embed_dims)
         self.position = RayPosition(config)
         self.head = StreamHead(config)

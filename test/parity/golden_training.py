@@ -74,11 +74,10 @@ class TrainingHead:
         return self._result(losses, features), memory
 
     def _result(self, losses, features):
-        parameters = dict(self._objective.detector.named_parameters())
-        norms = {
-            name: float(parameters[own_key(f"pts_bbox_head.{name}")].grad.norm())
-            for name in _GRADIENTS
-        }
+        detector = self._objective.detector
+        parameters = dict(detector.named_parameters())
+        own = {name: own_key(f"pts_bbox_head.{name}", detector.backbone) for name in _GRADIENTS}
+        norms = {name: float(parameters[own[name]].grad.norm()) for name in _GRADIENTS}
         head = [p.grad.norm() for p in parameters.values() if p.grad is not None]
         return Result(
             losses={name: float(value.detach()) for name, value in losses.items()},

@@ -8,30 +8,36 @@ from streampetr_ros.model.config import DetectorConfig, ImageConfig, detector_co
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.model.state import ModelInputs
 
+#: What makes a detector small.
+SIZES = {
+    "embed_dims": 32,
+    "num_heads": 2,
+    "num_layers": 2,
+    "ffn_dims": 64,
+    "num_queries": 12,
+    "num_propagated": 4,
+    "num_proposals": 4,
+    "memory_length": 16,
+    "depth_bins": 32,
+    "max_detections": 20,
+}
+
 
 def config(**changes) -> DetectorConfig:
     small = replace(
-        detector_config("tiny"),
-        name="micro",
-        image=ImageConfig(height=32, width=64),
-        embed_dims=32,
-        num_heads=2,
-        num_layers=2,
-        ffn_dims=64,
-        num_queries=12,
-        num_propagated=4,
-        num_proposals=4,
-        memory_length=16,
-        depth_bins=32,
-        max_detections=20,
+        detector_config("tiny"), name="micro", image=ImageConfig(height=32, width=64), **SIZES
     )
     return replace(small, **changes)
 
 
 def detector(seed: int = 0, **changes) -> Detector:
+    return listening(config(**changes), seed)
+
+
+def listening(wanted: DetectorConfig, seed: int = 0) -> Detector:
+    """Build a detector whose motion norms listen; fresh ones ignore their code."""
     torch.manual_seed(seed)
-    built = build_detector(config(**changes)).eval()
-    # Fresh motion norms ignore their code; the tests need ones that listen.
+    built = build_detector(wanted).eval()
     with torch.no_grad():
         for name, parameter in built.named_parameters():
             if ".motion_" in name or "spatial_alignment" in name:

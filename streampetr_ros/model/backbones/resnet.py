@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from streampetr_ros.model.backbones.base import Backbone
+
 
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 residual block with the stride on the 3x3 convolution (four-fold expansion)."""
@@ -55,7 +57,7 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module | N
     )
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Residual trunk returning its stride-16 and stride-32 maps (docs/model.md 3.1).
 
     Args:
@@ -88,7 +90,7 @@ class ResNet(nn.Module):
         self.channels_out = (expansion * widths[2], expansion * widths[3])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) to maps of stride 16 and 32."""
+        """See `Backbone.forward`."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         stride16 = self.layer3(self.layer2(self.layer1(x)))
         return stride16, self.layer4(stride16)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from streampetr_ros.model.backbones.base import Backbone
+
 _STAGES = ((1, 128, 256), (3, 160, 512), (9, 192, 768), (3, 224, 1024))
 _LAYERS_PER_BLOCK = 5
+#: Published names and ours; stages are counted from 2 and blocks from 1 there.
+_PUBLISHED = (
+    (r"^stem\.stem_(\d)/(conv|norm)", lambda m: f"stem.{int(m[1]) - 1}.{m[2]}"),
+    (
+        r"^stage(\d)\.OSA\d_(\d)\.layers\.(\d)\.OSA\d_\d_\d/(conv|norm)",
+        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.layers.{m[3]}.{m[4]}",
+    ),
+    (
+        r"^stage(\d)\.OSA\d_(\d)\.concat\.OSA\d_\d_concat/(conv|norm)",
+        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.concat.{m[3]}",
+    ),
+    (
+        r"^stage(\d)\.OSA\d_(\d)\.ese\.fc",
+        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.gate",
+    ),
+)
 
 
 class ConvNormRelu(nn.Module):
@@ -46,8 +66,8 @@ class OneShotAggregation(nn.Module):
         return out + x if self.identity else out
 
 
-class VoVNet(nn.Module):
-    """VoVNet-99 returning its stride-16 and stride-32 maps."""
+class VoVNet(Backbone):
+    """VoVNet-99-eSE."""
 
     channels_out = (768, 1024)
 
@@ -66,7 +86,7 @@ class VoVNet(nn.Module):
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) to maps of stride 16 and 32."""
+        """See `Backbone.forward`."""
         x = self.stages[0](self.stem(images))
         maps = []
         for stage in list(self.stages)[1:]:
@@ -74,7 +94,11 @@ class VoVNet(nn.Module):
             maps.append(x)
         return maps[-2], maps[-1]
 
-
-def vovnet99() -> VoVNet:
-    """VoVNet-99-eSE."""
-    return VoVNet()
+    @staticmethod
+    def own_key(published: str) -> str:
+        """Translate a key of the published trunk; see `Backbone.own_key`."""
+        for pattern, replacement in _PUBLISHED:
+            own, count = re.subn(pattern, replacement, published)
+            if count:
+                return own
+        return published

@@ -7,11 +7,10 @@ import re
 import torch
 from torch import Tensor
 
+from streampetr_ros.model.backbones.base import Backbone
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.position import depth_bins
 
-#: Copies of the shared prediction branches in a published state dict.
-BRANCH_COPIES = 6
 #: Prefix of the 2D auxiliary head, which inference does not use.
 IMAGE_HEAD_PREFIX = "img_roi_head."
 _HEAD = "pts_bbox_head."
@@ -21,21 +20,6 @@ _NECK = {
     "lateral_convs.1.conv": "lateral32",
     "fpn_convs.0.conv": "smooth",
 }
-_VOVNET_RULES = (
-    (r"^stem\.stem_(\d)/(conv|norm)", lambda m: f"stem.{int(m[1]) - 1}.{m[2]}"),
-    (
-        r"^stage(\d)\.OSA\d_(\d)\.layers\.(\d)\.OSA\d_\d_\d/(conv|norm)",
-        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.layers.{m[3]}.{m[4]}",
-    ),
-    (
-        r"^stage(\d)\.OSA\d_(\d)\.concat\.OSA\d_\d_concat/(conv|norm)",
-        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.concat.{m[3]}",
-    ),
-    (
-        r"^stage(\d)\.OSA\d_(\d)\.ese\.fc",
-        lambda m: f"stages.{int(m[1]) - 2}.{int(m[2]) - 1}.gate",
-    ),
-)
 _QUERY_KEYS = {
     "reference_points.weight": "head.reference_points",
     "pseudo_reference_points.weight": "head.pseudo_points",
@@ -77,35 +61,30 @@ def constants(config: DetectorConfig) -> dict[str, Tensor]:
 
 
 def branch_copy(key: str) -> str | None:
-    """Return the key of the first copy when `key` is one of the six shared branch copies."""
+    """Return the key of the first copy when `key` is that of a branch; all layers share them."""
     match = re.match(rf"^{re.escape(_HEAD)}(cls|reg)_branches\.(\d+)\.(.+)$", key)
     if match is None:
         return None
     return f"{_HEAD}{match[1]}_branches.0.{match[3]}"
 
 
-def own_key(key: str) -> str | None:
+def own_key(key: str, backbone: Backbone) -> str | None:
     """Translate a published key to this project's; None when it is not known.
 
     Constants, the 2D head and branch copies other than the first are not translated.
+
+    Args:
+        key: of the whole detector.
+        backbone: that the detector has.
     """
     if key.startswith("img_backbone."):
-        return f"backbone.{backbone_key(key.removeprefix('img_backbone.'))}"
+        return f"backbone.{backbone.own_key(key.removeprefix('img_backbone.'))}"
     if key.startswith("img_neck."):
         rest, _, kind = key.removeprefix("img_neck.").rpartition(".")
         return f"neck.{_NECK[rest]}.{kind}" if rest in _NECK else None
     if key.startswith(_HEAD):
         return _head_key(key.removeprefix(_HEAD))
     return None
-
-
-def backbone_key(rest: str) -> str:
-    """Translate a key of a published backbone, without its prefix; ResNets have the same keys."""
-    for pattern, replacement in _VOVNET_RULES:
-        translated, count = re.subn(pattern, replacement, rest)
-        if count:
-            return translated
-    return rest
 
 
 def _head_key(rest: str) -> str | None:

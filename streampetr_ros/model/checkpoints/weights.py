@@ -242,29 +242,29 @@ def _is_weight(item: tuple[object, object]) -> bool:
 def load_official(state: Mapping[str, Tensor], config: DetectorConfig, path: Path) -> Detector:
     """Build a detector from a published state dict; every key must be consumed exactly once.
 
-    Constants are compared with the configuration, the six copies of the shared branches with each
+    Constants are compared with the configuration, the copies of the shared branches with each
     other, and the 2D auxiliary head is set aside.
 
     Raises:
         CheckpointError: naming the first key that does not fit.
     """
     _check_constants(state, config, path)
-    _check_branches(state, path)
+    _check_branches(state, config.num_layers, path)
     known_constants = official.constants(config)
+    detector = build_detector(config)
     tensors: dict[str, Tensor] = {}
     for key, value in state.items():
         if key in known_constants or key.startswith(official.IMAGE_HEAD_PREFIX):
             continue
         if official.branch_copy(key) not in (None, key):
             continue
-        translated = official.own_key(key)
+        translated = official.own_key(key, detector.backbone)
         if translated is None or translated in tensors:
             raise CheckpointError(
                 f"checkpoint '{path}' has the key '{key}', which model '{config.name}' does not "
                 "know or already has; choose the model it was trained as"
             )
         tensors[translated] = value
-    detector = build_detector(config)
     own = detector.state_dict()
     for key in own:
         # Older files do not count batches; evaluation never reads the counter.
@@ -292,7 +292,7 @@ def _check_constants(state: Mapping[str, Tensor], config: DetectorConfig, path: 
             )
 
 
-def _check_branches(state: Mapping[str, Tensor], path: Path) -> None:
+def _check_branches(state: Mapping[str, Tensor], layers: int, path: Path) -> None:
     copies: dict[str, int] = {}
     for key, value in state.items():
         first = official.branch_copy(key)
@@ -305,8 +305,8 @@ def _check_branches(state: Mapping[str, Tensor], path: Path) -> None:
             )
         copies[first] = copies.get(first, 0) + 1
     for first, count in copies.items():
-        if count != official.BRANCH_COPIES:
+        if count != layers:
             raise CheckpointError(
-                f"checkpoint '{path}' has {count} copies of '{first}' instead of "
-                f"{official.BRANCH_COPIES}; it is damaged or of another model"
+                f"checkpoint '{path}' has {count} copies of '{first}' instead of {layers}; it is "
+                "damaged or of another model"
             )

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from streampetr_ros.core.errors import UserError, first_line
-from streampetr_ros.model.checkpoints.published import backbone_key
 from streampetr_ros.model.checkpoints.weights import (
     load_weights,
     save_tensors,
@@ -131,14 +130,15 @@ def load_backbone(detector: Detector, path: Path) -> None:
     """Load pre-trained weights of the backbone alone.
 
     Keys may carry the prefix ``backbone.`` or ``img_backbone.``, and be those of the published
-    VoVNet; everything else in the file is ignored, but every parameter of the backbone must be
+    trunk; everything else in the file is ignored, but every parameter of the backbone must be
     found.
 
     Raises:
         UserError: if the file does not fit.
     """
     state = _read_state(path, "backbone weights")
-    trimmed = {backbone_key(_without_prefix(key)): value for key, value in state.items()}
+    own_key = detector.backbone.own_key
+    trimmed = {own_key(_without_prefix(key)): value for key, value in state.items()}
     result = detector.backbone.load_state_dict(trimmed, strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing:

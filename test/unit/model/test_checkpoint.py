@@ -9,9 +9,9 @@ import micro_detector as micro
 import numpy as np
 import pytest
 import torch
+from published_names import published_state
 from safetensors.torch import load_file, save_file
 
-from streampetr_ros.model.checkpoints import published as official
 from streampetr_ros.model.checkpoints.weights import (
     CheckpointError,
     config_from_json,
@@ -170,59 +170,10 @@ def test_checkpoint_of_something_else(tmp_path):
         read_official(tmp_path / "b.pth")
 
 
-def published(config) -> dict[str, torch.Tensor]:
-    """Give a fresh ResNet detector of ours the key names of the original project."""
-    state = {key: value.clone() for key, value in official.constants(config).items()}
-    own = build_detector(config).state_dict()
-    names = {
-        "position.encoder.": "position_encoder.",
-        "head.class_branch.": "cls_branches.0.",
-        "head.box_branch.": "reg_branches.0.",
-        "head.reference_points": "reference_points.weight",
-        "head.pseudo_points": "pseudo_reference_points.weight",
-        "head.gate.": "featurized_pe.conv_",
-        "head.motion_position.reduce.": "ego_pose_pe.reduce.0.",
-        "head.motion_position.": "ego_pose_pe.",
-        "head.motion_content.reduce.": "ego_pose_memory.reduce.0.",
-        "head.motion_content.": "ego_pose_memory.",
-        "head.spatial_alignment.reduce.": "spatial_alignment.reduce.0.",
-        "head.decoder.post_norm.": "transformer.decoder.post_norm.",
-        "self_attention.in_proj.": "attentions.0.attn.in_proj_",
-        "self_attention.": "attentions.0.attn.",
-        "cross_attention.in_proj.": "attentions.1.attn.in_proj_",
-        "cross_attention.": "attentions.1.attn.",
-        "ffn_in.": "ffns.0.layers.0.0.",
-        "ffn_out.": "ffns.0.layers.1.",
-        "head.decoder.": "transformer.decoder.",
-        "head.": "",
-    }
-    necks = {
-        "lateral16": "lateral_convs.0",
-        "lateral32": "lateral_convs.1",
-        "smooth": "fpn_convs.0",
-    }
-    for key, value in own.items():
-        if key.startswith("backbone."):
-            state[f"img_{key}"] = value
-        elif key.startswith("neck."):
-            _, part, kind = key.split(".")
-            state[f"img_neck.{necks[part]}.conv.{kind}"] = value
-        else:
-            theirs = key
-            for before, after in names.items():
-                theirs = theirs.replace(before, after)
-            state[f"pts_bbox_head.{theirs}"] = value
-    for key in [k for k in state if "_branches.0." in k]:
-        for copy in range(1, official.BRANCH_COPIES):
-            state[key.replace("_branches.0.", f"_branches.{copy}.")] = state[key].clone()
-    state["img_roi_head.cls.weight"] = torch.zeros(1)
-    return state
-
-
 @pytest.fixture(scope="module")
 def state_428q():
     torch.manual_seed(0)
-    return published(detector_config("stream_petr_r50_428q"))
+    return published_state(build_detector(detector_config("stream_petr_r50_428q")))
 
 
 def load(state, name="stream_petr_r50_428q"):

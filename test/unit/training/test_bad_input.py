@@ -6,17 +6,19 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from micro import MICRO, make_trainer, steps_for, train, train_config
+from published_names import backbone_key
 from safetensors.torch import save_file
 from scenes import Scenes
 
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.model.backbones.vovnet import vovnet99
+from streampetr_ros.model.backbones import BACKBONES
 from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.detector import build_detector
@@ -159,38 +161,21 @@ def test_backbone_weights(tmp_path):
         start.load_backbone(other, tmp_path / "empty.pth")
 
 
-def published_vovnet_key(own: str) -> str:
-    """Spell a key of our VoVNet as the published backbone has it."""
-    part = own.split(".")
-    if part[0] == "stem":
-        return ".".join([f"stem.stem_{int(part[1]) + 1}/{part[2]}", *part[3:]])
-    stage = int(part[1]) + 2
-    block = f"stage{stage}.OSA{stage}_{int(part[2]) + 1}"
-    unit = f"OSA{stage}_{int(part[2]) + 1}"
-    if part[3] == "layers":
-        return ".".join([f"{block}.layers.{part[4]}.{unit}_{part[4]}/{part[5]}", *part[6:]])
-    if part[3] == "concat":
-        return ".".join([f"{block}.concat.{unit}_concat/{part[4]}", *part[5:]])
-    return ".".join([f"{block}.ese.fc", *part[4:]])
-
-
-def test_backbone_weights_with_published_names(monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_weights_with_published_names(name, monkeypatch, tmp_path):
     with torch.device("meta"):
-        model = vovnet99()
-    names = {published_vovnet_key(name): name for name in model.state_dict()}
-    seen = {}
-
-    class Backbone:
-        def load_state_dict(self, state, strict):
-            seen.update(state)
-            return model.load_state_dict(state, strict=strict, assign=True)
-
-    given = {f"img_backbone.{key}": model.state_dict()[own] for key, own in names.items()}
-    assert not given.keys() & model.state_dict().keys()
+        trunk = BACKBONES[name]()
+    own = trunk.state_dict()
+    given = {f"img_backbone.{backbone_key(name, key)}": value for key, value in own.items()}
+    assert len(given) == len(own)
+    assert not given.keys() & own.keys()
     monkeypatch.setattr(start, "_read_state", lambda *_: given)
-    detector = SimpleNamespace(backbone=Backbone(), config=SimpleNamespace(backbone="vovnet99"))
-    start.load_backbone(detector, tmp_path / "vovnet.pth")
-    assert seen.keys() == model.state_dict().keys()
+    monkeypatch.setattr(trunk, "load_state_dict", partial(trunk.load_state_dict, assign=True))
+    detector = SimpleNamespace(backbone=trunk, config=SimpleNamespace(backbone=name))
+    start.load_backbone(detector, tmp_path / "trunk.pth")
+    del given[next(iter(given))]
+    with pytest.raises(UserError, match=f"trunk.pth' lack .* they are not of a {name}"):
+        start.load_backbone(detector, tmp_path / "trunk.pth")
 
 
 def test_auxiliary_heads_to_start_from(tmp_path):

@@ -4,6 +4,7 @@ import sys
 
 import micro_detector as micro
 import pytest
+from engine_log import CAPABILITIES, Story, built_engines
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import PRECISIONS, open_exported
@@ -15,25 +16,6 @@ from streampetr_ros.model.detector import build_detector
 
 pytest.importorskip("tensorrt_rtx")
 onnx = pytest.importorskip("onnx")
-
-CAPABILITIES = ("8.6", "8.9", "12.0")
-
-
-class Story(list):
-    """Progress as a list of sentences."""
-
-    def __call__(self, sentence: str) -> None:
-        self.append(sentence)
-
-    def built(self) -> int:
-        return sum(line.startswith("wrote") for line in self)
-
-
-def sentence(runtime, what, capability, files):
-    sizes = ", ".join(
-        f"{graph} {path.stat().st_size / 1e6:.1f} MB" for graph, path in files.items()
-    )
-    return f"{what} for compute capability {capability} with {runtime.title}: {sizes}"
 
 
 @pytest.fixture(scope="module")
@@ -48,35 +30,14 @@ def model(tmp_path):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_graphs_of_tiny_become_engines(runtime, tmp_path, precision, log_engines):
+def test_graphs_of_tiny_become_engines(tmp_path, precision, log_engines):
     export_onnx(build_detector(detector_config("tiny")), tmp_path / "tiny", precision=precision)
     tiny = open_exported(tmp_path / "tiny")
     names = set()
-    for capability in CAPABILITIES:
-        files = build_engines(runtime, tiny, capability, Story())
-        assert set(files) == {"encoder", "position", "head"}
+    for files in built_engines(f"tiny {precision}", tiny, CAPABILITIES, log_engines):
         assert all(path.stat().st_size > 100_000 for path in files.values())
-        log_engines(sentence(runtime, f"tiny {precision}", capability, files))
         names |= {path.name for path in files.values()}
     assert len(names) == 3 * len(CAPABILITIES)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"backbone": "resnet50"},
-        {"backbone": "vovnet99", "num_layers": 1},
-        {"temporal": False},
-    ],
-    ids=["resnet50", "vovnet99", "single frame"],
-)
-def test_other_backbones_and_heads_become_engines(runtime, tmp_path, changes, log_engines):
-    detector = micro.detector(**changes)
-    other = export_onnx(detector, tmp_path / "other", precision="fp16")
-    for capability in CAPABILITIES:
-        files = build_engines(runtime, other, capability, Story())
-        assert len(files) == 3
-        log_engines(sentence(runtime, f"micro fp16 {changes}", capability, files))
 
 
 def test_engines_are_built_once_and_again_when_damaged(runtime, model):
