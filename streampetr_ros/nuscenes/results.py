@@ -37,7 +37,8 @@ _MODALITIES = {
     "use_map": False,
     "use_external": True,
 }
-_ATTRIBUTES = {
+#: Attributes of a class, moving and at rest.
+ATTRIBUTES = {
     "car": ("vehicle.moving", "vehicle.parked"),
     "truck": ("vehicle.moving", "vehicle.parked"),
     "trailer": ("vehicle.moving", "vehicle.parked"),
@@ -54,9 +55,9 @@ Record = dict[str, Any]
 
 def attribute_name(class_name: str, speed: float) -> str:
     """Return the attribute of a class at a planar speed in m/s; empty for cones and barriers."""
-    if class_name not in _ATTRIBUTES:
+    if class_name not in ATTRIBUTES:
         return ""
-    moving, resting = _ATTRIBUTES[class_name]
+    moving, resting = ATTRIBUTES[class_name]
     return moving if speed > _MOVING_SPEED else resting
 
 

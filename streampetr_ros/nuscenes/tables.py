@@ -13,7 +13,8 @@ from streampetr_ros.core.types import FrameSet
 
 Row = dict[str, Any]
 
-_LIDAR_CHANNEL = "LIDAR_TOP"
+#: Sensor whose stamp is the reference time of a key frame.
+LIDAR_CHANNEL = "LIDAR_TOP"
 _POSE_TABLES = ("scene", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor")
 
 
@@ -44,7 +45,7 @@ def _load(path: Path) -> Any:
 
 def _pose_frame_sets(tables: Mapping[str, list[Row]]) -> list[FrameSet]:
     scene_names = {row["token"]: row["name"] for row in tables["scene"]}
-    lidars = {row["token"] for row in tables["sensor"] if row["channel"] == _LIDAR_CHANNEL}
+    lidars = {row["token"] for row in tables["sensor"] if row["channel"] == LIDAR_CHANNEL}
     mountings = {r["token"]: r for r in tables["calibrated_sensor"] if r["sensor_token"] in lidars}
     sweeps = {
         row["sample_token"]: row

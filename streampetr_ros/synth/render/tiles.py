@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from streampetr_ros.core.types import CameraCalibration
+from streampetr_ros.core.types import Array, CameraCalibration
 
 # Some planes of this many float32 values fit the second-level cache of a core.
 _STRIP_RAYS = 1 << 16
@@ -92,7 +92,8 @@ def pixel_rays(calibration: CameraCalibration) -> NDArray[np.float32]:
     """
     pixels = np.stack(np.meshgrid(*map(np.arange, (calibration.width, calibration.height))), -1)
     k = calibration.intrinsic
-    return ((pixels + 0.5 - k[:2, 2]) / (k[0, 0], k[1, 1])).astype(np.float32)
+    rays: Array = (pixels + 0.5 - k[:2, 2]) / (k[0, 0], k[1, 1])
+    return rays.astype(np.float32)
 
 
 def _tiled(images: Tensor, tile: int) -> Tensor:
