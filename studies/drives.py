@@ -7,9 +7,11 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 import numpy as np
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, FrameSet, Truth
+from streampetr_ros.ingest.transforms.poses import interpolate, to_matrix
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
 
@@ -60,7 +62,11 @@ def densified(frame_sets: Sequence[FrameSet], factor: int) -> list[FrameSet]:
 
 def _between(before: FrameSet, after: FrameSet, fraction: float) -> FrameSet:
     elapsed_ns = after.stamp_ns - before.stamp_ns
-    fixed_from_base = geometry.interpolate(before.fixed_from_base, after.fixed_from_base, fraction)
+    start, end = (
+        (*pose[:3, 3], *mat2quat(pose[:3, :3]))
+        for pose in (before.fixed_from_base, after.fixed_from_base)
+    )
+    fixed_from_base = to_matrix(interpolate(start, end, fraction))
     return replace(
         before,
         stamp_ns=before.stamp_ns + round(fraction * elapsed_ns),

@@ -4,13 +4,16 @@ Convention: every transform is a (4, 4) homogeneous matrix acting on column vect
 ``target_from_source``: it takes coordinates in *source* to coordinates in *target*, so products
 read by cancelling neighbours (``image_from_base = image_from_camera @ camera_from_base``). Axes
 follow REP-103; camera frames are optical (x right, y down, z forward). Quaternions are
-``(w, x, y, z)``, Hamilton, unit norm. Angles are radians, lengths metres.
+``(w, x, y, z)``, Hamilton, unit norm, as in transforms3d, which converts between quaternions,
+matrices and angles. Angles are radians, lengths metres.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from transforms3d.euler import euler2mat
+from transforms3d.quaternions import quat2mat
 
 Array = NDArray[np.float64]
 
@@ -57,46 +60,8 @@ def rotation_from_quaternion(quaternion_wxyz: ArrayLike) -> Array:
     norm = float(np.linalg.norm(quaternion))
     if not np.isfinite(norm) or norm < 1e-9:
         raise ValueError(f"quaternion {quaternion.tolist()} has no direction (w, x, y, z expected)")
-    w, x, y, z = quaternion / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def quaternion_from_rotation(rotation: ArrayLike) -> Array:
-    """Turn a rotation matrix into a unit quaternion with non-negative real part.
-
-    Args:
-        rotation: (3, 3) proper rotation.
-
-    Returns:
-        (4,) w, x, y, z.
-
-    Example:
-        >>> quaternion_from_rotation(rotation_about_z(np.pi)).round(6).tolist()
-        [0.0, 0.0, 0.0, 1.0]
-    """
-    r = np.asarray(rotation, dtype=np.float64)
-    trace = r[0, 0] + r[1, 1] + r[2, 2]
-    # The largest of |w|, |x|, |y|, |z| comes first: dividing by it is always well conditioned.
-    candidates = np.array([trace, r[0, 0], r[1, 1], r[2, 2]])
-    largest = int(np.argmax(candidates))
-    if largest == 0:
-        quaternion = np.array([1 + trace, r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]])
-    else:
-        i = largest - 1
-        j, k = (i + 1) % 3, (i + 2) % 3
-        quaternion = np.empty(4)
-        quaternion[0] = r[k, j] - r[j, k]
-        quaternion[1 + i] = 1 + r[i, i] - r[j, j] - r[k, k]
-        quaternion[1 + j] = r[j, i] + r[i, j]
-        quaternion[1 + k] = r[k, i] + r[i, k]
-    quaternion /= np.linalg.norm(quaternion)
-    return -quaternion if quaternion[0] < 0 else quaternion
+    rotation: Array = quat2mat(quaternion / norm)
+    return rotation
 
 
 def rotation_angle(transform: Array) -> float:
@@ -106,23 +71,15 @@ def rotation_angle(transform: Array) -> float:
         >>> round(rotation_angle(rotation_about_z(-0.3)), 6)
         0.3
     """
-    quaternion = quaternion_from_rotation(transform[:3, :3])
-    return 2.0 * float(np.arctan2(np.linalg.norm(quaternion[1:]), quaternion[0]))
+    r = transform
+    twice_sine = np.linalg.norm([r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]])
+    return float(np.arctan2(twice_sine, r[0, 0] + r[1, 1] + r[2, 2] - 1.0))
 
 
 def rotation_about_z(yaw: float) -> Array:
     """Return the (3, 3) rotation by ``yaw`` (counter-clockwise seen from above) about +z."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> Array:
-    """Return the (3, 3) rotation of fixed-axis roll, pitch, yaw (REP-103: x, then y, then z)."""
-    cr, sr, cp, sp = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch)
-    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cr, -sr], [0.0, sr, cr]])
-    about_y = np.array([[cp, 0.0, sp], [0.0, 1.0, 0.0], [-sp, 0.0, cp]])
-    turned: Array = rotation_about_z(yaw) @ about_y @ about_x
-    return turned
+    rotation: Array = euler2mat(0.0, 0.0, yaw)
+    return rotation
 
 
 def transform_from_parts(translation: ArrayLike, rotation: ArrayLike) -> Array:
@@ -142,28 +99,6 @@ def inverse(target_from_source: Array) -> Array:
     """Return ``source_from_target`` of a rigid (4, 4) transform, analytically."""
     rotation = target_from_source[:3, :3].T
     return transform_from_parts(-rotation @ target_from_source[:3, 3], rotation)
-
-
-def interpolate(target_from_start: Array, target_from_end: Array, fraction: float) -> Array:
-    """Interpolate between two poses: linear in translation, spherical in rotation.
-
-    Args:
-        target_from_start: (4, 4) pose at fraction 0.
-        target_from_end: (4, 4) pose at fraction 1.
-        fraction: position between the two; values outside [0, 1] extrapolate at constant rate.
-
-    Returns:
-        (4, 4) pose.
-    """
-    start, end = target_from_start, target_from_end
-    turn = quaternion_from_rotation(start[:3, :3].T @ end[:3, :3])
-    sine = float(np.linalg.norm(turn[1:]))
-    angle = 2.0 * np.arctan2(sine, turn[0])
-    axis = turn[1:] / sine if sine > 1e-15 else np.zeros(3)
-    half = 0.5 * angle * fraction
-    step = rotation_from_quaternion(np.concatenate([[np.cos(half)], np.sin(half) * axis]))
-    translation = start[:3, 3] + fraction * (end[:3, 3] - start[:3, 3])
-    return transform_from_parts(translation, start[:3, :3] @ step)
 
 
 def transform_points(target_from_source: Array, points_source: ArrayLike) -> Array:

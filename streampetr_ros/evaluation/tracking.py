@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
@@ -139,7 +140,7 @@ def tracking_records(tracks: Tracks, token: str) -> list[Record]:
                 "sample_token": token,
                 "translation": boxes.centers[index].tolist(),
                 "size": [width, length, height],
-                "rotation": geometry.quaternion_from_rotation(rotation).tolist(),
+                "rotation": mat2quat(rotation).tolist(),
                 "velocity": boxes.velocities[index].tolist(),
                 "tracking_id": str(tracks.ids[index]),
                 "tracking_name": name,

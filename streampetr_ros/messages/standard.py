@@ -13,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from transforms3d.quaternions import mat2quat
 
-from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraCalibration
 
@@ -126,5 +126,5 @@ def transform_message(make: Make, edge: Edge) -> Any:
 
 def quaternion_message(make: Make, rotation: Array) -> Any:
     """Return a (3, 3) rotation as a message."""
-    w, x, y, z = geometry.quaternion_from_rotation(rotation).tolist()
+    w, x, y, z = mat2quat(rotation).tolist()
     return make("geometry_msgs/msg/Quaternion", w=w, x=x, y=y, z=z)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
@@ -237,7 +238,7 @@ class _Tables:
 
 
 def _placed(target_from_source: Array) -> Row:
-    rotation = geometry.quaternion_from_rotation(target_from_source[:3, :3])
+    rotation = mat2quat(target_from_source[:3, :3])
     return {"translation": target_from_source[:3, 3].tolist(), "rotation": rotation.tolist()}
 
 
@@ -264,7 +265,7 @@ def _annotations(frame_set: FrameSet) -> Iterator[tuple[str, Row]]:
                 "attribute_tokens": [attribute] if attribute else [],
                 "translation": boxes.centers[index].tolist(),
                 "size": [width, length, height],
-                "rotation": geometry.quaternion_from_rotation(rotation).tolist(),
+                "rotation": mat2quat(rotation).tolist(),
                 # The official evaluation ignores boxes without points: those no camera sees.
                 "num_lidar_pts": math.ceil(100 * share),
                 "num_radar_pts": 0,

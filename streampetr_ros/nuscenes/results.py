@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.files import replacing
@@ -77,7 +78,7 @@ def _box_records(
                 "sample_token": frame_set.token,
                 "translation": centers[index].tolist(),
                 "size": [float(width), float(length), float(height)],
-                "rotation": geometry.quaternion_from_rotation(rotation).tolist(),
+                "rotation": mat2quat(rotation).tolist(),
                 "velocity": velocities[index].tolist(),
                 "detection_name": name,
                 "detection_score": float(scores[index]),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
@@ -92,7 +93,7 @@ def read_parameters(path: Path) -> BagOptions:
     def three(name: str, default: list[float]) -> Array:
         return _three_numbers(path, f"frames.{name}", chosen(f"frames.{name}", default))
 
-    rotation = geometry.rotation_from_rpy(*three("model_rpy", [0.0, 0.0, -math.pi / 2]))
+    rotation = euler2mat(*three("model_rpy", [0.0, 0.0, -math.pi / 2]))
     return BagOptions(
         cameras=_cameras(path, values),
         fixed_frame=chosen("frames.fixed", plain.fixed_frame),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.config import load_config
@@ -105,7 +106,7 @@ def tracking_config(parameters: TrackingParameters) -> TrackingConfig | None:
 
 def base_from_model(parameters: FrameParameters) -> Array:
     """Return the mounting of the model frame given by parameters, (4, 4)."""
-    rotation = geometry.rotation_from_rpy(*parameters.model_rpy)
+    rotation = euler2mat(*parameters.model_rpy)
     return geometry.transform_from_parts(parameters.model_xyz, rotation)
 
 

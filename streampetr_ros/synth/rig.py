@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import CameraCalibration
@@ -73,7 +74,7 @@ def _calibration(name: str, options: RigOptions, rng: np.random.Generator) -> Ca
     focal, *center = options.randomness * draws[:3] * (0.08, 20.0, 20.0)
     shift = options.randomness * draws[3:6] * (0.2, 0.1, 0.15)
     roll, pitch, yaw = options.randomness * np.radians(draws[6:9] * (1.5, 1.5, 4.0))
-    rotation = geometry.rotation_from_rpy(roll, pitch, np.radians(camera.heading) + yaw)
+    rotation = euler2mat(roll, pitch, np.radians(camera.heading) + yaw)
     width, height = _REFERENCE_SIZE
     scale = max(options.width / width, options.height / height)
     focal = camera.focal * (1 + focal) * scale

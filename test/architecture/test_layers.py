@@ -43,8 +43,8 @@ ONLY_DATA = {
 
 #: Packages from outside that a room may use; rooms that are not listed may use any declared one.
 MAY_USE: dict[str, set[str]] = {
-    "core": {"numpy", "torch", "yaml", "threadpoolctl"},
-    "ingest": {"numpy", "PIL", "cv2", "simplejpeg"},
+    "core": {"numpy", "torch", "transforms3d", "yaml", "threadpoolctl"},
+    "ingest": {"numpy", "PIL", "cv2", "simplejpeg", "transforms3d"},
     "preprocess": {"numpy", "PIL", "cv2", "torch"},
     "track": {"numpy", "scipy"},
     "model": {"numpy", "torch", "safetensors"},

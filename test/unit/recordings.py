@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from transforms3d.quaternions import mat2quat
 
-from streampetr_ros.core import geometry
 from streampetr_ros.core.types import FrameSet
 
 LIDAR_LAG_NS = 1_000_000
@@ -17,7 +17,7 @@ LIDAR_LAG_NS = 1_000_000
 def pose_json(transform: np.ndarray) -> dict:
     return {
         "translation": transform[:3, 3].tolist(),
-        "rotation_wxyz": geometry.quaternion_from_rotation(transform[:3, :3]).tolist(),
+        "rotation_wxyz": mat2quat(transform[:3, :3]).tolist(),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.source import SourceError
@@ -149,7 +150,7 @@ def _mean_pose(poses: list[Array]) -> Array:
     """Average poses that differ by centimetres and fractions of a degree."""
     if len(poses) == 1:
         return poses[0]
-    quaternions = np.stack([geometry.quaternion_from_rotation(pose[:3, :3]) for pose in poses])
+    quaternions = np.stack([mat2quat(pose[:3, :3]) for pose in poses])
     quaternions *= np.sign(quaternions @ quaternions[0])[:, None]
     translation = np.mean([pose[:3, 3] for pose in poses], axis=0)
     return geometry.transform_from_quaternion(translation, quaternions.mean(axis=0))

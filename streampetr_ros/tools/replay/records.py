@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.timing import stage_percentiles
@@ -184,7 +185,7 @@ def _column(found: Sequence[Record], name: str) -> NDArray[np.float64]:
 
 
 def _pose(transform: NDArray[np.float64]) -> dict[str, list[float]]:
-    quaternion = geometry.quaternion_from_rotation(transform[:3, :3])
+    quaternion = mat2quat(transform[:3, :3])
     return {"translation": transform[:3, 3].tolist(), "rotation_wxyz": quaternion.tolist()}
 
 

@@ -20,6 +20,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rigs import calibration, frame_set
 from sensor_msgs.msg import Image
 from streampetr_ros.msg import Object3D, Object3DArray
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, Detections, Tracks
@@ -164,9 +165,7 @@ def test_no_detections() -> None:
 
 
 def test_transforms_round_trip() -> None:
-    parent_from_child = geometry.transform_from_parts(
-        [1e6, -2.5, 3.0], geometry.rotation_from_rpy(0.1, -0.2, 2.9)
-    )
+    parent_from_child = geometry.transform_from_parts([1e6, -2.5, 3.0], euler2mat(0.1, -0.2, 2.9))
     edge = ("odom", "base_link", EPOCH_NS, parent_from_child)
     values = messages.transform_from(standard.transform_message(make, edge))
     assert (values.parent, values.child, values.stamp_ns) == ("odom", "base_link", EPOCH_NS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import CameraCalibration, CameraFrame
@@ -24,7 +25,7 @@ K = (1000.0, 0.0, 810.0, 0.0, 1010.0, 440.0, 0.0, 0.0, 1.0)
 P = (900.0, 0.0, 805.0, 0.0, 0.0, 905.0, 445.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 BASE_FROM_FRAME = geometry.transform_from_parts(
-    [1.7, 0.1, 1.5], geometry.rotation_from_rpy(-np.pi / 2, 0.01, -np.pi / 2)
+    [1.7, 0.1, 1.5], euler2mat(-np.pi / 2, 0.01, -np.pi / 2)
 )
 PLUMB_BOB = (-0.3, 0.1, 0.001, -0.0005, -0.02)
 EQUIDISTANT = (0.05, -0.01, 0.003, -0.0006)
@@ -63,7 +64,7 @@ class TestBuild:
         assert np.allclose(direct, through)
 
     def test_rotation_of_the_raw_camera_against_the_named_frame(self):
-        rotation = geometry.rotation_from_rpy(0.02, -0.01, 0.03)
+        rotation = euler2mat(0.02, -0.01, 0.03)
         found = build(r=rotation.ravel())
         assert np.allclose(found.base_from_camera[:3, :3], BASE_FROM_FRAME[:3, :3] @ rotation)
         assert np.array_equal(build(r=[0.0] * 9).base_from_camera, BASE_FROM_FRAME)

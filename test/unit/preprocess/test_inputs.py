@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from rigs import BASE_FROM_MODEL, driving_pose, frame_set, moved, rig, without
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.model.config import ImageConfig
@@ -21,9 +22,7 @@ from streampetr_ros.preprocess.pixel_path import HostPath
 
 CONFIG = InputConfig(image=ImageConfig(height=64, width=160))
 
-FAR_AWAY = geometry.transform_from_parts(
-    [1.0e6, -0.7e6, 250.0], geometry.rotation_from_rpy(0.02, -0.03, 2.1)
-)
+FAR_AWAY = geometry.transform_from_parts([1.0e6, -0.7e6, 250.0], euler2mat(0.02, -0.03, 2.1))
 EPOCH_NS = 1_700_000_000_123_456_789
 
 

@@ -6,6 +6,8 @@ import random
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.ingest.transforms import poses as pose_tuples
@@ -26,13 +28,25 @@ def random_matrix(rng: np.random.Generator, reach: float = 10.0) -> np.ndarray:
 
 
 def pose_of(matrix: np.ndarray) -> pose_tuples.Pose:
-    return (*matrix[:3, 3], *geometry.quaternion_from_rotation(matrix[:3, :3]))
+    return (*matrix[:3, 3], *mat2quat(matrix[:3, :3]))
 
 
 def unavailable(call, *args) -> TransformUnavailable:
     with pytest.raises(TransformUnavailable) as caught:
         call(*args)
     return caught.value
+
+
+def between(target_from_start: np.ndarray, target_from_end: np.ndarray, fraction: float):
+    """Interpolate by scipy; fractions beyond 1 extrapolate."""
+    start, end = (
+        Rotation.from_matrix(pose[:3, :3]) for pose in (target_from_start, target_from_end)
+    )
+    turn = Rotation.from_rotvec(fraction * (start.inv() * end).as_rotvec())
+    step = target_from_end[:3, 3] - target_from_start[:3, 3]
+    return geometry.transform_from_parts(
+        target_from_start[:3, 3] + fraction * step, (start * turn).as_matrix()
+    )
 
 
 def moving_tree(**options: int) -> TransformTree:
@@ -54,7 +68,7 @@ class TestPoseTuples:
             pairs = (
                 (pose_tuples.compose(pa, pb), a @ b),
                 (pose_tuples.invert(pa), geometry.inverse(a)),
-                (pose_tuples.interpolate(pa, pb, fraction), geometry.interpolate(a, b, fraction)),
+                (pose_tuples.interpolate(pa, pb, fraction), between(a, b, fraction)),
             )
             for pose, matrix in pairs:
                 assert np.abs(pose_tuples.to_matrix(pose) - matrix).max() < 1e-12
@@ -169,7 +183,7 @@ def root_from_frame(frame: int, stamp: int, parents: dict, poses: dict) -> np.nd
             matrix = known[-1][1]
         else:
             (s0, m0), (s1, m1) = known[after - 1 : after + 1]
-            matrix = geometry.interpolate(m0, m1, (stamp - s0) / (s1 - s0))
+            matrix = between(m0, m1, (stamp - s0) / (s1 - s0))
         total = matrix @ total
         frame = parents[frame]
     return total
