@@ -52,10 +52,6 @@ from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhe
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
 
 
-class PipelineError(UserError, RuntimeError):
-    """A step that produced no usable result; memory and history are as before it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
     """Everything about a pipeline except the network.
@@ -166,7 +162,7 @@ class StreamingPipeline:
         """Prepare a picture of a set to come, its pose unused; any number of threads may do so.
 
         Raises:
-            PreprocessError: if the picture cannot be used.
+            UserError: if the picture cannot be used.
         """
         inputs = self._inputs
         masks = inputs.masks_of(frame.calibration.name)
@@ -187,8 +183,8 @@ class StreamingPipeline:
             Boxes at the set's reference time.
 
         Raises:
-            PreprocessError: if an image or pose cannot be used.
-            PipelineError: if the network gave numbers that are not finite.
+            UserError: if an image or pose cannot be used, or the network gave numbers that are not
+                finite.
             After any error memory and history are as before.
         """
         clock = StageClock(self._backend.image_device)
@@ -289,7 +285,7 @@ class StreamingPipeline:
         # The memory stays where it is; what becomes boxes is looked at here.
         outputs = DetectorOutputs(*(each.float().cpu() for each in outputs))
         if not all(np.isfinite(each.numpy()).all() for each in outputs):
-            raise PipelineError(
+            raise UserError(
                 "the network gave numbers that are not finite, so this frame set is skipped; if "
                 "it happens again, check the weights file and the calibration"
             )

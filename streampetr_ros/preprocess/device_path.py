@@ -15,11 +15,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraCalibration, CameraFrame
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import (
     Polygon,
-    PreprocessError,
     ResizeCrop,
     check_pixels,
     plan_resize_crop,
@@ -208,7 +208,7 @@ def _one_sentence(device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        raise PreprocessError(
+        raise UserError(
             f"{device} has too little free memory to prepare images; close other programs on it "
             "or choose a smaller model"
         ) from error

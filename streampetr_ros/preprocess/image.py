@@ -32,10 +32,6 @@ Array = NDArray[np.float64]
 Polygon = tuple[tuple[float, float], ...]
 
 
-class PreprocessError(UserError, ValueError):
-    """An image or pose cannot be turned into network input."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResizeCrop:
     """How the pixels of the network image are taken from the camera image.
@@ -284,10 +280,10 @@ def check_pixels(pixels: NDArray[np.uint8]) -> None:
     """Refuse what is no picture.
 
     Raises:
-        PreprocessError: if the array is not (height, width, 3) uint8.
+        UserError: if the array is not (height, width, 3) uint8.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise PreprocessError(
+        raise UserError(
             f"expected an image as (height, width, 3) uint8, got {pixels.shape} {pixels.dtype}"
         )
 
@@ -310,7 +306,7 @@ def prepare_image(
         (3, 3) float64 ``network_from_image``, to be applied to the intrinsics.
 
     Raises:
-        PreprocessError: if the array is not an RGB uint8 image.
+        UserError: if the array is not an RGB uint8 image.
     """
     check_pixels(pixels)
     geometry = plan_resize_crop(pixels.shape[1], pixels.shape[0], config)

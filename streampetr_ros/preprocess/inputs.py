@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
-from streampetr_ros.preprocess.image import Polygon, PreprocessError, plan_resize_crop
+from streampetr_ros.preprocess.image import Polygon, plan_resize_crop
 from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath, check_size
 
 Array = NDArray[np.float64]
@@ -110,7 +111,7 @@ def prepare_inputs(
         Inputs of batch size 1, images where the pixel path leaves them, all else on the CPU.
 
     Raises:
-        PreprocessError: if an image, calibration or pose cannot be used; names the camera.
+        UserError: if an image, calibration or pose cannot be used; names the camera.
     """
     known = prepare_geometry(frame_set, previous, config, rig=rig, pixel_path=pixel_path)
     return join_images(known, frame_set, config, pixel_path)
@@ -127,7 +128,7 @@ def prepare_geometry(
     """Do the part of `prepare_inputs` that looks at no pixel.
 
     Raises:
-        PreprocessError: if a calibration or pose cannot be used; names the camera.
+        UserError: if a calibration or pose cannot be used; names the camera.
     """
     cameras = tuple(rig) or tuple(frame.calibration for frame in frame_set.cameras)
     for frame in frame_set.cameras:
@@ -173,7 +174,7 @@ def join_images(
         pixel_path: prepares the images.
 
     Raises:
-        PreprocessError: if an image cannot be used; names the camera.
+        UserError: if an image cannot be used; names the camera.
     """
     for frame in frame_set.cameras:
         check_size(frame)
@@ -187,12 +188,12 @@ def _in_order(
 ) -> list[CameraFrame | None]:
     """Return the frames of the cameras, None for those without an image, after a check."""
     if not frame_set.cameras:
-        raise PreprocessError(f"the frame set at {frame_set.stamp_ns} ns holds no image")
+        raise UserError(f"the frame set at {frame_set.stamp_ns} ns holds no image")
     frames = {frame.calibration.name: frame for frame in frame_set.cameras}
     known = {camera.name for camera in cameras}
     strangers = sorted(set(frames) - known)
     if strangers or len(frames) != len(frame_set.cameras) or len(known) != len(cameras):
-        raise PreprocessError(
+        raise UserError(
             f"camera names must be unique and belong to the rig {sorted(known)}, "
             f"got {[frame.calibration.name for frame in frame_set.cameras]}"
         )
@@ -209,7 +210,7 @@ def _inverted(camera: CameraCalibration, intrinsic: Array) -> Array:
     try:
         return np.linalg.inv(intrinsic)
     except np.linalg.LinAlgError as error:
-        raise PreprocessError(
+        raise UserError(
             f"camera matrix {intrinsic.tolist()} of '{camera.name}' cannot be inverted; the camera "
             "is not calibrated"
         ) from error
@@ -219,7 +220,7 @@ def _check_reduction(calibration: CameraCalibration, image: ImageConfig) -> None
     """Refuse pictures that were reduced so far that they would have to be enlarged again."""
     width, height = calibration.width, calibration.height
     if calibration.reduction > 1 and (width < image.width or height < image.height):
-        raise PreprocessError(
+        raise UserError(
             f"pictures of camera '{calibration.name}', reduced {calibration.reduction} times, have "
             f"{width}x{height} pixels, fewer than the {image.width}x{image.height} of the network; "
             "set a smaller value in parameter cameras.reductions"
@@ -240,7 +241,7 @@ def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:
         (4, 4) float64.
 
     Raises:
-        PreprocessError: if a pose or calibration holds a number that is not finite.
+        UserError: if a pose or calibration holds a number that is not finite.
     """
     pose: Array = _model_from_cameras(frame_set, [frame.calibration], [frame])[0]
     return pose
@@ -261,7 +262,7 @@ def _model_from_cameras(
     usable = np.isfinite(chained).all(axis=(1, 2)).tolist()
     for camera, each, is_finite in zip(cameras, exposed, usable, strict=True):
         if not (is_finite and np.isfinite(camera.intrinsic).all()):
-            raise PreprocessError(
+            raise UserError(
                 f"camera '{camera.name}' has a pose or calibration that is not finite at "
                 f"{each.stamp_ns} ns; check its transforms and camera matrix"
             )

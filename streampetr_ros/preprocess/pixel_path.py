@@ -12,14 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraCalibration, CameraFrame
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.image import (
-    Polygon,
-    PreprocessError,
-    help_resizing,
-    prepare_image,
-)
+from streampetr_ros.preprocess.image import Polygon, help_resizing, prepare_image
 from streampetr_ros.preprocess.image_memory import ImageBatches, ImagePlace
 
 Result = TypeVar("Result")
@@ -93,11 +89,11 @@ def check_size(frame: CameraFrame) -> None:
     """Refuse a picture of another size, before a rectifier would quietly read beside it.
 
     Raises:
-        PreprocessError: naming the camera.
+        UserError: naming the camera.
     """
     calibration = frame.calibration
     if frame.pixels.shape[1::-1] != (calibration.width, calibration.height):
-        raise PreprocessError(
+        raise UserError(
             f"camera '{calibration.name}' delivered {frame.pixels.shape[1]}x"
             f"{frame.pixels.shape[0]} pixels but is calibrated for {calibration.width}x"
             f"{calibration.height}; publish the calibration of the streamed resolution"
@@ -111,7 +107,7 @@ class PixelPath(Protocol):
         """Return the calibration of a camera's pictures without distortion, of their full size.
 
         Raises:
-            PreprocessError: if distortion cannot be removed here.
+            UserError: if distortion cannot be removed here.
         """
         ...
 
@@ -133,7 +129,7 @@ class PixelPath(Protocol):
             (N, 3, H, W) float32, normalised; zero for cameras without a picture.
 
         Raises:
-            PreprocessError: if a picture cannot be used.
+            UserError: if a picture cannot be used.
         """
         ...
 
@@ -145,10 +141,10 @@ class OnlyPinholes:
         """Return the calibration as it is.
 
         Raises:
-            PreprocessError: if it carries distortion.
+            UserError: if it carries distortion.
         """
         if raw.distortion_model != "none" and np.any(raw.distortion):
-            raise PreprocessError(
+            raise UserError(
                 f"camera '{raw.name}' has {raw.distortion_model} distortion; rectify its images "
                 "first or hand prepare_inputs a rectifier"
             )
@@ -158,7 +154,7 @@ class OnlyPinholes:
         """Return the frame as it is.
 
         Raises:
-            PreprocessError: if its calibration carries distortion.
+            UserError: if its calibration carries distortion.
         """
         self.pinhole(frame.calibration)
         return frame
@@ -206,7 +202,7 @@ class HostPath:
             masks: regions to blank out.
 
         Raises:
-            PreprocessError: if the picture cannot be used.
+            UserError: if the picture cannot be used.
         """
         check_size(frame)
         straight = self._rectify(frame)

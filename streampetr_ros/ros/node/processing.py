@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync.types import SyncedSet
@@ -16,8 +16,7 @@ from streampetr_ros.messages.results import SetReport, SetResult
 from streampetr_ros.msg import Object3D
 from streampetr_ros.parameters.node import DetectionParameters
 from streampetr_ros.pipeline.data import StepResult
-from streampetr_ros.pipeline.streaming import PipelineError, StreamingPipeline
-from streampetr_ros.preprocess.image import PreprocessError
+from streampetr_ros.pipeline.streaming import StreamingPipeline
 from streampetr_ros.ros.inputs.assembly import FrameSetAssembler
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.outputs.latency import END_TO_END, LAST_IMAGE, TOTAL
@@ -116,7 +115,7 @@ class SetProcessor:
             self._process(found)
         except SkippedSetError as skipped:
             self._problems.report(skipped.problem, skipped.where, skipped.sentence)
-        except (PreprocessError, PipelineError, BackendError) as error:
+        except UserError as error:
             self._report_failure(found, str(error))
         except Exception as error:  # noqa: BLE001 - a dead worker would silence the node
             self._report_failure(found, f"unexpected {type(error).__name__}: {error}")

@@ -17,9 +17,9 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 from rigs import calibration
 from sensor_msgs.msg import CompressedImage
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraFrame
 from streampetr_ros.ingest.pictures.raw import ImageError
-from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.ros.inputs import picture_work
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.inputs.picture_work import PictureWork
@@ -47,7 +47,7 @@ class Cameras:
     def prepare(self, frame: CameraFrame) -> object:
         self.frames.append(frame)
         if self.made is None:
-            raise PreprocessError("cannot be used")
+            raise UserError("cannot be used")
         return self.made
 
 
@@ -117,7 +117,7 @@ def test_a_picture_that_cannot_be_prepared_is_left_to_the_set(
     cameras.known, cameras.made = calibration("CAM_FRONT", 0.0, SIZE), None
     image = received()
     assert work.pixels("CAM_FRONT", image).result().any()
-    assert isinstance(image.progress.prepared.exception(), PreprocessError)
+    assert isinstance(image.progress.prepared.exception(), UserError)
     assert work.pixels("CAM_FRONT", received()).result().any()
 
 

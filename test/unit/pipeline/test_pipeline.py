@@ -11,14 +11,14 @@ from transforms3d.euler import euler2mat
 
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.detector import build_detector
 from streampetr_ros.pipeline.data import WholeSet
 from streampetr_ros.pipeline.filters import FilterConfig
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig, ResetReason
-from streampetr_ros.pipeline.streaming import PipelineConfig, PipelineError, StreamingPipeline
+from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.preprocess.device_path import DevicePath
-from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask
 
 SIZE = (128, 72)
@@ -147,11 +147,11 @@ def test_a_failed_set_leaves_memory_and_requests_alone(backend):
     for pipeline in (disturbed, undisturbed):
         pipeline.step(first)
     broken = replace(second.cameras[0], pixels=np.zeros((5, 5, 3), np.uint8))
-    with pytest.raises(PreprocessError, match="CAM_FRONT"):
+    with pytest.raises(UserError, match="CAM_FRONT"):
         disturbed.step(replace(second, cameras=(broken, *second.cameras[1:])))
     same_boxes(disturbed.step(third).detections, undisturbed.step(third).detections)
     disturbed.reset(ResetReason.CLOCK_JUMP)
-    with pytest.raises(PreprocessError):
+    with pytest.raises(UserError):
         disturbed.step(replace(second, cameras=()))
     later = frame_set(3, size=SIZE)
     assert disturbed.step(later).reset_reason == ResetReason.CLOCK_JUMP
@@ -174,7 +174,7 @@ def test_numbers_that_are_not_finite_never_enter_the_memory(backend):
     for one in (pipeline, clean):
         one.step(first)
     poisoned.spoil = True
-    with pytest.raises(PipelineError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         pipeline.step(second)
     poisoned.spoil = False
     same_boxes(pipeline.step(third).detections, clean.step(third).detections)

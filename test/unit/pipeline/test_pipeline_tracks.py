@@ -10,11 +10,12 @@ import torch
 from rigs import driving_pose, frame_set, moved, without
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.state import DetectorOutputs
 from streampetr_ros.pipeline.filters import FilterConfig
 from streampetr_ros.pipeline.memory_policy import ResetReason
-from streampetr_ros.pipeline.streaming import PipelineConfig, PipelineError, StreamingPipeline
+from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.track import TrackingConfig
 
 SIZE = (64, 36)
@@ -155,7 +156,7 @@ def test_a_failed_set_leaves_no_trace_in_the_tracks(drive) -> None:
         one.steps(0, 1)
     drive.pipeline.reset(ResetReason.MANUAL)
     drive.backend.fails = True
-    with pytest.raises(PipelineError):
+    with pytest.raises(UserError):
         drive.steps(2)
     drive.backend.fails = False
     undisturbed.pipeline.reset(ResetReason.MANUAL)

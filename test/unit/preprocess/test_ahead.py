@@ -10,10 +10,10 @@ import pytest
 import torch
 from rigs import frame_set
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
 from streampetr_ros.preprocess.pixel_path import HostPath, PictureAhead
 
@@ -159,6 +159,6 @@ def test_other_masks_are_applied() -> None:
 def test_a_failure_is_reported_by_the_set() -> None:
     one, path = bent_front(), HostPath()
     future: Future[PictureAhead] = Future()
-    future.set_exception(PreprocessError("too early"))
-    with pytest.raises(PreprocessError, match="'CAM_FRONT' has plumb_bob distortion"):
+    future.set_exception(UserError("too early"))
+    with pytest.raises(UserError, match="'CAM_FRONT' has plumb_bob distortion"):
         images(one, path.with_ahead({"CAM_FRONT": future}))

@@ -9,12 +9,12 @@ import pytest
 import torch
 from rigs import frame_set, without
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess import device_path
 from streampetr_ros.preprocess.device_path import DevicePath
-from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
 from streampetr_ros.preprocess.pixel_path import HostPath
 from streampetr_ros.preprocess.remapping import Remapper
@@ -122,7 +122,7 @@ def test_another_lens_gets_other_tables():
 def test_pictures_that_are_none_are_refused():
     path = DevicePath(CPU, Rectifier().undistorter)
     grey = replace(frame_set().cameras[0], pixels=np.zeros((225, 400), np.uint8))
-    with pytest.raises(PreprocessError, match="expected an image"):
+    with pytest.raises(UserError, match="expected an image"):
         prepare_inputs(replace(frame_set(), cameras=(grey,)), None, CONFIG, pixel_path=path)
 
 
@@ -131,7 +131,7 @@ def test_lack_of_memory_is_said_in_one_sentence(monkeypatch):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(device_path, "_normalised", full)
-    with pytest.raises(PreprocessError, match="cpu has too little free memory to prepare images"):
+    with pytest.raises(UserError, match="cpu has too little free memory to prepare images"):
         prepare_inputs(
             frame_set(), None, CONFIG, pixel_path=DevicePath(CPU, Rectifier().undistorter)
         )

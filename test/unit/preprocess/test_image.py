@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import ImageConfig, detector_config
 from streampetr_ros.preprocess.image import (
-    PreprocessError,
     plan_resize_crop,
     prepare_image,
     region_mask,
@@ -116,5 +116,5 @@ def test_masked_regions_become_the_mean_color():
     ],
 )
 def test_other_arrays_are_refused(pixels):
-    with pytest.raises(PreprocessError, match="expected an image"):
+    with pytest.raises(UserError, match="expected an image"):
         prepare_image(pixels, TINY, np.empty((3, 128, 352), np.float32))

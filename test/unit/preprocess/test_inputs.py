@@ -10,8 +10,8 @@ from rigs import BASE_FROM_MODEL, driving_pose, frame_set, moved, rig, without
 from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import (
     CameraMask,
     InputConfig,
@@ -151,7 +151,7 @@ def test_rectifier_is_asked_for_distorted_cameras():
         rig()[0], distortion_model="plumb_bob", distortion=np.array([-0.2, 0.05, 0, 0, 0.0])
     )
     distorted = replaced_front(calibration=bent)
-    with pytest.raises(PreprocessError, match="'CAM_FRONT' has plumb_bob distortion"):
+    with pytest.raises(UserError, match="'CAM_FRONT' has plumb_bob distortion"):
         prepare_inputs(distorted, None, CONFIG)
     longer = rig()[0].intrinsic * [[2.0], [2.0], [1.0]]
 
@@ -193,14 +193,14 @@ def reduced_too_far():
     ],
 )
 def test_unusable_cameras_are_named(changes, message):
-    with pytest.raises(PreprocessError, match=message):
+    with pytest.raises(UserError, match=message):
         prepare_inputs(replaced_front(**changes), None, CONFIG)
 
 
 def test_strangers_and_empty_sets_are_refused():
-    with pytest.raises(PreprocessError, match="belong to the rig"):
+    with pytest.raises(UserError, match="belong to the rig"):
         prepare_inputs(frame_set(), None, CONFIG, rig=rig()[:5])
-    with pytest.raises(PreprocessError, match="holds no image"):
+    with pytest.raises(UserError, match="holds no image"):
         prepare_inputs(replace(frame_set(), cameras=()), None, CONFIG)
 
 

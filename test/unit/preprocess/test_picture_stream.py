@@ -10,11 +10,11 @@ import torch
 from late_stream import LateStream
 from rigs import frame_set
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.device_path import DevicePath
-from streampetr_ros.preprocess.image import PreprocessError
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
 from streampetr_ros.preprocess.picture_stream import CudaPictureStream
 from streampetr_ros.preprocess.pixel_path import HostPath
@@ -120,7 +120,7 @@ def test_a_picture_of_another_size_never_reaches_the_device(path):
     frame = bent(0).cameras[0]
     smaller = replace(frame, pixels=frame.pixels[:, :-8])
     for each in (path, HostPath(Rectifier())):
-        with pytest.raises(PreprocessError, match="is calibrated for"):
+        with pytest.raises(UserError, match="is calibrated for"):
             each.prepare_ahead(smaller, CONFIG.image, ())
 
 
