@@ -1,4 +1,4 @@
-"""The parts of a wheel that pyproject.toml cannot name: the compiled kernel, weights, settings.
+"""The parts of a wheel that pyproject.toml cannot name: compiled kernels, weights, settings.
 
 colcon builds the package by package.xml and CMakeLists.txt instead.
 """
@@ -37,10 +37,13 @@ class BuildKernel(build_ext):
         return f"{fullname.replace('.', '/')}.so"
 
 
-kernel = Extension(
-    "streampetr_ros.resize",
-    ["native/resize.c"],
-    extra_compile_args=["-std=c11", "-O3"],
-    optional=True,  # Pillow resizes without it
-)
-setup(ext_modules=[kernel], cmdclass={"build_py": BuildModules, "build_ext": BuildKernel})
+kernels = [
+    Extension(
+        f"streampetr_ros.{name}",
+        [f"native/{name}.c"],
+        extra_compile_args=["-std=c11", "-O3"],
+        optional=True,  # Pillow resizes without it, and JPEG pictures are checked less strictly
+    )
+    for name in ("resize", "jpeg")
+]
+setup(ext_modules=kernels, cmdclass={"build_py": BuildModules, "build_ext": BuildKernel})

@@ -7,22 +7,18 @@ are taken in the same integers. `colcon build`, `scripts/setup` and `pip install
 from __future__ import annotations
 
 import ctypes
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import streampetr_ros
+from streampetr_ros.core.native import library
 from streampetr_ros.preprocess.resampling import Taps
 
-_LOGGER = logging.getLogger(__name__)
-_LIBRARY = "resize.so"
 #: As in the source of the library: source columns weighed together, bits of the lower part of a
 #: weight.
 _GROUP, _LOW_BITS = 4, 11
@@ -168,23 +164,19 @@ class Kernel:
     """The loaded library.
 
     Args:
-        path: of the library.
+        built: compiled from `native/resize.c`.
 
     Attributes:
         instructions: that it uses, those of the library's ``enum``; 0 if it cannot run here. Lower
             ones give the same pixels.
-
-    Raises:
-        OSError: if it cannot be loaded.
     """
 
-    def __init__(self, path: Path) -> None:
-        library = ctypes.CDLL(str(path))
-        self._take_bands = library.take_bands
+    def __init__(self, built: ctypes.CDLL) -> None:
+        self._take_bands = built.take_bands
         self._take_bands.argtypes = (ctypes.POINTER(_Job),)
         self._take_bands.restype = None
         self._running: list[_Running] = []
-        self._normalise = library.normalise
+        self._normalise = built.normalise
         self._normalise.argtypes = (
             ctypes.c_void_p,
             ctypes.c_ssize_t,
@@ -193,7 +185,7 @@ class Kernel:
             ctypes.c_void_p,
         )
         self._normalise.restype = None
-        self.instructions = int(library.best_instructions())
+        self.instructions = int(built.best_instructions())
 
     def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
         """Resize and crop a picture; other threads go on meanwhile and may `help`.
@@ -318,17 +310,6 @@ def _require_planes(out: NDArray[np.float32], shape: tuple[int, int]) -> None:
 @lru_cache(maxsize=1)
 def installed_kernel() -> Kernel | None:
     """Return the library that was built with the package, None if this machine has none."""
-    paths = [Path(folder) / _LIBRARY for folder in streampetr_ros.__path__]
-    path = next((each for each in paths if each.is_file()), None)
-    if path is None:
-        _LOGGER.warning(
-            "there is no compiled resize, Pillow takes several times as long; install a C compiler "
-            "(gcc) and then the package again"
-        )
-        return None
-    try:
-        kernel = Kernel(path)
-    except (OSError, AttributeError) as error:
-        _LOGGER.warning("%s cannot be used, Pillow resizes instead: %s", path, error)
-        return None
-    return kernel if kernel.instructions else None
+    found = library("resize", "Pillow takes several times as long")
+    kernel = None if found is None else Kernel(found)
+    return kernel if kernel and kernel.instructions else None

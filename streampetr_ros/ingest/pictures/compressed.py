@@ -1,18 +1,23 @@
 """JPEG and PNG bytes to RGB pixels; what is damaged is refused.
 
 Most decoders fill what is missing or damaged with something gray. JPEG goes to simplejpeg, which
-tells what libjpeg-turbo complains about. Tolerated are what sound cameras send: bytes behind the
-end marker, zeros before it, missing Huffman tables (as in MJPEG streams), EXIF and thumbnails.
+tells what libjpeg-turbo complains about, after `native/jpeg.c` has found the coded pixels whole.
+Tolerated are what sound cameras send: bytes behind the end marker, zeros before it, missing Huffman
+tables (as in MJPEG streams), EXIF and thumbnails.
 """
 
 from __future__ import annotations
 
+import ctypes
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import simplejpeg
 
+from streampetr_ros.core.native import library
 from streampetr_ros.ingest.pictures.containers import Picture, read_picture
 from streampetr_ros.ingest.pictures.raw import (
     Buffer,
@@ -24,6 +29,8 @@ from streampetr_ros.ingest.pictures.raw import (
 )
 from streampetr_ros.ingest.pictures.reduction import require_divisible, shrink
 
+#: What `native/jpeg.c` calls pixels that cannot be what an encoder wrote.
+_DAMAGED = 2
 _PADDING = re.compile(rb"\x00+\xff\xd9$")
 
 
@@ -60,20 +67,33 @@ def decode_compressed(data: Buffer, format_text: str = "", reduction: int = 1) -
     return decode(picture, "BGR" if "compressed rgb" in packed else "RGB", reduction)
 
 
+@lru_cache(maxsize=1)
+def _jpeg_check() -> Callable[[bytes, int], int]:
+    """Return the check of coded pixels; without it, damage that decoders do not notice passes."""
+    built = library("jpeg", "part of the damage inside JPEG pictures is not noticed")
+    if built is None:
+        return lambda _content, _size: 0
+    check: Callable[[bytes, int], int] = built.check_jpeg
+    built.check_jpeg.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    return check
+
+
 def _decode_jpeg(picture: Picture, order: str, reduction: int) -> Pixels:
+    content = picture.content
     try:
-        return _decode_strictly(picture, picture.content, order, reduction)
+        return _decode_whole(picture, content, order, reduction)
     except ImageError:
         # Zeros before the end marker may be pixels, so they are only left out where that helps.
-        padding = _PADDING.search(picture.content)
+        padding = _PADDING.search(content)
         if padding is None:
             raise
-        content = picture.content[: padding.start()] + picture.content[-2:]
-        return _decode_strictly(picture, content, order, reduction)
+        return _decode_whole(picture, content[: padding.start()] + content[-2:], order, reduction)
 
 
-def _decode_strictly(picture: Picture, content: bytes, order: str, reduction: int) -> Pixels:
+def _decode_whole(picture: Picture, content: bytes, order: str, reduction: int) -> Pixels:
     height, width = picture.height // reduction, picture.width // reduction
+    if _jpeg_check()(content, len(content)) == _DAMAGED:
+        raise _damaged(picture, "its coded pixels are not whole")
     try:
         # The defaults are the exact transform and the smooth colors that OpenCV has too.
         decoded = simplejpeg.decode_jpeg(content, order, min_height=height, min_width=width)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import streampetr_ros
+from streampetr_ros.core.native import library
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess import image
 from streampetr_ros.preprocess.image import (
@@ -241,18 +242,21 @@ def test_planes_show_channels_of_the_picture(channels) -> None:
         look_of((0, 0, 0), (1, 1, 1), channels)
 
 
-def test_lies_beside_the_messages() -> None:
+@pytest.mark.parametrize("name", ["resize", "jpeg"])
+def test_lies_beside_the_messages(name: str) -> None:
     messages = pytest.importorskip("streampetr_ros.msg", reason="no messages were built")
-    assert (Path(messages.__file__).parents[1] / "resize.so").is_file()
+    assert (Path(messages.__file__).parents[1] / f"{name}.so").is_file()
 
 
 @pytest.fixture
 def library_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that is looked into instead of those of the package."""
     monkeypatch.setattr(streampetr_ros, "__path__", [str(tmp_path)])
-    installed_kernel.cache_clear()
+    for known in (installed_kernel, library):
+        known.cache_clear()
     yield tmp_path
-    installed_kernel.cache_clear()
+    for known in (installed_kernel, library):
+        known.cache_clear()
 
 
 def test_without_a_library_pillow_resizes(library_folder: Path) -> None:
