@@ -21,7 +21,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from streampetr_ros.ros.viewers.viewers import Rig, parameters_in, rviz_configuration
+from streampetr_ros.parameters.files import read_parameter_file
+from streampetr_ros.ros.viewers.viewers import Rig, rviz_configuration
 
 _SHARE = Path(get_package_share_directory("streampetr_ros"))
 
@@ -117,8 +118,8 @@ def _rviz(params_file: str, overrides: dict[str, Any], node: str) -> Node:
 def _rviz_file(params_file: str, overrides: dict[str, Any], node: str) -> str:
     """Write the shipped RViz configuration, fitted to cameras and frames; return its path."""
     shipped = _SHARE / "config"
-    values = {**parameters_in(shipped / "streampetr.yaml"), **parameters_in(Path(params_file))}
-    values.update(overrides)
+    files = (shipped / "streampetr.yaml", Path(params_file))
+    values = {**read_parameter_file(files[0]), **read_parameter_file(files[1]), **overrides}
     rig = Rig(
         node=node,
         cameras=tuple(values["cameras.names"]),

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from streampetr_ros.core.parameter import Value
 from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.tree import Value, change_text, constraint_text, leaves, type_name
+from streampetr_ros.parameters.tree import change_text, constraint_text, leaves, type_name
 from studies import topics
 
 ROOT = Path(__file__).resolve().parents[1]

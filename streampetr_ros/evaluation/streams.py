@@ -88,7 +88,7 @@ def open_stream(weights: str, memory_interval: float = -1.0, choice: Choice = _P
         memory_interval: see `MemoryPolicyConfig`.
         choice: what runs the detector.
     """
-    policy = MemoryPolicyConfig(memory_interval=memory_interval)
+    policy = MemoryPolicyConfig(memory_interval_s=memory_interval)
     backend = open_backend(weights, choice=choice)
     pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy, workers=1))
 

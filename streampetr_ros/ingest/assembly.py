@@ -6,13 +6,17 @@ is its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from transforms3d.euler import euler2mat
 
+from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.parameter import ParameterError, parameter
 from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.ingest import rig
 from streampetr_ros.ingest.pictures.raw import Pixels
@@ -23,21 +27,38 @@ from streampetr_ros.ingest.sync.types import SyncedSet
 LookUp = Callable[[str, str, int], Array]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VehicleFrames:
-    """Frames by their TF names.
+    """Names of coordinate frames and the mounting of the model frame: the parameters ``frames.*``.
 
     Attributes:
-        fixed: frame that does not move and does not jump.
-        base: vehicle frame.
-        model: frame the network predicts in; empty uses `base_from_model`.
         base_from_model: (4, 4) mounting of the model frame where it has no name.
     """
 
-    fixed: str
-    base: str
-    model: str
-    base_from_model: Array
+    fixed: str = parameter("odom", "Frame that does not move and does not jump (REP-105 odom)")
+    base: str = parameter("base_link", "Vehicle frame of the published boxes")
+    model: str = parameter(
+        "", "TF frame the network predicts in; empty uses frames.model_xyz and frames.model_rpy"
+    )
+    model_xyz: tuple[float, float, float] = parameter(
+        (0.94, 0.0, 1.84), "Origin of the model frame in the base frame, m", between=(-50, 50)
+    )
+    model_rpy: tuple[float, float, float] = parameter(
+        (0.0, 0.0, -math.pi / 2),
+        "Roll, pitch, yaw of the model frame in the base frame, rad; the default is the roof LiDAR "
+        "of nuScenes, x right and y forward",
+        between=(-2 * math.pi, 2 * math.pi),
+    )
+    base_from_model: Array = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.fixed or not self.base or self.fixed == self.base:
+            raise ParameterError(
+                f"frames.fixed '{self.fixed}' and frames.base '{self.base}' must be two frame names"
+            )
+        rotation = euler2mat(*self.model_rpy)
+        mounting = geometry.transform_from_parts(self.model_xyz, rotation)
+        object.__setattr__(self, "base_from_model", mounting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

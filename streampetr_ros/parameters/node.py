@@ -1,24 +1,30 @@
-"""All parameters of the node: name, default, range, meaning, and when each may change."""
+"""All parameters of the node, as one tree: the configurations that its parts take."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
-from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
-from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
-from streampetr_ros.nuscenes.car import CAMERA_ORDER
+from streampetr_ros.backends.opening import BACKENDS, PRECISIONS, Choice
+from streampetr_ros.core.parameter import RUN, START, ParameterError, parameter
+from streampetr_ros.ingest.assembly import VehicleFrames
+from streampetr_ros.ingest.sync.types import SyncConfig
+from streampetr_ros.parameters.inputs import CameraParameters, PoseParameters, SyncParameters
 from streampetr_ros.parameters.outputs import (
     MarkerParameters,
     OutputParameters,
     OverlayParameters,
     TrackingParameters,
 )
-from streampetr_ros.parameters.tree import RUN, START, ParameterError, parameter
-from streampetr_ros.parameters.wiring import PER_CAMERA
+from streampetr_ros.parameters.tree import leaves
+from streampetr_ros.pipeline.filters import FilterConfig
+from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 
 _FAR = 1000.0
+#: Parameters that ROS itself declares on every node.
+_OF_ROS = ("use_sim_time", "start_type_description_service")
+_OF_ROS_PREFIX = ("qos_overrides.", "ros_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,192 +72,14 @@ class ModelParameters:
         changes=START,
     )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraParameters:
-    """Where images and calibration come from; lists hold one value for all or one per camera."""
-
-    names: tuple[str, ...] = parameter(
-        CAMERA_ORDER,
-        "Camera names; keep the order of the training data, which published weights depend on",
-    )
-    image_topics: tuple[str, ...] = parameter(
-        ("{camera}/image_raw",), "Image topic; {camera} stands for the name"
-    )
-    info_topics: tuple[str, ...] = parameter(
-        ("{camera}/camera_info",), "CameraInfo topic; {camera} stands for the name"
-    )
-    transports: tuple[str, ...] = parameter(
-        ("auto",),
-        "raw takes the image topic, compressed takes image topic + /compressed, auto whichever "
-        "delivers first",
-        choices=("auto", "raw", "compressed"),
-    )
-    rectified: tuple[bool, ...] = parameter(
-        (False,), "Whether images are rectified already, so that P of CameraInfo applies"
-    )
-    reductions: tuple[int, ...] = parameter(
-        (1,),
-        "Decode pictures 1, 2, 4 or 8 times narrower and lower: less CPU time, pixels close to the "
-        "exact ones (1); they must stay as large as the network's",
-        between=(1, 8),
-    )
-    frame_ids: tuple[str, ...] = parameter(
-        ("",), "Optical frame of the camera; empty takes frame_id of the image's header"
-    )
-    reliability: str = parameter(
-        "best_effort",
-        "QoS of image and CameraInfo subscriptions; best_effort matches every publisher",
-        choices=("best_effort", "reliable"),
-    )
-    depth: int = parameter(2, "Messages the middleware keeps per image topic", between=(1, 5))
-    decode_threads: int = parameter(
-        2, "Threads that decode and prepare images side by side", between=(1, 16)
-    )
-    masks_file: str = parameter(
-        "",
-        "YAML file: camera name to polygons of image fractions that show the own vehicle",
-        changes=RUN,
-    )
-
-    def __post_init__(self) -> None:
-        wrong = [value for value in self.reductions if value not in REDUCTIONS]
-        if wrong:
-            raise ParameterError(
-                f"parameter 'cameras.reductions' holds {wrong[0]} but must be one of "
-                f"{', '.join(map(str, REDUCTIONS))}"
-            )
+    @property
+    def choice(self) -> Choice:
+        """What opens a network."""
+        return Choice(**{each.name: getattr(self, each.name) for each in fields(Choice)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameParameters:
-    """Names of coordinate frames and the mounting of the model frame."""
-
-    fixed: str = parameter("odom", "Frame that does not move and does not jump (REP-105 odom)")
-    base: str = parameter("base_link", "Vehicle frame of the published boxes")
-    model: str = parameter(
-        "", "TF frame the network predicts in; empty uses frames.model_xyz and frames.model_rpy"
-    )
-    model_xyz: tuple[float, ...] = parameter(
-        (0.94, 0.0, 1.84), "Origin of the model frame in the base frame, m", between=(-50, 50)
-    )
-    model_rpy: tuple[float, ...] = parameter(
-        (0.0, 0.0, -math.pi / 2),
-        "Roll, pitch, yaw of the model frame in the base frame, rad; the default is the roof LiDAR "
-        "of nuScenes, x right and y forward",
-        between=(-2 * math.pi, 2 * math.pi),
-    )
-
-    def __post_init__(self) -> None:
-        for name in ("model_xyz", "model_rpy"):
-            _require_length(f"frames.{name}", getattr(self, name), 3)
-        if not self.fixed or not self.base or self.fixed == self.base:
-            raise ParameterError(
-                f"frames.fixed '{self.fixed}' and frames.base '{self.base}' must be two frame names"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoseParameters:
-    """Where the vehicle's pose and the mounting of the cameras come from."""
-
-    source: str = parameter(
-        "tf",
-        "tf, or odometry to take the vehicle pose from pose.odometry_topic and mountings from TF",
-        choices=("tf", "odometry"),
-    )
-    odometry_topic: str = parameter("odometry", "nav_msgs/Odometry topic, used by source odometry")
-    extrapolation_s: float = parameter(
-        0.0,
-        "How far beyond its newest pose a transform may be continued, s; as in tf2, 0 never does",
-        between=(0.0, 1.0),
-    )
-    history_s: float = parameter(10.0, "Time that transforms are kept, s", between=(1.0, 600.0))
-    timeout_s: float = parameter(
-        0.1,
-        "Longest wait for the transforms of a frame set, s; the executor never waits",
-        between=(0.0, 10.0),
-        changes=RUN,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncParameters:
-    """How images become frame sets."""
-
-    policy: str = parameter(
-        "own",
-        "own groups by learned firing offsets; approximate and exact are the policies of "
-        "message_filters",
-        choices=("own", "approximate", "exact"),
-    )
-    min_cameras: int = parameter(
-        0, "Fewest cameras of a frame set; 0 demands all of them", between=(0, 64)
-    )
-    wait_s: float = parameter(
-        -1.0,
-        "How long a camera may be overdue before a set leaves without it, s; -1: half a period",
-        between=(-1.0, 10.0),
-    )
-    period_s: float = parameter(
-        0.0, "Time between exposure cycles, s; 0 measures it", between=(0.0, 60.0)
-    )
-    window_s: float = parameter(
-        0.0,
-        "Largest distance of a stamp from its place in the cycle, s; 0 derives it from the period",
-        between=(0.0, 30.0),
-    )
-    offsets_s: tuple[float, ...] = parameter(
-        (-1.0,),
-        "Firing time of each camera within a cycle, s; a single -1 learns them",
-        between=(-1.0, 60.0),
-    )
-    frozen_after: int = parameter(
-        5,
-        "Equal pictures in a row from which a camera counts as frozen; 0 never",
-        between=(0, 1000),
-    )
-    queue: int = parameter(10, "Queue of the message_filters policies", between=(1, 100))
-    slop_s: float = parameter(
-        0.05, "Slop of the approximate policy of message_filters, s", between=(0.0, 10.0)
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryParameters:
-    """Life of the object memory between frame sets."""
-
-    inference_interval_s: float = parameter(
-        0.0,
-        "Wanted time between processed frame sets, s; 0 processes all",
-        between=(0.0, 60.0),
-        changes=RUN,
-    )
-    memory_interval_s: float = parameter(
-        -1.0,
-        "Wanted time between sets that enter the memory, s; 0 all, -1 as the weights were trained",
-        between=(-1.0, 60.0),
-        changes=RUN,
-    )
-    max_gap_s: float = parameter(
-        2.0,
-        "Gap between sets beyond which the memory is dropped, s",
-        between=(0.01, 600.0),
-        changes=RUN,
-    )
-    max_speed: float = parameter(
-        60.0, "Speed beyond which a pose counts as a jump, m/s", between=(0.1, 1000.0)
-    )
-    max_acceleration: float = parameter(
-        20.0, "Acceleration beyond which a pose counts as a jump, m/s^2", between=(0.1, 1000.0)
-    )
-    max_turn_rate: float = parameter(
-        3.0, "Turn rate beyond which a pose counts as a jump, rad/s", between=(0.01, 100.0)
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionParameters:
+class DetectionParameters(FilterConfig):
     """Which boxes are published."""
 
     score_thresholds: tuple[float, ...] = parameter(
@@ -260,13 +88,13 @@ class DetectionParameters:
         between=(0.0, 1.0),
         changes=RUN,
     )
-    range_min: tuple[float, ...] = parameter(
+    range_min: tuple[float, float, float] = parameter(
         (-61.2, -61.2, -10.0),
         "Smallest x, y, z of a box centre in the base frame, m",
         between=(-_FAR, _FAR),
         changes=RUN,
     )
-    range_max: tuple[float, ...] = parameter(
+    range_max: tuple[float, float, float] = parameter(
         (61.2, 61.2, 10.0),
         "Largest x, y, z of a box centre in the base frame, m",
         between=(-_FAR, _FAR),
@@ -278,15 +106,6 @@ class DetectionParameters:
         "Skip the network while nobody subscribes to any result",
         changes=RUN,
     )
-
-    def __post_init__(self) -> None:
-        for name in ("range_min", "range_max"):
-            _require_length(f"detection.{name}", getattr(self, name), 3)
-        if any(low >= high for low, high in zip(self.range_min, self.range_max, strict=True)):
-            raise ParameterError(
-                f"detection.range_min {list(self.range_min)} must be below "
-                f"detection.range_max {list(self.range_max)} in x, y and z"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,10 +139,10 @@ class NodeParameters:
     )
     model: ModelParameters = field(default_factory=ModelParameters)
     cameras: CameraParameters = field(default_factory=CameraParameters)
-    frames: FrameParameters = field(default_factory=FrameParameters)
+    frames: VehicleFrames = field(default_factory=VehicleFrames)
     pose: PoseParameters = field(default_factory=PoseParameters)
     sync: SyncParameters = field(default_factory=SyncParameters)
-    memory: MemoryParameters = field(default_factory=MemoryParameters)
+    memory: MemoryPolicyConfig = field(default_factory=MemoryPolicyConfig)
     detection: DetectionParameters = field(default_factory=DetectionParameters)
     tracking: TrackingParameters = field(default_factory=TrackingParameters)
     outputs: OutputParameters = field(default_factory=OutputParameters)
@@ -333,20 +152,11 @@ class NodeParameters:
 
     def __post_init__(self) -> None:
         count = len(self.cameras.names)
-        if len(set(self.cameras.names)) != count or not all(self.cameras.names):
+        offsets_s = self.sync.offsets_s
+        if offsets_s != (-1.0,) and (len(offsets_s) != count or min(offsets_s) < 0):
             raise ParameterError(
-                f"cameras.names {list(self.cameras.names)} must be different, non-empty names"
-            )
-        for name in PER_CAMERA:
-            _require_one_or_each(f"cameras.{name}", getattr(self.cameras, name), count)
-        for name in ("image_topics", "info_topics"):
-            _require_different_topics(f"cameras.{name}", getattr(self.cameras, name), count)
-        if self.sync.offsets_s != (-1.0,) and (
-            len(self.sync.offsets_s) != count or min(self.sync.offsets_s) < 0
-        ):
-            raise ParameterError(
-                f"parameter 'sync.offsets_s' is {list(self.sync.offsets_s)} but must hold one time "
-                f"of at least 0 for each of the {count} cameras, or a single -1"
+                f"parameter 'sync.offsets_s' is {list(offsets_s)} but must hold one time of at "
+                f"least 0 for each of the {count} cameras, or a single -1"
             )
         if self.sync.min_cameras > count:
             raise ParameterError(
@@ -354,26 +164,44 @@ class NodeParameters:
                 f"{count} cameras"
             )
 
+    def sync_config(self, cameras: Sequence[str] = ()) -> SyncConfig:
+        """Return the configuration of the synchroniser.
 
-def _require_length(name: str, values: tuple[float, ...], count: int) -> None:
-    if len(values) != count:
-        raise ParameterError(
-            f"parameter '{name}' holds {len(values)} values but must hold {count}: {list(values)}"
-        )
+        Args:
+            cameras: those that there are, where others than ``cameras.names``.
+
+        Raises:
+            ParameterError: if the parameters do not fit these cameras.
+        """
+        p, names = self.sync, self.cameras.names
+        offsets_ns = dict(zip(names, map(_nanoseconds, p.offsets_s), strict=False))
+        try:
+            return SyncConfig(
+                cameras=tuple(cameras) or names,
+                min_cameras=p.min_cameras or None,
+                offsets_ns=None if p.offsets_s == (-1.0,) else offsets_ns,
+                period_ns=_nanoseconds(p.period_s) or None,
+                window_ns=_nanoseconds(p.window_s) or None,
+                wait_ns=None if p.wait_s < 0 else _nanoseconds(p.wait_s),
+                frozen_after=p.frozen_after,
+            )
+        except ValueError as error:
+            raise ParameterError(f"parameters 'sync': {error}") from error
 
 
-def _require_one_or_each(name: str, values: tuple[object, ...], count: int) -> None:
-    if len(values) not in (1, count):
-        raise ParameterError(
-            f"parameter '{name}' holds {len(values)} values but must hold one, or one for each of "
-            f"the {count} cameras of cameras.names"
-        )
+def is_of_ros(name: str) -> bool:
+    """Tell whether ROS itself declares a parameter of this name."""
+    return name in _OF_ROS or name.startswith(_OF_ROS_PREFIX)
 
 
-def _require_different_topics(name: str, topics: tuple[str, ...], count: int) -> None:
-    alike = len(set(topics)) != len(topics)
-    if alike or (len(topics) == 1 and count > 1 and "{camera}" not in topics[0]):
-        raise ParameterError(
-            f"parameter '{name}' gives several cameras one topic; write {{camera}} into it or name "
-            "a topic for each"
-        )
+def is_of_node(name: str) -> bool:
+    """Tell whether a parameter may be meant for this node: by its group, or for any node."""
+    group, dot, _ = name.partition(".")
+    return is_of_ros(name) or any(
+        leaf.name == name or (dot and leaf.name.startswith(f"{group}."))
+        for leaf in leaves(NodeParameters)
+    )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)

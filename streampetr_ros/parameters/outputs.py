@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streampetr_ros.parameters.tree import RUN, parameter
+from streampetr_ros.core.parameter import RUN, parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

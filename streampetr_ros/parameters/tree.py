@@ -1,8 +1,7 @@
-"""Parameters declared once, as nested frozen dataclasses; names, checks and documents follow.
+"""Nested configurations as a tree of ROS parameters: names, checks and descriptions follow from it.
 
-A leaf field made by `parameter` carries its description, range and when it may change. The ROS
-name of a leaf is its path with dots (``sync.window_s``). Lists are never empty because ROS cannot
-tell the type of an empty list.
+A field made by `core.parameter.parameter` is a leaf, whose ROS name is its path with dots
+(``sync.window_s``). Fields that are declared otherwise are nobody's to set.
 """
 
 from __future__ import annotations
@@ -11,50 +10,22 @@ import dataclasses
 import difflib
 import math
 import typing
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.parameter import CONFIGURE, RUN, START, ParameterError, Rule, Value
 
 T = TypeVar("T")
 
-#: A value a ROS parameter can hold here.
-Value = bool | int | float | str | tuple[str, ...] | tuple[float, ...] | tuple[int, ...]
-
 #: Parameters of earlier versions: the version that removed them.
 REMOVED = {"cameras.resize": "0.2.0", "pose.buffer": "0.2.0"}
-
-START, CONFIGURE, RUN = "start", "configure", "run"
 
 _WHEN_TEXT = {
     START: "read-only",
     CONFIGURE: "while unconfigured",
     RUN: "at any time",
 }
-
-
-class ParameterError(UserError, ValueError):
-    """A parameter that cannot be used; the message names it, its value and the remedy."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What a leaf field says about itself.
-
-    Attributes:
-        description: one sentence.
-        low: smallest number allowed, also for each element of a list.
-        high: largest number allowed.
-        choices: allowed texts, also for each element of a list; empty allows any.
-        changes: when the value may change: `START` never, `CONFIGURE` while the node is
-            unconfigured, `RUN` at any time.
-    """
-
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    changes: str = CONFIGURE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +36,7 @@ class Leaf:
         name: dotted ROS name.
         kind: bool, int, float or str; of the elements if it is a list.
         is_list: whether it is a list of `kind`.
+        length: of the list; 0 allows any but an empty one.
         default: value without an override.
         rule: description, range and when it may change.
     """
@@ -72,30 +44,9 @@ class Leaf:
     name: str
     kind: type
     is_list: bool
+    length: int
     default: Value
     rule: Rule
-
-
-def parameter(
-    default: Value,
-    description: str,
-    *,
-    between: tuple[float, float] | None = None,
-    choices: tuple[str, ...] = (),
-    changes: str = CONFIGURE,
-) -> Any:
-    """Declare a leaf field of a parameter dataclass.
-
-    Args:
-        default: value without an override.
-        description: one sentence for descriptors and documents.
-        between: smallest and largest number allowed.
-        choices: allowed texts.
-        changes: `START`, `CONFIGURE` or `RUN`.
-    """
-    low, high = between or (None, None)
-    rule = Rule(description=description, low=low, high=high, choices=choices, changes=changes)
-    return dataclasses.field(default=default, metadata={"rule": rule})
 
 
 def leaves(kind: type, prefix: str = "") -> list[Leaf]:
@@ -106,53 +57,75 @@ def leaves(kind: type, prefix: str = "") -> list[Leaf]:
         name = f"{prefix}{field.name}"
         if dataclasses.is_dataclass(hints[field.name]):
             found += leaves(hints[field.name], f"{name}.")
-        else:
+        elif "rule" in field.metadata:
             found.append(_leaf(name, hints[field.name], field))
     return found
 
 
 def _leaf(name: str, hint: Any, field: dataclasses.Field[Any]) -> Leaf:
     is_list = typing.get_origin(hint) is tuple
+    elements = typing.get_args(hint)
     return Leaf(
         name=name,
-        kind=typing.get_args(hint)[0] if is_list else hint,
+        kind=elements[0] if is_list else hint,
         is_list=is_list,
+        length=len(elements) if is_list and elements[-1] is not Ellipsis else 0,
         default=field.default,
         rule=field.metadata["rule"],
     )
 
 
-def build(kind: type[T], values: Mapping[str, Value], prefix: str = "") -> T:
+def build(kind: type[T], values: Mapping[str, object], prefix: str = "") -> T:
     """Make the dataclass from values by ROS name; missing ones keep their defaults.
 
     Raises:
-        ParameterError: if a value breaks a rule; the message names the parameter.
+        ParameterError: if a value breaks a rule, or values do not fit together; names them.
     """
-    hints = typing.get_type_hints(kind)
-    arguments: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        name = f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(hints[field.name]):
-            arguments[field.name] = build(hints[field.name], values, f"{name}.")
-        elif name in values:
-            leaf = _leaf(name, hints[field.name], field)
-            problem = find_fault(leaf, values[name])
-            if problem:
-                raise ParameterError(problem)
-            arguments[field.name] = values[name]
-    return kind(**arguments)
+    arguments: dict[str, Any] = {
+        leaf.name.removeprefix(prefix): fitting(leaf, values[leaf.name])
+        for leaf in leaves(kind, prefix)
+        if leaf.name in values and "." not in leaf.name.removeprefix(prefix)
+    }
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            arguments[name] = build(typing.cast(type, hint), values, f"{prefix}{name}.")
+    try:
+        return kind(**arguments)
+    except ParameterError:
+        raise
+    except ValueError as error:
+        raise ParameterError(f"parameters '{prefix[:-1]}': {error}") from error
 
 
-def find_fault(leaf: Leaf, value: Value) -> str:
-    """Say in a sentence why a value of the right type is not allowed; empty if it is."""
-    elements = value if isinstance(value, tuple) else (value,)
+def fitting(leaf: Leaf, value: object) -> Value:
+    """Return a value as the parameter holds it: lists as tuples, whole numbers as doubles.
+
+    Raises:
+        ParameterError: if it has another type or breaks the parameter's rule.
+    """
+    is_list = isinstance(value, (list, tuple, array))
+    elements = tuple(_scalar(leaf, each) for each in (value if is_list else (value,)))  # type: ignore[attr-defined]
+    if is_list != leaf.is_list or any(type(each) is not leaf.kind for each in elements):
+        raise ParameterError(
+            f"parameter '{leaf.name}' is {value!r} but must have the type {type_name(leaf)}"
+        )
     if not elements:
-        return f"parameter '{leaf.name}' is an empty list; give at least one value"
-    for element in elements:
-        problem = _element_fault(leaf.rule, element)
-        if problem:
-            return f"parameter '{leaf.name}' is {problem}"
-    return ""
+        raise ParameterError(f"parameter '{leaf.name}' is an empty list; give at least one value")
+    for each in elements:
+        fault = _element_fault(leaf.rule, each)
+        if fault:
+            raise ParameterError(f"parameter '{leaf.name}' is {fault}")
+    if leaf.length not in (0, len(elements)):
+        raise ParameterError(
+            f"parameter '{leaf.name}' holds {len(elements)} values but must hold {leaf.length}: "
+            f"{list(elements)}"
+        )
+    return elements if is_list else elements[0]
+
+
+def _scalar(leaf: Leaf, value: Any) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if leaf.kind is float and is_whole else value
 
 
 def _element_fault(rule: Rule, element: object) -> str:

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.parameter import RUN, parameter
 from streampetr_ros.core.types import CameraCalibration, FrameSet
 from streampetr_ros.ingest.rig import RigTolerance, rig_changed
 from streampetr_ros.preprocess.inputs import PreviousFrame
-
-Array = NDArray[np.float64]
-
 
 _RIG_TOLERANCE = RigTolerance()
 
@@ -50,41 +48,55 @@ class ResetReason(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPolicyConfig:
-    """Limits of the streaming memory.
+    """Limits of the streaming memory: the parameters ``memory.*``.
 
     Attributes:
-        inference_interval: wanted seconds between processed sets; 0 processes every set.
-        memory_interval: wanted seconds between sets that enter the memory; 0 stores every set,
-            negative takes the interval the weights were trained at.
-        max_gap: seconds after which the memory is too old to be continued.
-        max_speed: metres per second no vehicle pose may exceed.
-        max_acceleration: metres per second squared by which motion may differ from steady motion.
-        max_turn_rate: radians per second no vehicle pose may exceed.
-        pose_tolerance: metres of pose noise allowed on top.
+        pose_tolerance: metres of pose noise allowed on top of what speed and acceleration explain.
         angle_tolerance: radians of pose noise allowed on top.
     """
 
-    inference_interval: float = 0.0
-    memory_interval: float = -1.0
-    max_gap: float = 2.0
-    max_speed: float = 60.0
-    max_acceleration: float = 20.0
-    max_turn_rate: float = 3.0
+    inference_interval_s: float = parameter(
+        0.0,
+        "Wanted time between processed frame sets, s; 0 processes all",
+        between=(0.0, 60.0),
+        changes=RUN,
+    )
+    memory_interval_s: float = parameter(
+        -1.0,
+        "Wanted time between sets that enter the memory, s; 0 all, -1 as the weights were trained",
+        between=(-1.0, 60.0),
+        changes=RUN,
+    )
+    max_gap_s: float = parameter(
+        2.0,
+        "Gap between sets beyond which the memory is dropped, s",
+        between=(0.01, 600.0),
+        changes=RUN,
+    )
+    max_speed: float = parameter(
+        60.0, "Speed beyond which a pose counts as a jump, m/s", between=(0.1, 1000.0)
+    )
+    max_acceleration: float = parameter(
+        20.0, "Acceleration beyond which a pose counts as a jump, m/s^2", between=(0.1, 1000.0)
+    )
+    max_turn_rate: float = parameter(
+        3.0, "Turn rate beyond which a pose counts as a jump, rad/s", between=(0.01, 100.0)
+    )
     pose_tolerance: float = 0.5
     angle_tolerance: float = 0.1
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if not np.isfinite(value) or (value < 0 and name != "memory_interval"):
+            if not np.isfinite(value) or (value < 0 and name != "memory_interval_s"):
                 raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
-        for name in ("max_gap", "max_speed", "max_turn_rate"):
+        for name in ("max_gap_s", "max_speed", "max_turn_rate"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} must be above 0, or every set would start afresh")
-        for name in ("inference_interval", "memory_interval"):
-            if getattr(self, name) >= self.max_gap:
+        for name in ("inference_interval_s", "memory_interval_s"):
+            if getattr(self, name) >= self.max_gap_s:
                 raise ValueError(
-                    f"{name} ({getattr(self, name)} s) must be below max_gap ({self.max_gap} s), "
+                    f"{name} ({getattr(self, name)}) must be below max_gap_s ({self.max_gap_s}), "
                     "or the memory would be dropped before it is used"
                 )
 
@@ -94,7 +106,7 @@ class MemoryPolicyConfig:
         Args:
             training_interval: seconds between frames the weights were trained at.
         """
-        return training_interval if self.memory_interval < 0 else self.memory_interval
+        return training_interval if self.memory_interval_s < 0 else self.memory_interval_s
 
     def check_interval(self, training_interval: float) -> None:
         """Refuse a memory that would be dropped before it is replaced.
@@ -106,11 +118,11 @@ class MemoryPolicyConfig:
             ValueError: saying what to change.
         """
         stored_every = self.stored_every(training_interval)
-        if stored_every >= self.max_gap:
+        if stored_every >= self.max_gap_s:
             raise ValueError(
-                f"max_gap ({self.max_gap} s) must be above the time between sets that enter the "
+                f"max_gap_s ({self.max_gap_s}) must be above the time between sets that enter the "
                 f"memory, {stored_every} s as stored with the weights; give a shorter "
-                "memory_interval as well, or a longer max_gap"
+                "memory_interval_s as well, or a longer max_gap_s"
             )
 
 
@@ -184,7 +196,7 @@ def is_due(history: History | None, stamp_ns: int, config: MemoryPolicyConfig) -
     if history is None:
         return True
     elapsed = (stamp_ns - history.last.stamp_ns) * 1e-9
-    return elapsed < 0 or (elapsed > 0 and elapsed >= 0.9 * config.inference_interval)
+    return elapsed < 0 or (elapsed > 0 and elapsed >= 0.9 * config.inference_interval_s)
 
 
 def plan_step(
@@ -299,7 +311,7 @@ def _interruption(
         return ResetReason.SEQUENCE_CHANGE
     if frame_set.stamp_ns <= history.last.stamp_ns:
         return ResetReason.BACKWARD_STAMP
-    if _seconds_since(history.written, frame_set) > config.max_gap:
+    if _seconds_since(history.written, frame_set) > config.max_gap_s:
         return ResetReason.GAP
     return None
 

@@ -26,7 +26,7 @@ CudaGraphsOption = Annotated[
 
 def _memory_interval(seconds: float) -> float:
     try:
-        return MemoryPolicyConfig(memory_interval=seconds).memory_interval
+        return MemoryPolicyConfig(memory_interval_s=seconds).memory_interval_s
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -104,7 +104,7 @@ def test_no_path_of_one_machine() -> None:
 
 
 #: Names that several modules define until the twins behind them are one.
-TWINS = {"SkippedSetError", "base_from_model", "decode"}
+TWINS = {"SkippedSetError", "decode"}
 
 
 def test_one_public_name_means_one_thing() -> None:

@@ -28,8 +28,7 @@ from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.pictures.raw import ImageError, Pixels
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet
 from streampetr_ros.ingest.transforms.tree import TransformUnavailable
-from streampetr_ros.parameters.node import FrameParameters
-from streampetr_ros.parameters.settings import CameraSettings, base_from_model
+from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.pipeline.data import WholeSet
 from streampetr_ros.preprocess.pixel_path import PicturesAhead
 from streampetr_ros.ros.inputs.calibration import CalibrationStore
@@ -104,7 +103,7 @@ class FrameSetAssembler:
     def __init__(
         self,
         cameras: Mapping[str, CameraSettings],
-        frames: FrameParameters,
+        frames: VehicleFrames,
         calibrations: CalibrationStore,
         transforms: TransformInput,
         decode_threads: int,
@@ -112,12 +111,7 @@ class FrameSetAssembler:
     ) -> None:
         self.timeout_s = 0.1
         self._cameras = cameras
-        self._frames = VehicleFrames(
-            fixed=frames.fixed,
-            base=frames.base,
-            model=frames.model,
-            base_from_model=base_from_model(frames),
-        )
+        self._frames = frames
         self._calibrations = calibrations
         self._transforms = transforms
         self._work = PictureWork(calibrations, decode_threads, prepare)

@@ -12,7 +12,7 @@ from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.ingest.assembly import KnownCalibrations
 from streampetr_ros.ingest.messages import camera_info_from, stamp_text
 from streampetr_ros.ingest.rig import CalibrationError
-from streampetr_ros.parameters.settings import CameraSettings
+from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.ros.problems import Problem, SkippedSetError
 
 

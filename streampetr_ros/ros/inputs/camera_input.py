@@ -13,8 +13,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from streampetr_ros.ingest.pictures.raw import Pixels
-from streampetr_ros.parameters.node import CameraParameters
-from streampetr_ros.parameters.settings import CameraSettings
+from streampetr_ros.parameters.inputs import CameraParameters, CameraSettings
 from streampetr_ros.preprocess.pixel_path import PictureAhead
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.executor import serve

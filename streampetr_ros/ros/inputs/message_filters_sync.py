@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from rclpy.time import Time
 from std_msgs.msg import Header
 
+from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.ingest.sync.types import (
     CameraStatistics,
     DropReason,
@@ -17,8 +18,7 @@ from streampetr_ros.ingest.sync.types import (
     SyncedSet,
     SyncStatistics,
 )
-from streampetr_ros.parameters.node import SyncParameters
-from streampetr_ros.parameters.tree import ParameterError
+from streampetr_ros.parameters.inputs import SyncParameters
 
 T = TypeVar("T")
 

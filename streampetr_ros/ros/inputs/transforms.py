@@ -16,11 +16,9 @@ from streampetr_ros.ingest.messages import transform_from, transform_from_odomet
 from streampetr_ros.ingest.transforms.tree import (
     StampedTransform,
     TransformError,
-    TransformTree,
     TransformUnavailable,
 )
-from streampetr_ros.parameters.node import PoseParameters
-from streampetr_ros.parameters.wiring import nanoseconds
+from streampetr_ros.parameters.inputs import PoseParameters
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.problems import Problem, ProblemLog
 
@@ -41,9 +39,7 @@ class TransformInput:
     """
 
     def __init__(self, node: Node, parameters: PoseParameters, problems: ProblemLog) -> None:
-        self.tree = TransformTree(
-            nanoseconds(parameters.history_s), nanoseconds(parameters.extrapolation_s)
-        )
+        self.tree = parameters.transform_tree()
         self.received = 0
         self._problems = problems
         self._news = Condition()
@@ -53,8 +49,7 @@ class TransformInput:
             node.create_subscription(TFMessage, "/tf", moving, qos.transforms()),
             node.create_subscription(TFMessage, "/tf_static", static, qos.static_transforms()),
         ]
-        if parameters.source == "odometry":
-            topic = parameters.odometry_topic
+        if topic := parameters.odometry:
             self._subscriptions.append(
                 node.create_subscription(Odometry, topic, self._on_odometry, qos.transforms())
             )

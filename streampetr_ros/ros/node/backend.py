@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from streampetr_ros.backends.base import Backend, BackendError
-from streampetr_ros.backends.opening import Choice, open_backend
+from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
-from streampetr_ros.parameters.node import ModelParameters, ParameterError
+from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.parameters.node import ModelParameters
 
 
 def open_configured_backend(
@@ -61,11 +63,5 @@ def readiness(backend: Backend) -> str:
 def _opened(
     parameters: ModelParameters, device: str, backend: str, logger: RcutilsLogger
 ) -> Backend:
-    choice = Choice(
-        backend=backend,
-        device=device,
-        precision=parameters.precision,
-        threads=parameters.threads,
-        cuda_graphs=parameters.cuda_graphs,
-    )
+    choice = replace(parameters.choice, backend=backend, device=device)
     return open_backend(parameters.weights, parameters.name, choice, logger.info)

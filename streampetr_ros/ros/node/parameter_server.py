@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping
 
 from rcl_interfaces.msg import (
@@ -15,25 +14,17 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.core.parameter import CONFIGURE, START, ParameterError, Value
+from streampetr_ros.parameters.node import NodeParameters, is_of_ros
 from streampetr_ros.parameters.tree import (
-    CONFIGURE,
-    START,
     Leaf,
-    ParameterError,
-    Value,
     build,
     change_text,
     constraint_text,
-    find_fault,
+    fitting,
     leaves,
-    type_name,
     unknown_name_text,
 )
-
-#: Parameters that ROS itself declares on every node.
-_OF_ROS = ("use_sim_time", "start_type_description_service")
-_OF_ROS_PREFIX = ("qos_overrides.", "ros_")
 
 _TYPES = {
     (bool, False): Parameter.Type.BOOL,
@@ -76,7 +67,7 @@ class ParameterServer:
         for leaf in self._leaves.values():
             self._declare(leaf, overrides.get(leaf.name))
         for name in overrides:
-            if name not in self._leaves and not _belongs_to_ros(name):
+            if name not in self._leaves and not is_of_ros(name):
                 self._faults[name] = unknown_name_text(name, self._leaves)
         node.add_on_set_parameters_callback(self._judge)
 
@@ -90,18 +81,15 @@ class ParameterServer:
             raise ParameterError("; ".join(self._faults.values()))
         return build(NodeParameters, self._values())
 
-    def _values(self) -> dict[str, Value]:
-        return {
-            name: _plain(leaf, self._node.get_parameter(name).value)
-            for name, leaf in self._leaves.items()
-        }
+    def _values(self) -> dict[str, object]:
+        return {name: self._node.get_parameter(name).value for name in self._leaves}
 
     def _declare(self, leaf: Leaf, override: Parameter | None) -> None:
         """Declare one parameter; an override that does not fit gives way to the default."""
         value: Value = leaf.default
         if override is not None:
             try:
-                value = _fitting(leaf, override)
+                value = fitting(leaf, override.value)
             except ParameterError as error:
                 self._faults[leaf.name] = str(error)
         stored = list(value) if isinstance(value, tuple) else value
@@ -133,7 +121,7 @@ class ParameterServer:
                     f"parameter '{leaf.name}' is in use; deactivate and clean up the node to "
                     "change it"
                 )
-            values[parameter.name] = _fitting(leaf, parameter)
+            values[parameter.name] = fitting(leaf, parameter.value)
         # While unconfigured, parameters that must fit together may change one after the other.
         if self._is_configured():
             self._apply(build(NodeParameters, values))
@@ -161,38 +149,3 @@ def descriptor(leaf: Leaf) -> ParameterDescriptor:
                 IntegerRange(from_value=int(rule.low), to_value=int(rule.high), step=1)
             ]
     return described
-
-
-def _fitting(leaf: Leaf, parameter: Parameter) -> Value:
-    """Return the value of a parameter, whole numbers taken as doubles where those are wanted.
-
-    Raises:
-        ParameterError: if it has another type or breaks the parameter's rule.
-    """
-    value = _plain(leaf, parameter.value)
-    elements = value if isinstance(value, tuple) else (value,)
-    if isinstance(value, tuple) != leaf.is_list or any(type(e) is not leaf.kind for e in elements):
-        raise ParameterError(
-            f"parameter '{leaf.name}' is {parameter.value!r} but must have the type "
-            f"{type_name(leaf)}"
-        )
-    fault = find_fault(leaf, value)
-    if fault:
-        raise ParameterError(fault)
-    return value
-
-
-def _plain(leaf: Leaf, value: object) -> Value:
-    """Turn what rclpy hands over (lists, arrays, whole numbers for doubles) into plain values."""
-    if isinstance(value, (list, tuple, array)):
-        return tuple(_scalar(leaf, element) for element in value)  # type: ignore[return-value]
-    return _scalar(leaf, value)  # type: ignore[return-value]
-
-
-def _scalar(leaf: Leaf, value: object) -> object:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if leaf.kind is float and is_whole else value  # type: ignore[arg-type]
-
-
-def _belongs_to_ros(name: str) -> bool:
-    return name in _OF_ROS or name.startswith(_OF_ROS_PREFIX)

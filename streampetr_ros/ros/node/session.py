@@ -11,18 +11,14 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.timer import Timer
 
 from streampetr_ros.backends.base import Backend
+from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.ingest.messages import fingerprint, stamp_ns_from
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
 from streampetr_ros.ingest.sync.types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
-from streampetr_ros.parameters.node import NodeParameters, PoseParameters, SyncParameters
-from streampetr_ros.parameters.settings import (
-    CameraSettings,
-    camera_settings,
-    pipeline_config,
-    sync_config,
-)
-from streampetr_ros.parameters.tree import ParameterError
+from streampetr_ros.parameters.inputs import CameraSettings, PoseParameters, SyncParameters
+from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.parameters.settings import pipeline_config
 from streampetr_ros.pipeline.memory_policy import ResetReason
 from streampetr_ros.pipeline.streaming import StreamingPipeline
 from streampetr_ros.ros.inputs.assembly import FrameSetAssembler
@@ -71,10 +67,10 @@ class DetectionSession:
         self.cameras: dict[str, CameraInput] = {}
         self._node = node
         self._set_done = set_done
-        self._settings = {camera.name: camera for camera in camera_settings(parameters)}
+        self._settings = {camera.name: camera for camera in parameters.cameras.settings()}
         _check_topics(node, tuple(self._settings.values()), parameters.pose)
         autoware_messages(parameters.outputs.autoware)  # refused before the network is opened
-        self._sync_config = sync_config(parameters)
+        self._sync_config = parameters.sync_config()
         self._synchroniser = _make_synchroniser(self._sync_config, parameters.sync)
         self._drops = DropReport(problems)
         self._worker: NewestWorker[SyncedSet[ReceivedImage]] | None = None
@@ -268,8 +264,8 @@ def _check_topics(
         for camera in cameras
         for topic in (camera.image_topic, camera.info_topic)
     }
-    if pose.source == "odometry":
-        owners[pose.odometry_topic] = "of parameter 'pose.odometry_topic'"
+    if pose.odometry:
+        owners[pose.odometry] = "of parameter 'pose.odometry_topic'"
     for topic, owner in owners.items():
         try:
             node.resolve_topic_name(topic)

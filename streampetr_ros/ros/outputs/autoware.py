@@ -14,9 +14,9 @@ import numpy as np
 from unique_identifier_msgs.msg import UUID
 
 from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.messages.standard import header
-from streampetr_ros.parameters.tree import ParameterError
 from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.outputs.objects import pose_covariance, set_upright_pose
 from streampetr_ros.ros.outputs.output import Output

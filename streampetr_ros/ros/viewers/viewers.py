@@ -55,15 +55,6 @@ def rviz_configuration(shipped: Path, rig: Rig) -> str:
     return yaml.safe_dump(content, sort_keys=False)
 
 
-def parameters_in(file: Path) -> dict[str, Any]:
-    """Read a parameter file as one flat table, whatever nodes its sections are for."""
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    found: dict[str, Any] = {}
-    for section in content.values():
-        found.update(_flat(section.get("ros__parameters", {})))
-    return found
-
-
 def _shown_cameras(displays: Sequence[Mapping[str, Any]]) -> list[str]:
     return [each["Name"] for each in displays if _topic(each).startswith(_OVERLAYS)]
 
@@ -97,11 +88,3 @@ def _picture_displays(like: Mapping[str, Any], rig: Rig) -> list[dict[str, Any]]
 
 def _topic(display: Mapping[str, Any]) -> str:
     return str(display.get("Topic", {}).get("Value", ""))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        nested = isinstance(value, Mapping)
-        found.update(_flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
-    return found

@@ -14,7 +14,6 @@ from streampetr_ros.ingest.assembly import (
     ImageFrames,
     KnownCalibrations,
     SetPoses,
-    VehicleFrames,
     join,
     look_up_poses,
     optical_frames,
@@ -74,12 +73,7 @@ class BagAssembler:
         self, options: BagOptions, tree: TransformTree, sequence: str, tokens: Mapping[int, str]
     ) -> None:
         self.infos: dict[str, Any] = {}
-        self._frames = VehicleFrames(
-            fixed=options.fixed_frame,
-            base=options.base_frame,
-            model=options.model_frame,
-            base_from_model=options.base_from_model,
-        )
+        self._frames = options.parameters.frames
         self._tree = tree
         self._sequence = sequence
         self._tokens = tokens

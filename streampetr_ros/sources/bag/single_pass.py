@@ -20,7 +20,6 @@ from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet, SyncStatis
 from streampetr_ros.ingest.transforms.tree import (
     StampedTransform,
     TransformError,
-    TransformTree,
     TransformUnavailable,
 )
 from streampetr_ros.parameters.bag import BagOptions
@@ -28,6 +27,8 @@ from streampetr_ros.sources.bag.assembly import BagAssembler, RecordedImage, Ski
 from streampetr_ros.sources.bag.log import BagMessage, Recording
 from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
 
+#: A frame set waits so long, in the time of the recording, for its transforms.
+_PATIENCE_NS = 1_000_000_000
 #: After the last message, nothing is waited for any more.
 _AFTER_END_NS = 10_000_000_000
 
@@ -65,13 +66,12 @@ class BagPass:
         self.position = 0
         self._file = file
         self._topics = topics
-        self._patience_ns = round(options.patience_s * 1e9)
         self._report = report
         names = tuple(camera.name for camera in topics.cameras)
-        config = options.sync_config(names)
+        config = options.parameters.sync_config(names)
         self._fingerprints = config.frozen_after > 0
         self._sync: FrameSetSynchronizer[RecordedImage] = FrameSetSynchronizer(config)
-        self._tree = TransformTree(round(options.history_s * 1e9))
+        self._tree = options.parameters.pose.transform_tree()
         self._assembler = BagAssembler(options, self._tree, sequence, file.tokens)
         self._pending: deque[_Pending] = deque()
         self._now_ns = 0
@@ -125,7 +125,7 @@ class BagPass:
             payload=RecordedImage(content, camera),
             fingerprint=fingerprint(content) if self._fingerprints else None,
         )
-        self._wait_for(self._sync.add(image, message.recorded_ns), self._patience_ns)
+        self._wait_for(self._sync.add(image, message.recorded_ns), _PATIENCE_NS)
 
     def _on_odometry(self, message: BagMessage) -> None:
         self._insert(transform_from_odometry(message.content), message.topic)

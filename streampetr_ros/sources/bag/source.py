@@ -78,7 +78,7 @@ class BagSource:
         """Return the most frame sets there can be; incomplete cycles make it fewer."""
         counts = {topic.name: topic.count for topic in self.file.topics}
         images = [counts[camera.image_topic] for camera in self.topics.cameras]
-        return max(images) if self.options.sync.get("min_cameras") else min(images)
+        return max(images) if self.options.parameters.sync.min_cameras else min(images)
 
     def __iter__(self) -> Iterator[FrameSet]:
         return self.frame_sets()

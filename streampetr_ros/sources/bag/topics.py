@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from streampetr_ros.messages.standard import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
 from streampetr_ros.nuscenes.car import nuscenes_order
 from streampetr_ros.parameters.bag import BagOptions
-from streampetr_ros.parameters.wiring import CameraSettings
+from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.sources.bag.log import BAG, Place, TopicFacts
 
 _PACKED = "/compressed"
@@ -99,7 +99,7 @@ def find_topics(topics: Sequence[TopicFacts], options: BagOptions, place: Place 
     trees = [topic.name for topic in used if topic.kind == TF]
     static = tuple(name for name in trees if name.endswith("tf_static"))
     moving = tuple(name for name in trees if name not in static)
-    odometry = _absolute(options.odometry_topic)
+    odometry = _absolute(options.parameters.pose.odometry)
     found = BagTopics(
         cameras=tuple(cameras), moving=moving, static=static, odometry=odometry, problems=()
     )

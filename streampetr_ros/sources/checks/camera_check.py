@@ -68,9 +68,10 @@ def check_cameras(recording: Recording, topics: BagTopics, options: BagOptions) 
         return CameraReport(problems={"damage": str(error)})
     report = CameraReport(links=missing_links(transforms, images, topics, options, recording.place))
     pictures: dict[str, Pixels] = {}
+    base_frame = options.parameters.frames.base
     for camera in topics.cameras:
         if all(topic in first for topic in _topics(camera)):
-            mounting = _mounting(transforms.tree, options.base_frame, camera, images[camera.name])
+            mounting = _mounting(transforms.tree, base_frame, camera, images[camera.name])
             pixels = _examine(camera, first, mounting, report)
             pictures.update({} if pixels is None else {camera.name: pixels})
     report.mountings.extend(check_mountings(report.calibrations, pictures))

@@ -66,15 +66,16 @@ def missing_links(
     """
     if not images:
         return []
+    frames = options.parameters.frames
     remedy = f"{place.verb} this transform, or name the frames with --fixed-frame and --base-frame"
     wanted = {
-        f"camera {camera.name}": (options.base_frame, optical_name(camera, images[camera.name]))
+        f"camera {camera.name}": (frames.base, optical_name(camera, images[camera.name]))
         for camera in topics.cameras
         if camera.name in images
     }
     # Without any topic of it there is nothing to add to what is said about topics.
     if topics.moving or topics.odometry:
-        wanted = {"the vehicle": (options.fixed_frame, options.base_frame), **wanted}
+        wanted = {"the vehicle": (frames.fixed, frames.base), **wanted}
     # One camera with a wrong clock says nothing about the others.
     stamp_ns = median_low(stamp_ns_from(image.content.header.stamp) for image in images.values())
     apart = _other_clock(transforms, stamp_ns)

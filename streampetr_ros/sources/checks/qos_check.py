@@ -37,7 +37,7 @@ def qos_problems(topics: Sequence[TopicFacts], used: BagTopics, options: BagOpti
     cameras = [name for each in used.cameras for name in (each.image_topic, each.info_topic)]
     poses = [*used.moving, *used.static, *([used.odometry] if used.odometry else [])]
     found = []
-    if options.reliability == "reliable":
+    if options.parameters.cameras.reliability == "reliable":
         found += [
             f"'{topic.name}' is offered best effort but parameter cameras.reliability asks for "
             "reliable, so none of its messages arrive; set it to best_effort"

@@ -13,6 +13,7 @@ from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.parameters.bag import BagOptions
+from streampetr_ros.parameters.node import is_of_node
 from streampetr_ros.sources.bag.log import HeardRecording, Recording
 from streampetr_ros.sources.bag.single_pass import BagPass
 from streampetr_ros.sources.bag.topics import BagTopics, camera_name, find_topics, shows_colors
@@ -24,12 +25,6 @@ from streampetr_ros.sources.checks.stamp_check import check_stamps
 _RATE_RATIO = 1.25
 #: Stamps farther from a clock than this are not of it, seconds.
 _CLOCK_TOLERANCE_S = 5.0
-#: The node's parameters without a group, and its groups.
-SINGLE_PARAMETERS = ("autostart", "start_type_description_service", "use_sim_time")
-PARAMETER_GROUPS = (
-    *("cameras", "detection", "diagnostics", "frames", "markers", "memory", "model", "outputs"),
-    *("overlays", "pose", "qos_overrides", "sync", "tracking"),
-)
 _MISSING_TRANSFORM = "missing transform"
 
 
@@ -208,47 +203,47 @@ def _lenses(cameras: Mapping[str, CameraCalibration]) -> list[str]:
 
 
 def parameters(report: BagReport, options: BagOptions) -> dict[str, object]:
-    """Return the parameters of the node that read the same topics.
+    """Return the parameters of the node that read the same topics, in groups.
 
-    Whatever else the parameter file says that was read is kept.
+    Whatever else the parameter file says that was read is kept, but not what is for other nodes.
     """
     cameras = report.topics.cameras
-    offsets_ns = options.sync.get("offsets_ns")
-    found: dict[str, dict[str, object]] = {
-        "cameras": {
-            "names": [camera.name for camera in cameras],
-            "image_topics": [camera.image_topic.removesuffix("/compressed") for camera in cameras],
-            "info_topics": [camera.info_topic for camera in cameras],
-            "transports": ["compressed" if camera.packed else "raw" for camera in cameras],
-            "rectified": [camera.wiring.rectified for camera in cameras],
-            "reductions": [camera.wiring.reduction for camera in cameras],
-            "frame_ids": [camera.wiring.frame_id for camera in cameras],
-        },
-        "frames": {"fixed": options.fixed_frame, "base": options.base_frame},
-        "pose": {"source": "odometry", "odometry_topic": options.odometry_topic}
-        if options.odometry_topic
-        else {"source": "tf"},
-        # In the order of the cameras, which may have been given by hand.
-        **(
-            {"sync": {"offsets_s": [offsets_ns[camera.name] / 1e9 for camera in cameras]}}
-            if offsets_ns
-            else {}
-        ),
+    names = [camera.name for camera in cameras]
+    wirings = [camera.wiring for camera in cameras]
+    p = options.parameters
+    found: dict[str, object] = {
+        "cameras.names": names,
+        "cameras.image_topics": [
+            camera.image_topic.removesuffix("/compressed") for camera in cameras
+        ],
+        "cameras.info_topics": [camera.info_topic for camera in cameras],
+        "cameras.transports": ["compressed" if camera.packed else "raw" for camera in cameras],
+        "cameras.rectified": [wiring.rectified for wiring in wirings],
+        "cameras.reductions": [wiring.reduction for wiring in wirings],
+        "cameras.frame_ids": [wiring.frame_id for wiring in wirings],
+        "frames.fixed": p.frames.fixed,
+        "frames.base": p.frames.base,
+        "pose.source": p.pose.source,
     }
-    kept = _nested(options.given)
-    simulated = {} if report.simulated_time is None else {"use_sim_time": report.simulated_time}
-    joined = {group: {**kept.get(group, {}), **values} for group, values in found.items()}
-    return {**kept, **simulated, **joined}
+    if p.pose.odometry:
+        found["pose.odometry_topic"] = p.pose.odometry
+    offsets_ns = p.sync_config(names).offsets_ns
+    if offsets_ns:
+        # In the order of the cameras, which may have been given by hand.
+        found["sync.offsets_s"] = [offsets_ns[name] / 1e9 for name in names]
+    if report.simulated_time is not None:
+        found["use_sim_time"] = report.simulated_time
+    kept = {name: value for name, value in options.given.items() if is_of_node(name)}
+    return _nested({**kept, **found})
 
 
-def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Make groups of dotted names, without parameters of other nodes, which this one refuses."""
+def _nested(values: Mapping[str, object]) -> dict[str, Any]:
+    """Make groups of dotted names."""
     nested: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         *path, last = name.split(".")
-        if path[0] in PARAMETER_GROUPS if path else last in SINGLE_PARAMETERS:
-            group = nested
-            for each in path:
-                group = group.setdefault(each, {})
-            group[last] = value
+        group = nested
+        for each in path:
+            group = group.setdefault(each, {})
+        group[last] = value
     return nested

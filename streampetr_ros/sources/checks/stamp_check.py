@@ -63,7 +63,7 @@ def check_stamps(
     Raises:
         SourceError: if these settings do not fit the cameras.
     """
-    config = options.sync_config(tuple(camera.name for camera in topics.cameras))
+    config = options.parameters.sync_config(tuple(camera.name for camera in topics.cameras))
     cameras = {camera.image_topic: camera.name for camera in topics.cameras}
     listener = _Listener(FrameSetSynchronizer(config), cameras)
     damage: tuple[str, ...] = ()

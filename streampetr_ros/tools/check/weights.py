@@ -11,14 +11,7 @@ import yaml
 
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.exported import ExportedModel, open_exported
-from streampetr_ros.backends.opening import (
-    AUTO,
-    Choice,
-    check_choice,
-    check_model,
-    is_exported,
-    is_random,
-)
+from streampetr_ros.backends.opening import check_choice, check_model, is_exported, is_random
 from streampetr_ros.backends.stand_in import is_stand_in
 from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
 from streampetr_ros.backends.tensorrt.engine_state import engine_states
@@ -26,28 +19,10 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
 from streampetr_ros.model.checkpoints.weights import load_weights
 from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.parameters.node import ModelParameters
 
 #: Frame sets may come this much slower than in training before it is worth a word.
 _SLOWER = 1.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is to run.
-
-    Attributes:
-        weights: file, folder of exported graphs, or random:SEED.
-        model: configuration name; empty takes the one stored with the weights.
-        backend: what runs the network.
-        device: that it runs on.
-        precision: that it runs in.
-    """
-
-    weights: str
-    model: str
-    backend: str
-    device: str
-    precision: str = AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +33,7 @@ class WeightsReport:
     problems: tuple[str, ...]
 
 
-def check_weights(wanted: Wanted, period_s: float) -> WeightsReport:
+def check_weights(wanted: ModelParameters, period_s: float) -> WeightsReport:
     """Look at weights and engines; nothing is run or built.
 
     Args:
@@ -68,10 +43,7 @@ def check_weights(wanted: Wanted, period_s: float) -> WeightsReport:
     facts: list[str] = []
     problems: list[str] = []
     try:
-        check_choice(
-            wanted.weights,
-            Choice(backend=wanted.backend, device=wanted.device, precision=wanted.precision),
-        )
+        check_choice(wanted.weights, wanted.choice)
         facts.extend(_lines(wanted, period_s, problems.append))
     except UserError as error:
         problems.append(str(error))
@@ -104,14 +76,16 @@ def read_manifest(weights: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _lines(wanted: Wanted, period_s: float, problem: Callable[[str], None]) -> Iterable[str]:
+def _lines(
+    wanted: ModelParameters, period_s: float, problem: Callable[[str], None]
+) -> Iterable[str]:
     weights = wanted.weights
     if is_random(weights) or is_stand_in(weights):
         yield f"weights {weights}: nothing is trained, so boxes mean nothing"
         return
     if is_exported(weights):
         model = open_exported(Path(weights))
-        check_model(model.config.name, wanted.model, weights)
+        check_model(model.config.name, wanted.name, weights)
         yield (
             f"weights {weights}: {model.config.name} as {model.precision} graphs for "
             f"{model.cameras} cameras, checksums fit"
@@ -119,7 +93,7 @@ def _lines(wanted: Wanted, period_s: float, problem: Callable[[str], None]) -> I
         yield from _pace(model.config, {}, period_s, problem)
         yield from _engines(model, wanted)
         return
-    config, _ = load_weights(Path(weights), wanted.model or None)
+    config, _ = load_weights(Path(weights), wanted.name or None)
     manifest = _manifest(Path(weights), problem)
     about = "as its manifest says" if manifest else "no manifest beside it"
     yield f"weights {weights}: {config.name}, SHA-256 {sha256(Path(weights))[:12]}, {about}"
@@ -162,7 +136,7 @@ def _pace(
         )
 
 
-def _engines(model: ExportedModel, wanted: Wanted) -> Iterable[str]:
+def _engines(model: ExportedModel, wanted: ModelParameters) -> Iterable[str]:
     """Say what a start on TensorRT would find."""
     if wanted.backend in RUNTIMES:
         runtime = load_tensorrt(wanted.backend)

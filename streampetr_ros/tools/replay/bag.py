@@ -55,8 +55,8 @@ def write_result_bag(
     """
     frames = FrameNames()
     if isinstance(source, BagSource):
-        options = source.options
-        frames = FrameNames(fixed=options.fixed_frame, base=options.base_frame)
+        named = source.options.parameters.frames
+        frames = FrameNames(fixed=named.fixed, base=named.base)
     with BagWriter(folder / RESULT_BAG) as bag:
         results = _Results(bag, drawing, frames, tracked, class_names)
         if isinstance(source, BagSource):

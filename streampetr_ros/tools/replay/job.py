@@ -100,7 +100,7 @@ class ReplayJob:
         return run_key(
             *(file_facts(file) for file in files if file.exists()),
             (self.source, self.model, self.weights, self.limit, choice),
-            (self.policy, self.tracking, self.bag, self.drawing, self.pictures, self.video),
+            (self.policy, self.tracking, self.bag.inputs, self.drawing, self.pictures, self.video),
         )
 
 

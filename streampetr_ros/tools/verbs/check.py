@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import importlib
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
-from streampetr_ros.backends.opening import AUTO, BACKENDS, default_weights
+from streampetr_ros.backends.opening import BACKENDS, default_weights
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.tools.reporting import known_model, user_errors
 
 if TYPE_CHECKING:
     from streampetr_ros.parameters.bag import BagOptions
+    from streampetr_ros.parameters.node import ModelParameters
     from streampetr_ros.sources.bag.log import HeardRecording, Recording
     from streampetr_ros.sources.checks.recording_check import BagReport
-    from streampetr_ros.tools.check.weights import Wanted
 
 
+#: Parameters of the node that options stand for.
+_GIVEN = (
+    *("frames.fixed", "frames.base", "pose.odometry_topic"),
+    *("model.name", "model.weights", "model.backend", "model.device"),
+)
 #: How long the ROS graph is listened to unless told otherwise.
 _LISTENING_S = 5.0
 
@@ -67,15 +73,15 @@ def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
 
     Weights, and engines if a TensorRT backend is named, are looked at too.
     """
-    from streampetr_ros.parameters.bag import bag_options, read_model  # noqa: PLC0415
+    from streampetr_ros.parameters.bag import bag_options  # noqa: PLC0415
     from streampetr_ros.sources.checks.recording_check import check_recording  # noqa: PLC0415
 
     if (source is None) != live:
         raise typer.BadParameter("give either a bag or --live")
+    words = (fixed_frame, base_frame, odometry, model, weights, backend, device)
     with user_errors():
-        options = bag_options(params, camera or [], (fixed_frame, base_frame, odometry))
-        given = {"name": model, "weights": weights, "backend": backend, "device": device}
-        wanted = _wanted(read_model(params) | {k: v for k, v in given.items() if v})
+        options = bag_options(params, camera or [], dict(zip(_GIVEN, words, strict=True)))
+        wanted = _wanted(options.parameters.model)
         recording = _recording(source, options, seconds or _LISTENING_S)
         report = check_recording(recording, options, sets, seconds or math.inf)
         facts, problems = _weights(wanted, report)
@@ -109,23 +115,16 @@ def _heard(options: BagOptions, seconds: float) -> HeardRecording:
     return heard
 
 
-def _wanted(named: dict[str, str]) -> Wanted | None:
+def _wanted(model: ModelParameters) -> ModelParameters | None:
     """Return what is to run; None if neither model nor weights are named."""
-    from streampetr_ros.tools.check.weights import Wanted  # noqa: PLC0415
-
-    model, weights = named.get("name", ""), named.get("weights", "")
-    if not model and not weights:
+    if not model.name and not model.weights:
         return None
-    return Wanted(
-        weights=weights or default_weights(model),
-        model=model,
-        backend=named.get("backend", AUTO),
-        device=named.get("device", "cpu"),
-        precision=named.get("precision", AUTO),
-    )
+    return replace(model, weights=model.weights or default_weights(model.name))
 
 
-def _weights(wanted: Wanted | None, report: BagReport) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _weights(
+    wanted: ModelParameters | None, report: BagReport
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from streampetr_ros.tools.check.weights import check_weights  # noqa: PLC0415
 
     if wanted is None:
@@ -134,20 +133,17 @@ def _weights(wanted: Wanted | None, report: BagReport) -> tuple[tuple[str, ...],
     return found.facts, found.problems
 
 
-def _write(file: Path, report: BagReport, options: BagOptions, wanted: Wanted | None) -> None:
+def _write(
+    file: Path, report: BagReport, options: BagOptions, wanted: ModelParameters | None
+) -> None:
     from streampetr_ros.sources.checks.recording_check import parameters  # noqa: PLC0415
 
     content: dict[str, Any] = parameters(report, options)
     if wanted is not None:
         path = Path(wanted.weights)
-        content["model"] = {
-            **content.get("model", {}),
-            "name": wanted.model,
-            # The node may be started in another folder.
-            "weights": str(path.resolve()) if path.exists() else wanted.weights,
-            "backend": wanted.backend,
-            "device": wanted.device,
-            "precision": wanted.precision,
-        }
+        # The node may be started in another folder.
+        there = replace(wanted, weights=str(path.resolve())) if path.exists() else wanted
+        names = ("name", "weights", "backend", "device", "precision")
+        content.setdefault("model", {}).update({name: getattr(there, name) for name in names})
     text = yaml.safe_dump({"/**": {"ros__parameters": content}}, sort_keys=False)
     file.write_text(text, encoding="utf-8")

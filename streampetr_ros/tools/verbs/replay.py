@@ -38,6 +38,9 @@ _RANDOM_NOTICE = (
 _SAY = partial(typer.echo, err=True)
 
 
+#: Parameters of the node that bags are read by and options stand for.
+_INPUTS = ("frames.fixed", "frames.base", "pose.odometry_topic")
+
 _Source = Annotated[
     list[str],
     typer.Argument(help="Bag, recording folder or synthetic[:SEED]; several are allowed."),
@@ -116,6 +119,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     weights = weights or default_weights(model)
     runs = {"backend": backend, "device": device, "precision": precision}
     choice = Choice(**runs, threads=threads, cuda_graphs=cuda_graphs)
+    names = dict(zip(_INPUTS, (fixed_frame, base_frame, odometry), strict=True))
     with user_errors():
         plain = ReplayJob(
             source=source[0],
@@ -124,9 +128,9 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
             weights=weights,
             choice=choice,
             limit=limit,
-            policy=MemoryPolicyConfig(memory_interval=memory_interval),
+            policy=MemoryPolicyConfig(memory_interval_s=memory_interval),
             tracking=_tracking(tracking_config) if tracking else None,
-            bag=bag_options(params, camera or [], (fixed_frame, base_frame, odometry)),
+            bag=bag_options(params, camera or [], names),
             drawing=_drawing(draw_above, truth, model, weights),
             pictures=pictures,
             video=video,

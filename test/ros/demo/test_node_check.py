@@ -20,7 +20,7 @@ from tf2_msgs.msg import TFMessage
 
 from streampetr_ros.backends.opening import default_weights
 from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
-from streampetr_ros.parameters.bag import read_parameters
+from streampetr_ros.parameters.bag import bag_options
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.messages import make
 
@@ -92,7 +92,7 @@ def test_a_healthy_vehicle_lacks_nothing_and_gives_parameters(
     file = tmp_path / "rig.yaml"
     values = flat(yaml.safe_load(file.read_text())["/**"]["ros__parameters"])
     assert values["model.weights"] == default_weights("tiny")
-    assert [camera.name for camera in read_parameters(file).cameras] == [
+    assert [camera.name for camera in bag_options(file).cameras] == [
         "CAM_FRONT",
         "CAM_FRONT_RIGHT",
         "CAM_FRONT_LEFT",

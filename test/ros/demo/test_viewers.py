@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from streampetr_ros.messages.picture_topics import overlay_topics
-from streampetr_ros.ros.viewers.viewers import Rig, parameters_in, rviz_configuration
+from streampetr_ros.parameters.files import read_parameter_file
+from streampetr_ros.ros.viewers.viewers import Rig, rviz_configuration
 
 #: Properties that RViz 2 gives the classes of the file; others it ignores silently.
 DISPLAY = {"Class", "Name", "Enabled", "Value"}
@@ -93,7 +94,7 @@ def rig(**changes: Any) -> Rig:
 
 
 def test_shipped_configuration_is_what_the_default_node_gets() -> None:
-    values = parameters_in(CONFIG / "streampetr.yaml")
+    values = read_parameter_file(CONFIG / "streampetr.yaml")
     default = rig(
         node="/streampetr",
         cameras=tuple(values["cameras.names"]),
@@ -185,9 +186,9 @@ def test_parameter_files_are_read_flat(tmp_path: Path) -> None:
     file.write_text(
         "/**:\n  ros__parameters:\n    cameras:\n      names: [a]\n    autostart: true\n"
     )
-    assert parameters_in(file) == {"cameras.names": ["a"], "autostart": True}
+    assert read_parameter_file(file) == {"cameras.names": ["a"], "autostart": True}
     file.write_text("")
-    assert parameters_in(file) == {}
+    assert read_parameter_file(file) == {}
 
 
 def test_rviz_knows_every_property() -> None:

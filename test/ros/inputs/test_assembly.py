@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,10 +21,10 @@ from rigs import frame_set
 from streampetr_ros.core import geometry
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.core.types import FrameSet
+from streampetr_ros.ingest.assembly import VehicleFrames
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet
 from streampetr_ros.messages.vehicle import CameraMessages, FrameNames, set_messages
-from streampetr_ros.parameters.node import FrameParameters, NodeParameters, PoseParameters
-from streampetr_ros.parameters.settings import camera_settings
+from streampetr_ros.parameters.inputs import CameraParameters, PoseParameters
 from streampetr_ros.preprocess.inputs import model_from_camera
 from streampetr_ros.ros.inputs.assembly import FrameSetAssembler
 from streampetr_ros.ros.inputs.calibration import CalibrationStore
@@ -54,7 +53,7 @@ def assemble(graph: Graph) -> Iterator[Assemble]:
     def run(
         original: FrameSet,
         *,
-        frames: FrameParameters,
+        frames: VehicleFrames,
         without_info: str = "",
         tamper: Tamper = _as_is,
     ) -> FrameSet:
@@ -63,11 +62,7 @@ def assemble(graph: Graph) -> Iterator[Assemble]:
         transforms._on_transforms(messages.mountings, static=True)
         transforms._on_transforms(messages.poses, static=False)
         names = tuple(camera.camera for camera in messages.cameras)
-        cameras = NodeParameters().cameras
-        settings = {
-            each.name: each
-            for each in camera_settings(NodeParameters(cameras=replace(cameras, names=names)))
-        }
+        settings = {each.name: each for each in CameraParameters(names=names).settings()}
         infos = {
             camera.camera: SimpleNamespace(
                 settings=settings[camera.camera],
@@ -115,8 +110,8 @@ def assert_same_geometry(found: FrameSet, original: FrameSet, tolerance: float) 
         )
 
 
-@pytest.mark.parametrize("frames", [FrameParameters(), FrameParameters(model="lidar_top")])
-def test_frame_set_survives_the_messages(assemble: Assemble, frames: FrameParameters) -> None:
+@pytest.mark.parametrize("frames", [VehicleFrames(), VehicleFrames(model="lidar_top")])
+def test_frame_set_survives_the_messages(assemble: Assemble, frames: VehicleFrames) -> None:
     original = frame_set(3)
     found = assemble(original, frames=frames)
     assert_same_geometry(found, original, 1e-9)
@@ -127,7 +122,7 @@ def test_frame_set_survives_the_messages(assemble: Assemble, frames: FrameParame
 
 def test_camera_without_calibration(assemble: Assemble) -> None:
     with pytest.raises(SkippedSetError, match=r"CAM_BACK.*no CameraInfo yet") as caught:
-        assemble(frame_set(), frames=FrameParameters(), without_info="CAM_BACK")
+        assemble(frame_set(), frames=VehicleFrames(), without_info="CAM_BACK")
     assert caught.value.problem is Problem.NO_CAMERA_INFO
 
 
@@ -150,13 +145,13 @@ def send_one_camera_twice(messages: dict[str, CameraMessages]) -> None:
 )
 def test_swapped_cameras_are_named(assemble: Assemble, tamper: Tamper, says: str) -> None:
     with pytest.raises(SkippedSetError, match=says):
-        assemble(frame_set(), frames=FrameParameters(), tamper=tamper)
+        assemble(frame_set(), frames=VehicleFrames(), tamper=tamper)
 
 
 @pytest.mark.parametrize("wrong", [{"fixed": "map"}, {"base": "chassis"}, {"model": "roof"}])
 def test_transform_that_is_not_there(assemble: Assemble, wrong: dict[str, str]) -> None:
     with pytest.raises(SkippedSetError, match=next(iter(wrong.values()))) as caught:
-        assemble(frame_set(), frames=FrameParameters(**wrong))
+        assemble(frame_set(), frames=VehicleFrames(**wrong))
     assert caught.value.problem is Problem.NO_TRANSFORM
 
 
@@ -164,7 +159,7 @@ def test_transform_that_is_not_there(assemble: Assemble, wrong: dict[str, str]) 
 @pytest.mark.parametrize("name", [*NUSCENES, os.path.join(DDAD, "001")])
 def test_real_rig_within_a_hundredth_of_a_pixel(assemble: Assemble, name: str) -> None:
     (original,) = open_source(DATA / name)
-    found = assemble(original, frames=FrameParameters(model="lidar_top"))
+    found = assemble(original, frames=VehicleFrames(model="lidar_top"))
     assert_same_geometry(found, original, 1e-8)
     assert original.truth is not None
     points = original.truth.boxes.transformed(geometry.inverse(original.base_from_model)).centers

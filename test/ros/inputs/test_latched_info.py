@@ -16,8 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from streampetr_ros.parameters.node import CameraParameters
-from streampetr_ros.parameters.settings import CameraSettings
+from streampetr_ros.parameters.inputs import CameraParameters, CameraSettings
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.executor import StreamExecutor
 from streampetr_ros.ros.inputs.camera_input import CameraInput, ReceivedImage

@@ -8,7 +8,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("message_filters", reason="needs message_filters")
 
 from streampetr_ros.ingest.sync.types import DropReason, StampedImage, SyncConfig, SyncedSet
-from streampetr_ros.parameters.node import SyncParameters
+from streampetr_ros.parameters.inputs import SyncParameters
 from streampetr_ros.ros.inputs.message_filters_sync import MessageFiltersSynchronizer
 
 CAMERAS = ("left", "front", "right")

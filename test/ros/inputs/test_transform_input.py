@@ -20,7 +20,7 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.ingest.transforms.tree import Reason, TransformUnavailable
 from streampetr_ros.messages.standard import tf_message
-from streampetr_ros.parameters.node import PoseParameters
+from streampetr_ros.parameters.inputs import PoseParameters
 from streampetr_ros.ros.inputs.transforms import TransformInput
 from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.problems import ProblemLog

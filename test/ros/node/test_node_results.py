@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 def offline(frame_sets: list) -> list[Detections]:
     torch.set_num_threads(1)
     backend = open_backend(str(DEFAULTS["model.weights"]), "tiny")
-    policy = MemoryPolicyConfig(max_gap=5.0)
+    policy = MemoryPolicyConfig(max_gap_s=5.0)
     pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy, cameras=NAMES))
     try:
         return [pipeline.step(each).detections for each in frame_sets]

@@ -15,13 +15,10 @@ from graph import Graph
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.parameters import settings
 from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.tree import (
-    ParameterError,
-    build,
-    leaves,
-)
+from streampetr_ros.parameters.tree import build, leaves
 from streampetr_ros.ros.node.parameter_server import ParameterServer
 from streampetr_ros.track import TrackingConfig
 
@@ -66,8 +63,8 @@ def change(server: ParameterServer, name: str, value: object) -> tuple[bool, str
 def test_defaults_are_valid(make_server: MakeServer) -> None:
     parameters = make_server().read()
     assert parameters == NodeParameters()
-    assert len(settings.camera_settings(parameters)) == 6
-    assert settings.sync_config(parameters).offsets_ns is None
+    assert len(parameters.cameras.settings()) == 6
+    assert parameters.sync_config().offsets_ns is None
     assert settings.pipeline_config(parameters).filters.score_thresholds == (0.3,)
 
 
@@ -172,10 +169,10 @@ def test_own_topics_and_masks(tmp_path: Path) -> None:
             "sync.offsets_s": (0.0, 0.02),
         },
     )
-    left, right = settings.camera_settings(parameters)
+    left, right = parameters.cameras.settings()
     assert (left.image_topic, left.info_topic) == ("/roof/left/image", "/l/info")
     assert (right.image_topic, right.info_topic) == ("/roof/right/image", "/r/info")
-    assert settings.sync_config(parameters).offsets_ns == {"left": 0, "right": 20_000_000}
+    assert parameters.sync_config().offsets_ns == {"left": 0, "right": 20_000_000}
     mask = settings.pipeline_config(parameters).masks[0]
     assert (mask.camera, mask.polygon[0]) == ("left", (0.0, 0.9))
 
@@ -211,6 +208,5 @@ def test_wrong_masks(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("topic", ["{camara}/image", "{camera", "{}"])
 def test_topics_with_other_braces(topic: str) -> None:
-    parameters = build(NodeParameters, {"cameras.names": ("a",), "cameras.image_topics": (topic,)})
     with pytest.raises(ParameterError, match="brace"):
-        settings.camera_settings(parameters)
+        build(NodeParameters, {"cameras.names": ("a",), "cameras.image_topics": (topic,)})

@@ -91,7 +91,7 @@ def offline(frame_sets: list) -> list[StepResult]:
     torch.set_num_threads(1)
     backend = open_backend(str(DEFAULTS["model.weights"]), "tiny")
     config = PipelineConfig(
-        policy=MemoryPolicyConfig(max_gap=5.0), tracking=EASY_TRACKING, cameras=NAMES
+        policy=MemoryPolicyConfig(max_gap_s=5.0), tracking=EASY_TRACKING, cameras=NAMES
     )
     pipeline = StreamingPipeline(backend, config)
     try:

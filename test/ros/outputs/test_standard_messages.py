@@ -15,9 +15,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from test_conversions import EPOCH_NS, detections, tracks
 from vision_msgs.msg import Detection3DArray, LabelInfo
 
+from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.model.config import NUSCENES_CLASSES
-from streampetr_ros.parameters.tree import ParameterError
 from streampetr_ros.ros.outputs import vision
 from streampetr_ros.ros.outputs.autoware import AutowareWriter, autoware_messages
 

@@ -21,9 +21,10 @@ from test_launch_and_parameters import launch_overrides
 from test_package_files import declared_distributions, executables
 from torch.distributed.run import get_args_parser
 
+from streampetr_ros.core.parameter import Value
 from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.parameters import node as params
-from streampetr_ros.parameters.tree import Value, build, leaves
+from streampetr_ros.parameters.tree import build, leaves
 from streampetr_ros.tools.cli import VERBS, build_app
 
 OF_THE_PROJECT = re.compile(r"(?:config|docs|launch|models|requirements|scripts|studies|test)/")

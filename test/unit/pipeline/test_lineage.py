@@ -54,7 +54,7 @@ def test_pipeline_names_what_it_detects():
 
 
 def test_sets_that_do_not_write_hand_nothing_on():
-    policy = MemoryPolicyConfig(memory_interval=1.9)
+    policy = MemoryPolicyConfig(memory_interval_s=1.9)
     pipeline = StreamingPipeline(TorchBackend(detector(3)), PipelineConfig(policy=policy))
     first, second, third = stepped(pipeline, 0, 1, 2)
     handed_on = set(first.query_ids.tolist())

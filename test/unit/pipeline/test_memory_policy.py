@@ -20,7 +20,7 @@ from streampetr_ros.pipeline.memory_policy import (
     updated_statistics,
 )
 
-CONFIG = MemoryPolicyConfig(memory_interval=0.0)
+CONFIG = MemoryPolicyConfig(memory_interval_s=0.0)
 SMALL = (40, 24)
 
 
@@ -186,7 +186,7 @@ def test_between_writes_the_motion_is_counted_from_the_write():
 
 
 def test_inference_interval_skips_sets_but_not_jittered_ones():
-    config = MemoryPolicyConfig(inference_interval=0.2)
+    config = MemoryPolicyConfig(inference_interval_s=0.2)
     _, history = run([a_set(0)], config)
     start = a_set(0).stamp_ns
     assert is_due(None, start, config)
@@ -226,11 +226,11 @@ def test_rig_order():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"max_gap": 0.0}, "max_gap must be above 0"),
+        ({"max_gap_s": 0.0}, "max_gap_s must be above 0"),
         ({"max_speed": -1.0}, "max_speed must be a finite number"),
-        ({"max_gap": float("nan")}, "max_gap must be a finite number"),
-        ({"memory_interval": 3.0}, "must be below max_gap"),
-        ({"inference_interval": 2.0}, "must be below max_gap"),
+        ({"max_gap_s": float("nan")}, "max_gap_s must be a finite number"),
+        ({"memory_interval_s": 3.0}, "must be below max_gap_s"),
+        ({"inference_interval_s": 2.0}, "must be below max_gap_s"),
     ],
 )
 def test_configuration_is_checked(values, message):

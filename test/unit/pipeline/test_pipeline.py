@@ -214,7 +214,7 @@ def test_between_memory_writes_the_kept_memory_is_reused(backend):
 
 
 def test_inference_interval_is_asked_before_decoding(backend):
-    policy = MemoryPolicyConfig(inference_interval=0.2)
+    policy = MemoryPolicyConfig(inference_interval_s=0.2)
     pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy))
     start = drive()[0]
     assert pipeline.is_due(start.stamp_ns)
@@ -237,15 +237,15 @@ def test_filters_change_while_running(pipeline):
 
 def test_memory_that_would_be_dropped_before_it_is_replaced_is_refused(backend, pipeline):
     assert backend.config.training_interval == 0.5
-    says = "max_gap \\(0.4 s\\) must be above .* 0.5 s as stored with the weights"
-    short = MemoryPolicyConfig(max_gap=0.4)
+    says = "max_gap_s \\(0.4\\) must be above .* 0.5 s as stored with the weights"
+    short = MemoryPolicyConfig(max_gap_s=0.4)
     with pytest.raises(ValueError, match=says):
         StreamingPipeline(backend, PipelineConfig(policy=short))
     before = pipeline.filters
     with pytest.raises(ValueError, match=says):
         pipeline.retune(FilterConfig(), short, ())
     assert pipeline.filters is before
-    pipeline.retune(FilterConfig(), replace(short, memory_interval=0.1), ())
+    pipeline.retune(FilterConfig(), replace(short, memory_interval_s=0.1), ())
 
 
 def test_rates_and_masks_change_while_running(pipeline):
@@ -254,7 +254,7 @@ def test_rates_and_masks_change_while_running(pipeline):
     whole = tuple(
         CameraMask(camera=name, polygon=((0, 0), (1, 0), (1, 1), (0, 1))) for name, _, _ in CAMERAS
     )
-    policy = MemoryPolicyConfig(inference_interval=1.0)
+    policy = MemoryPolicyConfig(inference_interval_s=1.0)
     pipeline.retune(FilterConfig(), policy, whole)
     assert not pipeline.is_due(sets[1].stamp_ns)
     blind = pipeline.step(sets[2])

@@ -160,7 +160,7 @@ def test_failures_are_one_line(recording, tmp_path):
         ((recording, *rest, "--device", "tpu"), 1, "is no device"),
         ((recording, *rest, "--cuda-graphs", "perhaps"), 1, "cuda_graphs cannot be 'perhaps'"),
         ((recording, *rest, "--tracking-config", tmp_path / "no.yaml"), 1, "cannot read"),
-        ((recording, *rest, "--memory-interval", 9), 2, "memory_interval (9.0 s) must be below"),
+        ((recording, *rest, "--memory-interval", 9), 2, "memory_interval_s (9.0) must be below"),
         ((recording, "--model", "resnet", "--out", out), 2, "is not one of"),
         ((recording, "--model", "tiny"), 2, "--out"),
     ]

@@ -11,11 +11,15 @@ import pytest
 import yaml
 from rigs import frame_set, without
 
+from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.ingest.pictures.reduction import shrink
 from streampetr_ros.messages import cdr, standard
 from streampetr_ros.messages.vehicle import FrameNames, pose_edges
-from streampetr_ros.parameters.bag import BagOptions, read_parameters
-from streampetr_ros.parameters.wiring import CameraSettings
+from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
+from streampetr_ros.parameters.bag import BagOptions, bag_options
+from streampetr_ros.parameters.inputs import CameraSettings
+from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.parameters.tree import build
 from streampetr_ros.sources import SourceError, is_bag, open_source
 from streampetr_ros.sources.bag.file import BagFile
 from streampetr_ros.sources.bag.source import BagSource
@@ -107,7 +111,7 @@ def test_odometry_in_place_of_moving_transforms(tmp_path):
                 bag.write("/odometry", odometry(edge), edge[2])
     with pytest.raises(SourceError, match="no moving transforms on '/tf'; give --odometry /odom"):
         BagSource(tmp_path / "bag")
-    source = BagSource(tmp_path / "bag", BagOptions(odometry_topic="odometry"))
+    source = BagSource(tmp_path / "bag", bag_options(given={"pose.odometry_topic": "odometry"}))
     for got, wanted in zip(source, drive(), strict=True):
         np.testing.assert_allclose(got.fixed_from_base, wanted.fixed_from_base, atol=1e-9)
 
@@ -140,14 +144,15 @@ def test_the_parameter_file_of_the_node_says_what_to_read(tmp_path):
     }
     file = tmp_path / "rig.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": content}}))
-    options = read_parameters(file)
-    assert (options.sync["period_ns"], options.sync["min_cameras"]) == (500_000_000, 2)
+    options = bag_options(file)
+    sync = options.parameters.sync_config()
+    assert (sync.period_ns, sync.min_cameras) == (500_000_000, 2)
     for got in BagSource(path, options):
         assert [frame.calibration.name for frame in got.cameras] == names
         np.testing.assert_allclose(got.base_from_model, drive()[0].base_from_model, atol=1e-9)
     file.write_text("nothing: 1")
-    with pytest.raises(SourceError, match="no 'ros__parameters'"):
-        read_parameters(file)
+    with pytest.raises(ParameterError, match="no 'ros__parameters'"):
+        bag_options(file)
 
 
 def test_the_transport_of_the_parameter_file_is_taken_as_by_the_node(tmp_path):
@@ -174,8 +179,8 @@ def test_settings_that_do_not_fit_the_cameras_are_named(tmp_path):
         rig = {"cameras": {"names": ["a", "b"]}}
         rig.setdefault(group, {}).update(content)
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": rig}}))
-        with pytest.raises(SourceError, match=re.escape(says)):
-            read_parameters(file)
+        with pytest.raises(ParameterError, match=re.escape(says)):
+            bag_options(file)
 
 
 @pytest.mark.parametrize("encoding", ["png", "raw"])
@@ -185,7 +190,7 @@ def test_reduced_cameras_are_decoded_smaller(tmp_path, encoding):
     content = {"cameras": {"names": ["CAM_FRONT", "CAM_BACK"], "reductions": [1, 2]}}
     file = tmp_path / "rig.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": content}}))
-    for got, wanted in zip(BagSource(path, read_parameters(file)), sets, strict=True):
+    for got, wanted in zip(BagSource(path, bag_options(file)), sets, strict=True):
         whole, half = got.cameras
         given = next(each for each in wanted.cameras if each.calibration.name == "CAM_BACK")
         assert whole.pixels.shape == (96, 176, 3)
@@ -197,11 +202,12 @@ def test_reduced_cameras_are_decoded_smaller(tmp_path, encoding):
 
 def test_the_shipped_parameter_file_means_the_defaults():
     root = Path(__file__).resolve().parents[4]
-    options, plain = read_parameters(root / "config" / "streampetr.yaml"), BagOptions()
-    np.testing.assert_allclose(options.base_from_model, plain.base_from_model, atol=1e-12)
+    options, plain = bag_options(root / "config" / "streampetr.yaml"), BagOptions()
+    assert options.parameters == plain.parameters
+    np.testing.assert_allclose(
+        options.parameters.frames.base_from_model, BASE_FROM_NUSCENES_LIDAR, atol=1e-12
+    )
     assert options.cameras[1].image_topic == "CAM_FRONT_RIGHT/image_raw"
-    assert options.odometry_topic == ""
-    assert options.sync_config(("a",)) == plain.sync_config(("a",))
 
 
 @pytest.mark.parametrize(
@@ -323,7 +329,7 @@ def test_incomplete_cycles_are_used_if_that_is_wanted(tmp_path):
     sets = [without(each, "CAM_BACK") if i == 5 else each for i, each in enumerate(drive(8))]
     path = bag_of(tmp_path / "bag", sets)
     assert len(list(BagSource(path))) == 7
-    source = BagSource(path, BagOptions(sync={"min_cameras": 5}))
+    source = BagSource(path, BagOptions(parameters=build(NodeParameters, {"sync.min_cameras": 5})))
     assert sorted(len(each.cameras) for each in source) == [5, *[6] * 7]
 
 

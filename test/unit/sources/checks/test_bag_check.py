@@ -11,8 +11,10 @@ from rigs import frame_set
 from rosbags.interfaces import Qos, QosDurability, QosReliability, QosTime
 from typer.testing import CliRunner
 
-from streampetr_ros.parameters.bag import BagOptions, read_parameters
-from streampetr_ros.parameters.wiring import CameraSettings
+from streampetr_ros.parameters.bag import BagOptions, bag_options
+from streampetr_ros.parameters.inputs import CameraSettings
+from streampetr_ros.parameters.node import NodeParameters
+from streampetr_ros.parameters.tree import build
 from streampetr_ros.sources.bag.log import TopicFacts
 from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
 from streampetr_ros.sources.bag.writer import BagWriter, write_bag, write_frame_set
@@ -61,7 +63,7 @@ def test_a_good_bag_lacks_nothing_and_gives_a_parameter_file(tmp_path: Path):
     assert code == 0, text
     assert "nothing is missing" in text
     assert "a frame set every 0.500 s" in text
-    assert [camera.name for camera in read_parameters(file).cameras][:2] == [
+    assert [camera.name for camera in bag_options(file).cameras][:2] == [
         "CAM_FRONT",
         "CAM_FRONT_RIGHT",
     ]
@@ -158,7 +160,11 @@ def test_offers_that_the_node_does_not_match_are_named():
     ]
     (static,) = qos_problems(topics, used, BagOptions())
     assert "'/tf_static' is offered volatile by /broadcaster" in static
-    image, _ = qos_problems(topics, used, BagOptions(reliability="reliable"))
+    image, _ = qos_problems(
+        topics,
+        used,
+        BagOptions(parameters=build(NodeParameters, {"cameras.reliability": "reliable"})),
+    )
     assert "parameter cameras.reliability asks for reliable" in image
     assert "set it to best_effort" in image
 

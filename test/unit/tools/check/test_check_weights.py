@@ -17,8 +17,9 @@ from streampetr_ros.backends.tensorrt.engine_state import engine_states
 from streampetr_ros.core.files import sha256
 from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.model.forms.graphs import signatures
+from streampetr_ros.parameters.node import ModelParameters
 from streampetr_ros.tools.check import weights as checking
-from streampetr_ros.tools.check.weights import Wanted, WeightsReport, check_weights
+from streampetr_ros.tools.check.weights import WeightsReport, check_weights
 
 
 class Runtime:
@@ -39,7 +40,7 @@ class Gpu:
 
 
 def check(weights: object, period_s: float = 0.5, **changes: str) -> WeightsReport:
-    wanted = Wanted(weights=str(weights), model="", backend="auto", device="cpu")
+    wanted = ModelParameters(weights=str(weights))
     return check_weights(replace(wanted, **changes), period_s)
 
 
@@ -88,7 +89,7 @@ def test_whole_weights_that_fit_the_cameras(weights):
 
 def test_weights_that_cannot_be_used(weights, tmp_path):
     assert "does not exist; check the path" in check(tmp_path / "none.safetensors").problems[0]
-    assert "are for model 'micro', not 'tiny'" in check(weights, model="tiny").problems[0]
+    assert "are for model 'micro', not 'tiny'" in check(weights, name="tiny").problems[0]
     assert "is no folder of them" in check(weights, backend="tensorrt").problems[0]
     write_manifest(weights, "0" * 64)
     assert "is not the file that" in check(weights).problems[0]
