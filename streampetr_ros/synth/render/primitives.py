@@ -15,7 +15,7 @@ from torch import Tensor
 
 from streampetr_ros.core.types import Array
 from streampetr_ros.synth.world.bodies import template
-from streampetr_ros.synth.world.shapes import FACE_COUNT, Template
+from streampetr_ros.synth.world.shapes import FACE_COUNT
 
 #: Vertex pairs that form the twelve edges of a frustum (bottom ring, top ring, uprights).
 EDGES: tuple[tuple[int, int], ...] = (
@@ -36,7 +36,6 @@ class PrimitiveTable(NamedTuple):
         patterns: (B, 7) periods u v, duties u v, slant, varied, height of the pattern's origin.
         pattern_colors: (B, 3) linear RGB of the pattern.
         has_pattern: (B,) bool.
-        details: (B,) bool, may be left out when tiny.
         radii: (N,) radius of each body around its centre, metres.
     """
 
@@ -47,7 +46,6 @@ class PrimitiveTable(NamedTuple):
     patterns: Tensor
     pattern_colors: Tensor
     has_pattern: Tensor
-    details: Tensor
     radii: Tensor
 
     def to(self, device: torch.device | str) -> PrimitiveTable:
@@ -64,46 +62,27 @@ def build_primitives(shapes: Sequence[str], sizes: Array, palettes: Array) -> Pr
         palettes: (N, paints, 3) linear RGB of each paint role.
     """
     templates = [template(name) for name in shapes]
-    counts = [len(part.details) for part in templates]
-    owners = np.repeat(np.arange(len(shapes)), counts)
-    joined = _join(templates)
-    scale = sizes[owners]
-    bottoms = _stretch(joined.bottoms, scale)
-    tops = _stretch(joined.tops, scale)
-    roles = joined.patterns[:, 0].astype(np.int64)
-    patterns = np.concatenate(
-        [joined.patterns[:, [1, 2, 3, 4, 6, 7]], bottoms[:, 4:] + joined.patterns[:, 5:6]], axis=1
-    )
+    owners = np.repeat(np.arange(len(shapes)), [len(part) for part in templates])
+    frusta = (frustum for part in templates for frustum in part)
+    bottoms, tops, paints, patterns = map(np.array, zip(*frusta, strict=True))
+    scale = sizes[owners][:, [0, 0, 1, 1, 2]]
+    bottoms, tops = bottoms * scale, tops * scale
+    roles = patterns[:, 0].astype(np.int64)
+    heights = bottoms[:, 4:] + patterns[:, 5:6]
     return PrimitiveTable(
         owners=torch.from_numpy(owners),
         planes=_tensor(_planes(bottoms, tops)),
         vertices=_tensor(_vertices(bottoms, tops)),
-        colors=_tensor(palettes[owners[:, None], joined.paints]),
-        patterns=_tensor(patterns),
+        colors=_tensor(palettes[owners[:, None], paints]),
+        patterns=_tensor(np.concatenate([patterns[:, [1, 2, 3, 4, 6, 7]], heights], axis=1)),
         pattern_colors=_tensor(palettes[owners, np.maximum(roles, 0)]),
         has_pattern=torch.from_numpy(roles >= 0),
-        details=torch.from_numpy(joined.details),
         radii=_tensor(0.5 * np.linalg.norm(sizes, axis=1)),
     )
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))
-
-
-def _join(templates: Sequence[Template]) -> Template:
-    return Template(
-        bottoms=np.concatenate([part.bottoms for part in templates]),
-        tops=np.concatenate([part.tops for part in templates]),
-        paints=np.concatenate([part.paints for part in templates]),
-        patterns=np.concatenate([part.patterns for part in templates]),
-        details=np.concatenate([part.details for part in templates]),
-    )
-
-
-def _stretch(rectangles: Array, scale: Array) -> Array:
-    """Scale (B, 5) x0, x1, y0, y1, z by (B, 3) sizes."""
-    return rectangles * scale[:, [0, 0, 1, 1, 2]]
 
 
 def _vertices(bottoms: Array, tops: Array) -> Array:

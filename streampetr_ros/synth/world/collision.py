@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,9 @@ class Rectangles(NamedTuple):
     yaws: Array
     halves: Array
 
-    def selected(self, index: NDArray[np.int64]) -> Rectangles:
+    def selected(self, index: Any) -> Rectangles:
         """Return the rectangles at an index."""
-        return Rectangles(self.centers[index], self.yaws[index], self.halves[index])
+        return Rectangles(*(part[index] for part in self))
 
 
 def overlap(first: Rectangles, second: Rectangles) -> NDArray[np.bool_]:
@@ -59,67 +59,26 @@ def conflicts(motion: Motion, sizes: Array) -> NDArray[np.bool_]:
     Returns:
         (n, n) symmetric bool, False on the diagonal.
     """
-    halves = 0.5 * (sizes + CLEARANCE)
     moving = motion.velocities.any(axis=(0, 2))
-    touching = np.zeros((len(sizes), len(sizes)), dtype=bool)
-    rest = np.flatnonzero(~moving)
-    still = Rectangles(motion.positions[0, rest], motion.yaws[0, rest], halves[rest])
-    touching[np.ix_(rest, rest)] = _among(still)
     thinned = Motion(*(part[::_EVERY] for part in motion))
     # Stretched by what is driven until the next knot that is looked at.
     stretch = 0.5 * _EVERY * KNOT_INTERVAL * np.linalg.norm(thinned.velocities, axis=-1)
+    halves = 0.5 * (sizes + CLEARANCE)
     radii = np.linalg.norm(halves, axis=1) + stretch
+    stretched = np.stack([halves[:, 0] + stretch, np.broadcast_to(halves[:, 1], stretch.shape)], -1)
+    rectangles = Rectangles(thinned.positions, thinned.yaws, stretched)
     low = (thinned.positions - radii[..., None]).min(0)
     high = (thinned.positions + radii[..., None]).max(0)
-    for mover in np.flatnonzero(moving):
-        near = np.flatnonzero(((low <= high[mover]) & (high >= low[mover])).all(1))
-        own = _Swept(thinned.selected(near), halves[near], stretch[:, near], radii[:, near])
-        touching[mover, near] |= _met(own, int(np.searchsorted(near, mover)))
+    touching = np.zeros((len(sizes), len(sizes)), dtype=bool)
+    for own in range(len(sizes)):
+        near = np.flatnonzero(((low <= high[own]) & (high >= low[own])).all(1))
+        # What moves is looked at by itself: at rest one knot says all about the others at rest.
+        knots = len(radii) if moving[own] else 1
+        apart = thinned.positions[:knots, near] - thinned.positions[:knots, own, None]
+        reach = radii[:knots, near] + radii[:knots, own, None]
+        knot, other = np.nonzero((apart**2).sum(-1) < reach**2)
+        met = overlap(rectangles.selected((knot, own)), rectangles.selected((knot, near[other])))
+        touching[own, near[other[met]]] = True
     np.fill_diagonal(touching, val=False)
-    return np.logical_or(touching, touching.T)
-
-
-def _among(still: Rectangles) -> NDArray[np.bool_]:
-    """Return (r, r) which resting rectangles touch."""
-    touching = np.zeros((len(still.yaws), len(still.yaws)), dtype=bool)
-    radii = np.linalg.norm(still.halves, axis=1)
-    distances = np.linalg.norm(still.centers[:, None] - still.centers, axis=-1)
-    first, second = np.nonzero(np.triu(distances < radii[:, None] + radii, k=1))
-    touching[first, second] = overlap(still.selected(first), still.selected(second))
-    return np.logical_or(touching, touching.T)
-
-
-class _Swept(NamedTuple):
-    """Moving rectangles (n) at the knots looked at (k).
-
-    Attributes:
-        motion: of the n things.
-        halves: (n, 2) half length and width, metres.
-        stretch: (k, n) added to the half length, metres.
-        radii: (k, n) of circles around them, metres.
-    """
-
-    motion: Motion
-    halves: Array
-    stretch: Array
-    radii: Array
-
-    def rectangles(self, knot: NDArray[np.int64], index: NDArray[np.int64]) -> Rectangles:
-        """Return rectangles of things at knots, m pairs."""
-        halves = self.halves[index].copy()
-        halves[:, 0] += self.stretch[knot, index]
-        return Rectangles(self.motion.positions[knot, index], self.motion.yaws[knot, index], halves)
-
-
-def _met(swept: _Swept, mover: int) -> NDArray[np.bool_]:
-    """Return (n,) what a moving rectangle ever touches."""
-    positions, radii = swept.motion.positions, swept.radii
-    apart = positions - positions[:, mover, None]
-    squared = apart[..., 0] ** 2 + apart[..., 1] ** 2
-    knot, other = np.nonzero(squared < (radii + radii[:, mover, None]) ** 2)
-    touching = overlap(
-        swept.rectangles(knot, np.full_like(other, mover)), swept.rectangles(knot, other)
-    )
-    met = np.zeros(len(swept.halves), dtype=bool)
-    met[other[touching]] = True
-    return met
+    touching |= touching.T
+    return touching

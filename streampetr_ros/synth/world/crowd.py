@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from streampetr_ros.core.types import Array
 from streampetr_ros.synth.world.catalogue import KINDS
 from streampetr_ros.synth.world.collision import conflicts
-from streampetr_ros.synth.world.motion import Motion, joined, resting
-from streampetr_ros.synth.world.streets import Placements
-from streampetr_ros.synth.world.traffic import Movers
+from streampetr_ros.synth.world.motion import Motion, joined, straight
 
 _OBJECT_RANGE = 75.0
 _CLUTTER_RANGE = 130.0
@@ -26,7 +24,7 @@ _STEM_SIZE = 0.5
 
 
 class Crowd(NamedTuple):
-    """Things that may stand in a scene, the more important ones first.
+    """Things that may stand or move in a scene, the more important ones first.
 
     Attributes:
         kinds: n names in `catalogue.KINDS`.
@@ -54,50 +52,73 @@ class Crowd(NamedTuple):
         return np.array([bool(KINDS[kind].class_name) for kind in self.kinds], dtype=bool)
 
 
-def gather(movers: Sequence[Movers], placed: Sequence[Placements], knots: int) -> Crowd:
-    """Join moving and resting things."""
-    kinds: list[str] = []
-    sizes, motions, towers = [], [], []
-    for group in movers:
-        towers.append(np.where(group.towers >= 0, group.towers + len(kinds), -1))
-        kinds.extend(group.kinds)
-        sizes.append(group.sizes)
-        motions.append(group.motion)
-    for places in placed:
-        count = len(places.kinds)
-        towers.append(np.full(count, -1))
-        kinds.extend(places.kinds)
-        sizes.append(np.array(places.sizes).reshape(-1, 3))
-        points = np.array(places.points).reshape(-1, 2)
-        motions.append(resting(points, np.array(places.yaws), knots))
-    return Crowd(tuple(kinds), np.concatenate(sizes), joined(motions), np.concatenate(towers))
+class Placed(NamedTuple):
+    """A thing that stands or walks straight on.
+
+    Attributes:
+        kind: name in `catalogue.KINDS`.
+        size: (3,) metres.
+        point: layout position at the start.
+        yaw: heading in the layout.
+        speed: m/s.
+    """
+
+    kind: str
+    size: Array
+    point: tuple[float, float]
+    yaw: float
+    speed: float = 0.0
+
+
+def untowed(placed: Sequence[Placed], knots: int) -> Crowd:
+    """Return the crowd of things that follow no path."""
+    motion = straight(
+        np.array([thing.point for thing in placed]).reshape(-1, 2),
+        np.array([thing.yaw for thing in placed]),
+        np.array([thing.speed for thing in placed]),
+        knots,
+    )
+    sizes = np.array([thing.size for thing in placed]).reshape(-1, 3)
+    kinds = tuple(thing.kind for thing in placed)
+    return Crowd(kinds, sizes, motion, np.full(len(kinds), -1))
+
+
+def gathered(crowds: Sequence[Crowd]) -> Crowd:
+    """Join crowds, the more important ones first."""
+    offsets = np.cumsum([0, *(len(crowd.kinds) for crowd in crowds[:-1])])
+    towers = [
+        np.where(crowd.towers >= 0, crowd.towers + offset, -1)
+        for crowd, offset in zip(crowds, offsets, strict=True)
+    ]
+    return Crowd(
+        tuple(kind for crowd in crowds for kind in crowd.kinds),
+        np.concatenate([crowd.sizes for crowd in crowds]),
+        joined([crowd.motion for crowd in crowds]),
+        np.concatenate(towers),
+    )
 
 
 def near(crowd: Crowd, ego: Motion) -> NDArray[np.bool_]:
     """Tell which things ever come near the ego vehicle."""
     every = 5
     apart = crowd.motion.positions[::every] - ego.positions[::every]
-    closest = np.sqrt((apart**2).sum(-1).min(0))
-    return np.less(closest, np.where(crowd.labelled(), _OBJECT_RANGE, _CLUTTER_RANGE))
+    closest: Array = np.sqrt((apart**2).sum(-1).min(0))
+    return closest < np.where(crowd.labelled(), _OBJECT_RANGE, _CLUTTER_RANGE)
 
 
 def compatible(crowd: Crowd, ego: Motion) -> NDArray[np.bool_]:
     """Choose things, in their order, that never touch each other nor the ego vehicle."""
     stems = np.array([kind in _STEMS for kind in crowd.kinds])
     footprints = np.where(stems[:, None], _STEM_SIZE, crowd.sizes[:, :2])
-    motion = joined([_middle(ego), crowd.motion])
+    heading = np.stack([np.cos(ego.yaws), np.sin(ego.yaws)], axis=-1)
+    middle = ego._replace(positions=ego.positions + _EGO_MIDDLE * heading)
+    motion = joined([middle, crowd.motion])
     touching = conflicts(motion, np.concatenate([[_EGO_SIZE], footprints]))
     kept = np.zeros(len(touching), dtype=bool)
     kept[0] = True
     for index in range(1, len(touching)):
         kept[index] = not (touching[index] & kept).any()
     return kept[1:]
-
-
-def _middle(ego: Motion) -> Motion:
-    """Return the motion of the middle of the ego vehicle."""
-    heading = np.stack([np.cos(ego.yaws), np.sin(ego.yaws)], axis=-1)
-    return ego._replace(positions=ego.positions + _EGO_MIDDLE * heading)
 
 
 def mirrored(motion: Motion) -> Motion:

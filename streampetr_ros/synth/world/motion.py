@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
 
 from streampetr_ros.core.types import Array
 from streampetr_ros.synth.world.paths import STEP, Path
@@ -40,16 +41,13 @@ class Motion(NamedTuple):
 
     def at(self, seconds: Array) -> Instant:
         """Return where everything is at v times since the start of the scene, seconds."""
-        ticks = (np.asarray(seconds, dtype=np.float64) + MARGIN) / KNOT_INTERVAL
-        last = len(self.yaws) - 2
-        knots = np.clip(np.floor(ticks), 0, last).astype(np.int64)
-        fraction = (ticks - knots)[:, None]
-        weights = _hermite(fraction)
-        positions = _blend(self.positions, self.velocities, knots, weights[..., None, :])
-        slopes = _hermite_slopes(fraction)
-        velocities = _blend(self.positions, self.velocities, knots, slopes[..., None, :])
-        yaws = _blend(self.yaws, self.yaw_rates, knots, weights)
-        return Instant(positions, velocities / KNOT_INTERVAL, yaws)
+        times = KNOT_INTERVAL * np.arange(len(self.yaws)) - MARGIN
+        # Curves are made of the knots around these times alone.
+        first, last = np.searchsorted(times[1:-1], [np.min(seconds), np.max(seconds)])
+        near = slice(first, last + 2)
+        place = CubicHermiteSpline(times[near], self.positions[near], self.velocities[near])
+        heading = CubicHermiteSpline(times[near], self.yaws[near], self.yaw_rates[near])
+        return Instant(place(seconds), place(seconds, 1), heading(seconds))
 
     def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Motion:
         """Return some of the things."""
@@ -70,54 +68,9 @@ class Instant(NamedTuple):
     yaws: Array
 
 
-def _hermite(fraction: Array) -> Array:
-    """Return (..., 4) weights of value, rate, next value, next rate."""
-    t = fraction
-    return np.stack(
-        [
-            1 - t**2 * (3 - 2 * t),
-            KNOT_INTERVAL * t * (1 - t) ** 2,
-            t**2 * (3 - 2 * t),
-            KNOT_INTERVAL * t**2 * (t - 1),
-        ],
-        axis=-1,
-    )
-
-
-def _hermite_slopes(fraction: Array) -> Array:
-    """Return the derivatives of `_hermite` by the fraction."""
-    t = fraction
-    return np.stack(
-        [
-            6 * t * (t - 1),
-            KNOT_INTERVAL * (1 - t) * (1 - 3 * t),
-            6 * t * (1 - t),
-            KNOT_INTERVAL * t * (3 * t - 2),
-        ],
-        axis=-1,
-    )
-
-
-def _blend(values: Array, rates: Array, knots: NDArray[np.int64], weights: Array) -> Array:
-    parts = (values[knots], rates[knots], values[knots + 1], rates[knots + 1])
-    blended: Array = sum(part * weights[..., index] for index, part in enumerate(parts))
-    return blended
-
-
 def knot_count(duration: float) -> int:
     """Return how many knots cover a scene of a duration in seconds."""
     return int(np.ceil((duration + 2 * MARGIN) / KNOT_INTERVAL)) + 2
-
-
-def resting(positions: Array, yaws: Array, knots: int) -> Motion:
-    """Return the motion of n things that stay where they are."""
-    count = len(yaws)
-    return Motion(
-        np.broadcast_to(positions, (knots, count, 2)),
-        np.zeros((knots, count, 2)),
-        np.broadcast_to(yaws, (knots, count)),
-        np.zeros((knots, count)),
-    )
 
 
 def straight(positions: Array, yaws: Array, speeds: Array, knots: int) -> Motion:
@@ -138,75 +91,57 @@ def joined(motions: Sequence[Motion]) -> Motion:
     return Motion(*(np.concatenate(parts, axis=1) for parts in zip(*motions, strict=True)))
 
 
-class Drivers(NamedTuple):
-    """Things that follow paths, v of them.
+def drive(
+    paths: Sequence[Path],
+    starts: Array,
+    desired: Array,
+    stops: Array,
+    leaders: NDArray[np.int64],
+    lengths: Array,
+) -> tuple[Array, Array]:
+    """Let v drivers follow their paths with bounded acceleration, braking for bends and leaders.
 
-    Attributes:
+    Args:
         paths: one per driver.
         starts: (v,) distance along the path at the first knot, metres.
         desired: (k, v) speed wanted at every knot, m/s.
         stops: (v,) distance along the path not to be passed, metres; infinite for none.
         leaders: (v,) driver ahead on the same path, -1 for none.
         lengths: (v,) of the vehicles, metres.
-    """
-
-    paths: Sequence[Path]
-    starts: Array
-    desired: Array
-    stops: Array
-    leaders: NDArray[np.int64]
-    lengths: Array
-
-
-def drive(drivers: Drivers) -> tuple[Array, Array]:
-    """Let drivers follow their paths with bounded acceleration, braking for bends and leaders.
 
     Returns:
         Distances along the paths and speeds at the knots, (k, v) each.
     """
-    limits = _padded([path.speed_limits for path in drivers.paths])
-    distances = np.empty(drivers.desired.shape)
-    speeds = np.empty(drivers.desired.shape)
-    row = np.arange(len(drivers.starts))
-    distance = drivers.starts.copy()
-    speed = np.minimum(_allowed(drivers, limits, row, distance, None), drivers.desired[0])
-    for knot, desired in enumerate(drivers.desired):
-        target = np.minimum(_allowed(drivers, limits, row, distance, speed), desired)
+    longest = max(len(path.speed_limits) for path in paths)
+    limits = np.stack(
+        [np.pad(p.speed_limits, (0, longest - len(p.speed_limits)), "edge") for p in paths]
+    )
+    ahead = np.maximum(leaders, 0)
+    clearance = 0.5 * (lengths[ahead] + lengths)
+
+    def allowed(distance: Array, speed: Array | float) -> Array:
+        """Return the speed that bends, stop lines and the vehicle ahead allow."""
+        sample = np.clip((distance / STEP).astype(np.int64), 0, longest - 1)
+        limit = limits[np.arange(len(paths)), sample]
+        room = np.maximum(stops - distance, 0.0)
+        stopping = np.minimum(limit, np.sqrt(2 * _COMFORTABLE_BRAKING * room))
+        limit = np.where(distance > stops + 1.0, limit, stopping)
+        room = np.maximum(distance[ahead] - distance - clearance - _STANDING_GAP, 0.0)
+        braking = np.sqrt(speed**2 + 2 * _COMFORTABLE_BRAKING * room)
+        following = np.minimum(braking, speed + room / _TIME_GAP)
+        return np.where(leaders >= 0, np.minimum(limit, following), limit)
+
+    distances, speeds = np.empty(desired.shape), np.empty(desired.shape)
+    distance = starts
+    speed = np.minimum(allowed(distance, 0.0), desired[0])
+    for knot, wanted in enumerate(desired):
+        target = np.minimum(allowed(distance, speed[ahead]), wanted)
         change = (target - speed) / KNOT_INTERVAL
         new_speed = speed + KNOT_INTERVAL * np.clip(change, -_BRAKING, _ACCELERATION)
         distances[knot], speeds[knot] = distance, speed
         distance = distance + 0.5 * KNOT_INTERVAL * (speed + new_speed)
         speed = new_speed
     return distances, speeds
-
-
-def _padded(rows: Sequence[Array]) -> Array:
-    width = max(len(row) for row in rows)
-    return np.stack([np.pad(row, (0, width - len(row)), mode="edge") for row in rows])
-
-
-def _allowed(
-    drivers: Drivers, limits: Array, row: NDArray[np.int64], distance: Array, speed: Array | None
-) -> Array:
-    """Return the speed that bends, stop lines and the vehicle ahead allow."""
-    sample = np.clip((distance / STEP).astype(np.int64), 0, limits.shape[1] - 1)
-    allowed = limits[row, sample]
-    room = np.maximum(drivers.stops - distance, 0.0)
-    passed = distance > drivers.stops + 1.0
-    allowed = np.where(passed, allowed, np.minimum(allowed, _stopping_speed(room)))
-    led = drivers.leaders >= 0
-    ahead = np.where(led, drivers.leaders, 0)
-    gap = distance[ahead] - distance - 0.5 * (drivers.lengths[ahead] + drivers.lengths)
-    lead_speed = 0.0 if speed is None else speed[ahead]
-    room = np.maximum(gap - _STANDING_GAP, 0.0)
-    braking = np.sqrt(lead_speed**2 + 2 * _COMFORTABLE_BRAKING * room)
-    following = np.minimum(braking, lead_speed + room / _TIME_GAP)
-    return np.where(led, np.minimum(allowed, following), allowed)
-
-
-def _stopping_speed(room: Array) -> Array:
-    speed: Array = np.sqrt(2 * _COMFORTABLE_BRAKING * room)
-    return speed
 
 
 def along(paths: Sequence[Path], distances: Array, speeds: Array) -> Motion:

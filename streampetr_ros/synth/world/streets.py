@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from streampetr_ros.core.types import Array
 from streampetr_ros.synth.world.catalogue import draw_size
+from streampetr_ros.synth.world.crowd import Placed
 from streampetr_ros.synth.world.scenery import RoadGrid
 
 
@@ -40,10 +40,8 @@ class Street(NamedTuple):
         """Return `a` of the streets that cross within the span, and one beyond at either end."""
         grid = self.grid
         origin, spacing = (0.0, grid.spacing_y) if self.along_y else (grid.origin_x, grid.spacing_x)
-        first, last = (
-            np.floor((self.span[0] - origin) / spacing),
-            np.ceil((self.span[1] - origin) / spacing),
-        )
+        first = np.floor((self.span[0] - origin) / spacing)
+        last = np.ceil((self.span[1] - origin) / spacing)
         return origin + spacing * np.arange(first, last + 1)
 
     def is_open(self, a: float, half_length: float) -> bool:
@@ -52,44 +50,7 @@ class Street(NamedTuple):
         return bool(distance > self.grid.kerb + 6.0 + half_length)
 
 
-@dataclass(slots=True, eq=False)
-class Placements:
-    """Things put somewhere, in order of importance.
-
-    Attributes:
-        kinds: names in `catalogue.KINDS`.
-        sizes: (3,) each, metres.
-        points: layout x and y.
-        yaws: layout.
-    """
-
-    kinds: list[str] = field(default_factory=list)
-    sizes: list[Array] = field(default_factory=list)
-    points: list[tuple[float, float]] = field(default_factory=list)
-    yaws: list[float] = field(default_factory=list)
-
-    def add(self, kind: str, size: Array, point: tuple[float, float], yaw: float) -> None:
-        """Add one thing."""
-        self.kinds.append(kind)
-        self.sizes.append(size)
-        self.points.append(point)
-        self.yaws.append(yaw)
-
-    def extend(self, other: Placements) -> None:
-        """Add the things of another."""
-        self.kinds.extend(other.kinds)
-        self.sizes.extend(other.sizes)
-        self.points.extend(other.points)
-        self.yaws.extend(other.yaws)
-
-
-_KERBSIDE = {
-    "car": 0.56,
-    "truck": 0.10,
-    "trailer": 0.15,
-    "bus": 0.06,
-    "motorcycle": 0.13,
-}
+_KERBSIDE = {"car": 0.56, "truck": 0.10, "trailer": 0.15, "bus": 0.06, "motorcycle": 0.13}
 _LOT = {"car": 0.46, "truck": 0.15, "trailer": 0.16, "construction_vehicle": 0.17, "bus": 0.06}
 
 
@@ -113,16 +74,15 @@ class StreetSide:
         self._rng = rng
         # Right-hand traffic: what is parked on the right faces along the street.
         self._yaw = street.heading + (0.0 if side < 0 else np.pi)
-        self.objects = Placements()
-        self.clutter = Placements()
+        self.objects: list[Placed] = []
+        self.clutter: list[Placed] = []
 
     def fill(self, density: float) -> None:
         """Put everything; `density` is the share of kerb that is parked at."""
-        start, end = self._street.span
         sites = [
-            float(a)
-            for a in np.arange(start, end, 55.0) + self._rng.uniform(0, 40)
-            if self._rng.random() < 0.5 and self._street.is_open(float(a), 12.0)
+            a
+            for a in self._every(55.0, self._rng.uniform(0, 40))
+            if self._rng.random() < 0.5 and self._street.is_open(a, 12.0)
         ]
         for site in sites:
             self._building_site(site)
@@ -130,9 +90,18 @@ class StreetSide:
         self._sidewalk()
         self._houses()
 
+    def _every(self, spacing: float, start: float) -> list[float]:
+        """Return places along the street, `start` metres after the beginning of its span."""
+        places: list[float] = (np.arange(*self._street.span, spacing) + start).tolist()
+        return places
+
+    def _placed(self, kind: str, size: Array, a: float, b: float, yaw: float) -> Placed:
+        """Return a thing at `a` along the street and `b` to this side of its middle."""
+        return Placed(kind, size, self._street.point(a, self._side * b), yaw)
+
     def _put(self, kind: str, a: float, b: float, turn: float = 0.0) -> None:
-        point = self._street.point(a, self._side * b)
-        self.objects.add(kind, draw_size(kind, self._rng), point, self._yaw + turn)
+        size = draw_size(kind, self._rng)
+        self.objects.append(self._placed(kind, size, a, b, self._yaw + turn))
 
     def _parking(self, density: float, sites: list[float]) -> None:
         rng, grid = self._rng, self._street.grid
@@ -149,8 +118,7 @@ class StreetSide:
                 turn = np.pi if rng.random() < 0.04 else rng.normal(0, 0.02)
                 if kind == "motorcycle":
                     b, turn = grid.kerb - 1.3, self._side * rng.uniform(0.9, 1.5)
-                point = self._street.point(center, self._side * b)
-                self.objects.add(kind, size, point, self._yaw + turn)
+                self.objects.append(self._placed(kind, size, center, b, self._yaw + turn))
             a = center + half + rng.uniform(0.9, 3.0)
 
     def _building_site(self, site: float) -> None:
@@ -175,53 +143,43 @@ class StreetSide:
             self._put("pedestrian", a, grid.kerb + rng.uniform(-0.6, 3.5), rng.uniform(-3, 3))
 
     def _sidewalk(self) -> None:
-        rng, grid = self._rng, self._street.grid
-        for a in np.arange(*self._street.span, rng.uniform(13, 20)) + rng.uniform(0, 10):
-            if not self._street.is_open(float(a), -4.0):
-                continue
-            kind = "lamp_post" if rng.random() < 0.4 else "tree"
-            size = draw_size(kind, rng)
-            turn = self._side * -np.pi / 2 + (np.pi if self._side > 0 else 0.0)
-            b = grid.kerb + (0.7 if kind == "lamp_post" else 1.9)
-            point = self._street.point(float(a), self._side * b)
-            self.clutter.add(kind, size, point, self._street.heading + turn)
-        for a in np.arange(*self._street.span, 9.0) + rng.uniform(0, 9):
-            if not self._street.is_open(float(a), -4.0):
+        rng, kerb = self._rng, self._street.grid.kerb
+        for a in self._every(rng.uniform(13, 20), rng.uniform(0, 10)):
+            if self._street.is_open(a, -4.0):
+                kind = "lamp_post" if rng.random() < 0.4 else "tree"
+                b = kerb + (0.7 if kind == "lamp_post" else 1.9)
+                yaw = self._street.heading + np.pi / 2
+                self.clutter.append(self._placed(kind, draw_size(kind, rng), a, b, yaw))
+        for a in self._every(9.0, rng.uniform(0, 9)):
+            if not self._street.is_open(a, -4.0):
                 continue
             draw = rng.random()
             if draw < 0.07:
-                self._put("bicycle", float(a), grid.kerb + 1.0, rng.normal(0, 0.3))
-                self._put("bicycle", float(a) + 1.9, grid.kerb + 1.0, rng.normal(0, 0.3))
+                self._put("bicycle", a, kerb + 1.0, rng.normal(0, 0.3))
+                self._put("bicycle", a + 1.9, kerb + 1.0, rng.normal(0, 0.3))
             elif draw < 0.18:
-                self._put(
-                    "pedestrian", float(a), grid.kerb + rng.uniform(2, 3.8), rng.uniform(-3, 3)
-                )
+                self._put("pedestrian", a, kerb + rng.uniform(2, 3.8), rng.uniform(-3, 3))
             elif draw < 0.21:
-                self._put(
-                    "traffic_cone", float(a), grid.kerb + rng.uniform(1.4, 3.5), rng.uniform(-3, 3)
-                )
+                self._put("traffic_cone", a, kerb + rng.uniform(1.4, 3.5), rng.uniform(-3, 3))
 
     def _houses(self) -> None:
-        rng, grid, street = self._rng, self._street.grid, self._street
-        a, end = street.span
+        rng, front, heading = self._rng, self._street.grid.front, self._street.heading
+        a, end = self._street.span
         while a < end:
             width, depth = rng.uniform(9, 24), rng.uniform(8, 14)
             center = a + 0.5 * width
-            far_from_crossing = np.abs(street.crossings() - center).min()
-            room = far_from_crossing > grid.front + 0.5 * width + 1.0
+            from_crossing = np.abs(self._street.crossings() - center).min()
+            room = from_crossing > front + 0.5 * width + 1.0
             draw = rng.random()
             if room and draw < 0.62:
-                b = grid.front + rng.uniform(0.5, 6.0) + 0.5 * depth
+                b = front + rng.uniform(0.5, 6.0) + 0.5 * depth
                 size = np.array([width, depth, rng.uniform(4, 17)])
-                self.clutter.add(
-                    "building", size, street.point(center, self._side * b), street.heading
-                )
+                self.clutter.append(self._placed("building", size, center, b, heading))
             elif room and draw < 0.84:
                 self._lot(center, width)
             elif room:
                 size = draw_size("wall", rng)
-                point = street.point(center, self._side * (grid.front + 0.6))
-                self.clutter.add("wall", size, point, street.heading)
+                self.clutter.append(self._placed("wall", size, center, front + 0.6, heading))
             a += width + rng.uniform(0.5, 9.0)
 
     def _lot(self, center: float, width: float) -> None:

@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 
 from streampetr_ros.core.types import Array
 from streampetr_ros.synth.world.catalogue import draw_size
-from streampetr_ros.synth.world.motion import (
-    Drivers,
-    Motion,
-    along,
-    drive,
-    joined,
-    knot_count,
-    straight,
-)
+from streampetr_ros.synth.world.crowd import Crowd, Placed, untowed
+from streampetr_ros.synth.world.motion import Motion, along, drive, joined, knot_count
 from streampetr_ros.synth.world.paths import Path, Piece, build_path
 from streampetr_ros.synth.world.plan import LEAD_IN, Plan
 from streampetr_ros.synth.world.streets import Street
@@ -26,22 +19,9 @@ _MIX = {"car": 0.60, "truck": 0.14, "bus": 0.09, "motorcyclist": 0.17}
 _TOWING_SHARE = 0.6
 _EGO_LENGTH = 4.6
 _STOP_LINE = 6.0
-
-
-class Movers(NamedTuple):
-    """Things that move, n of them.
-
-    Attributes:
-        kinds: names in `catalogue.KINDS`.
-        sizes: (n, 3) metres.
-        motion: of the n things.
-        towers: (n,) int64, which of them tows this one; -1 for none.
-    """
-
-    kinds: tuple[str, ...]
-    sizes: Array
-    motion: Motion
-    towers: NDArray[np.int64]
+_TRAILER_SIZE = (9.0, 2.6, 3.6)
+# How much longer a truck becomes by its trailer, metres.
+_TRAILER_REACH = 10.5
 
 
 class _Convoy(NamedTuple):
@@ -66,7 +46,7 @@ class _Convoy(NamedTuple):
     tows: NDArray[np.bool_]
 
 
-def ego_and_convoy(plan: Plan, rng: np.random.Generator) -> tuple[Motion, Movers]:
+def ego_and_convoy(plan: Plan, rng: np.random.Generator) -> tuple[Motion, Crowd]:
     """Drive the ego vehicle among others on the same path.
 
     Returns:
@@ -84,14 +64,11 @@ def ego_and_convoy(plan: Plan, rng: np.random.Generator) -> tuple[Motion, Movers
     tows = convoy.tows.copy()
     tows[[ego - 1, ego]] = False
     movers = _drive_convoys([convoy._replace(sizes=sizes, tows=tows)])
-    others = np.arange(len(movers.kinds)) != ego
-    towers = np.where(movers.towers > ego, movers.towers - 1, movers.towers)[others]
-    kinds = tuple(kind for index, kind in enumerate(movers.kinds) if index != ego)
-    rest = Movers(kinds, movers.sizes[others], movers.motion.selected(others), towers)
-    return movers.motion.selected(~others), rest
+    is_ego = np.arange(len(movers.kinds)) == ego
+    return movers.motion.selected(is_ego), movers.selected(~is_ego)
 
 
-def street_traffic(plan: Plan, streets: list[Street], rng: np.random.Generator) -> Movers:
+def street_traffic(plan: Plan, streets: list[Street], rng: np.random.Generator) -> Crowd:
     """Fill the lanes of all streets but the one the ego vehicle starts in."""
     convoys = []
     for street in streets:
@@ -139,82 +116,56 @@ def _lane_convoy(
     return _convoy(path, starts, desired, stop, rng)
 
 
-def _drive_convoys(convoys: list[_Convoy]) -> Movers:
+def _drive_convoys(convoys: list[_Convoy]) -> Crowd:
     """Drive all convoys at once and hang trailers on those that tow."""
     counts = [len(convoy.kinds) for convoy in convoys]
-    first_of = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
     row = np.arange(sum(counts))
+    is_first = np.isin(row, np.cumsum([0, *counts]))
     sizes = np.concatenate([convoy.sizes for convoy in convoys])
     tows = np.concatenate([convoy.tows for convoy in convoys])
-    paths = [
-        convoy.path for convoy, count in zip(convoys, counts, strict=True) for _ in range(count)
-    ]
-    stops = np.repeat([convoy.stop for convoy in convoys], counts) - 0.5 * sizes[:, 0]
-    drivers = Drivers(
-        paths=paths,
+    paths = [convoy.path for convoy in convoys for _ in convoy.kinds]
+    distances, speeds = drive(
+        paths,
         starts=np.concatenate([convoy.starts for convoy in convoys]),
         desired=np.concatenate([convoy.desired for convoy in convoys], axis=1),
-        stops=stops,
-        leaders=np.where(row > first_of, row - 1, -1),
+        stops=np.repeat([convoy.stop for convoy in convoys], counts) - 0.5 * sizes[:, 0],
+        leaders=np.where(is_first, -1, row - 1),
         # A follower must keep clear of the trailer too.
-        lengths=sizes[:, 0] + np.where(tows, 2 * _trailer_reach(sizes), 0.0),
+        lengths=sizes[:, 0] + 2 * _TRAILER_REACH * tows,
     )
-    distances, speeds = drive(drivers)
-    motion = along(paths, distances, speeds)
     kinds = tuple(kind for convoy in convoys for kind in convoy.kinds)
-    return _with_trailers(
-        Movers(kinds, sizes, motion, np.full(len(kinds), -1)), tows, (paths, distances, speeds)
-    )
-
-
-def _trailer_reach(sizes: Array) -> Array:
-    """Return how much longer a truck becomes by its trailer, metres."""
-    return np.full(len(sizes), 10.5)
-
-
-def _with_trailers(
-    movers: Movers, tows: NDArray[np.bool_], course: tuple[list[Path], Array, Array]
-) -> Movers:
-    """Append a trailer behind every vehicle that tows."""
-    paths, distances, speeds = course
+    movers = Crowd(kinds, sizes, along(paths, distances, speeds), np.full(len(kinds), -1))
     towers = np.flatnonzero(tows)
     if not len(towers):
         return movers
-    size = np.array([9.0, 2.6, 3.6])
-    sizes = np.tile(size, (len(towers), 1))
-    behind = 0.5 * (movers.sizes[towers, 0] + sizes[:, 0]) + 0.6
-    trailers = along(
-        [paths[index] for index in towers], distances[:, towers] - behind, speeds[:, towers]
-    )
-    return Movers(
-        movers.kinds + ("trailer",) * len(towers),
-        np.concatenate([movers.sizes, sizes]),
+    towed = [paths[index] for index in towers]
+    behind = 0.5 * (sizes[towers, 0] + _TRAILER_SIZE[0]) + 0.6
+    trailers = along(towed, distances[:, towers] - behind, speeds[:, towers])
+    return Crowd(
+        (*kinds, *("trailer" for _ in towers)),
+        np.concatenate([sizes, np.tile(_TRAILER_SIZE, (len(towers), 1))]),
         joined([movers.motion, trailers]),
         np.concatenate([movers.towers, towers]),
     )
 
 
-def sidewalk_traffic(streets: list[Street], duration: float, rng: np.random.Generator) -> Movers:
+def sidewalk_traffic(streets: list[Street], duration: float, rng: np.random.Generator) -> Crowd:
     """Let people walk on the sidewalks, across side streets too, and cyclists ride by the lanes."""
-    kinds, points, yaws, speeds = [], [], [], []
+    walks = []
     for street in streets:
+        grid = street.grid
         for side in (1, -1):
             for a in np.arange(*street.span, rng.uniform(18, 42)) + rng.uniform(0, 20):
-                direction = int(rng.choice([-1, 1]))
+                yaw = street.heading + (0.0 if rng.choice([-1, 1]) > 0 else np.pi)
                 for _ in range(1 + int(rng.random() < 0.3)):
-                    b = street.grid.kerb + rng.uniform(2.5, street.grid.sidewalk_width - 0.4)
-                    kinds.append("pedestrian")
-                    points.append(street.point(a + rng.uniform(-1, 1), side * b))
-                    yaws.append(street.heading + (0.0 if direction > 0 else np.pi))
-                    speeds.append(rng.uniform(0.8, 1.7))
+                    b = grid.kerb + rng.uniform(2.5, grid.sidewalk_width - 0.4)
+                    point = street.point(a + rng.uniform(-1, 1), side * b)
+                    walks.append(("pedestrian", point, yaw, rng.uniform(0.8, 1.7)))
             for a in np.arange(*street.span, rng.uniform(70, 130)) + rng.uniform(0, 60):
-                kinds.append("cyclist")
-                edge = street.grid.lanes * street.grid.lane_width
-                points.append(street.point(a, side * (edge + 0.12)))
-                yaws.append(street.heading + (0.0 if side < 0 else np.pi))
-                speeds.append(rng.uniform(2.8, 6.5))
-    motion = straight(
-        np.array(points).reshape(-1, 2), np.array(yaws), np.array(speeds), knot_count(duration)
-    )
-    sizes = np.array([draw_size(kind, rng) for kind in kinds]).reshape(-1, 3)
-    return Movers(tuple(kinds), sizes, motion, np.full(len(kinds), -1))
+                point = street.point(a, side * (grid.lanes * grid.lane_width + 0.12))
+                yaw = street.heading + (0.0 if side < 0 else np.pi)
+                walks.append(("cyclist", point, yaw, rng.uniform(2.8, 6.5)))
+    placed = [
+        Placed(kind, draw_size(kind, rng), point, yaw, speed) for kind, point, yaw, speed in walks
+    ]
+    return untowed(placed, knot_count(duration))

@@ -9,7 +9,15 @@ import numpy as np
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Array
 from streampetr_ros.synth.world.catalogue import KINDS, draw_palette
-from streampetr_ros.synth.world.crowd import Crowd, compatible, gather, mirrored, near
+from streampetr_ros.synth.world.crowd import (
+    Crowd,
+    Placed,
+    compatible,
+    gathered,
+    mirrored,
+    near,
+    untowed,
+)
 from streampetr_ros.synth.world.motion import Instant, Motion, knot_count
 from streampetr_ros.synth.world.plan import Plan, draw_plan
 from streampetr_ros.synth.world.scenery import (
@@ -19,7 +27,7 @@ from streampetr_ros.synth.world.scenery import (
     random_ground,
     random_lighting,
 )
-from streampetr_ros.synth.world.streets import Placements, Street, StreetSide
+from streampetr_ros.synth.world.streets import Street, StreetSide
 from streampetr_ros.synth.world.traffic import ego_and_convoy, sidewalk_traffic, street_traffic
 
 _STREET_RANGE = 60.0
@@ -89,8 +97,7 @@ def build_world(seed: int, duration: float = 20.0, manoeuvre: str | None = None)
     ego, convoy = ego_and_convoy(plan, rng)
     streets = _streets(plan.grid, ego)
     movers = [convoy, street_traffic(plan, streets, rng), sidewalk_traffic(streets, duration, rng)]
-    objects, clutter = _furnish(streets, rng)
-    crowd = gather(movers, [objects, clutter], knot_count(duration))
+    crowd = gathered([*movers, untowed(_furniture(streets, rng), knot_count(duration))])
     crowd = crowd.selected(near(crowd, ego))
     crowd = crowd.selected(compatible(crowd, ego))
     if rng.random() < _LEFT_HAND_SHARE:
@@ -114,17 +121,16 @@ def _streets(grid: RoadGrid, ego: Motion) -> list[Street]:
     return streets
 
 
-def _furnish(streets: list[Street], rng: np.random.Generator) -> tuple[Placements, Placements]:
-    """Return labelled objects at rest and clutter on both sides of all streets."""
-    objects, clutter = Placements(), Placements()
+def _furniture(streets: list[Street], rng: np.random.Generator) -> list[Placed]:
+    """Return what stands on both sides of all streets: labelled objects, then clutter."""
     density = rng.uniform(0.2, 0.5)
-    for street in streets:
-        for side in (1, -1):
-            filled = StreetSide(street, side, rng)
-            filled.fill(density)
-            objects.extend(filled.objects)
-            clutter.extend(filled.clutter)
-    return objects, clutter
+    sides = [StreetSide(street, side, rng) for street in streets for side in (1, -1)]
+    for side in sides:
+        side.fill(density)
+    return [
+        *(thing for side in sides for thing in side.objects),
+        *(thing for side in sides for thing in side.clutter),
+    ]
 
 
 def _dress(

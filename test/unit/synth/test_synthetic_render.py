@@ -114,17 +114,17 @@ def test_coverage_counts_hidden_parts_and_visible_does_not():
 
 @pytest.mark.parametrize("name", SHAPE_NAMES)
 def test_bodies_fill_their_boxes(name: str):
-    part = template(name)
-    x = np.concatenate([part.bottoms[:, :2], part.tops[:, :2]]).ravel()
-    y = np.concatenate([part.bottoms[:, 2:4], part.tops[:, 2:4]]).ravel()
-    z = np.concatenate([part.bottoms[:, 4], part.tops[:, 4]])
+    bottoms, tops, *_ = (np.array(part) for part in zip(*template(name), strict=True))
+    x = np.concatenate([bottoms[:, :2], tops[:, :2]]).ravel()
+    y = np.concatenate([bottoms[:, 2:4], tops[:, 2:4]]).ravel()
+    z = np.concatenate([bottoms[:, 4], tops[:, 4]])
     low = [x.min(), y.min(), z.min()]
     if name == "lamp_post":
         assert -0.5 <= low[0] < 0
     else:
         assert low == pytest.approx([-0.5] * 3)
     assert [x.max(), y.max(), z.max()] == pytest.approx([0.5] * 3)
-    assert (part.tops[:, 4] > part.bottoms[:, 4]).all()
+    assert (tops[:, 4] > bottoms[:, 4]).all()
 
 
 def test_masks_agree_with_projected_bodies(scene: SyntheticScene, pictures: Pictures):
