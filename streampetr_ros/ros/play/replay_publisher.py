@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 import rclpy
@@ -67,7 +67,6 @@ class Playback:
         wait_s: longest wait for subscribers before the first image, seconds.
         results: topic of detections to be waited for after each set; empty plays by time.
         clock: whether to publish ``/clock``; only when playing by time, as it would stand still.
-        names: TF names of the frames.
     """
 
     encoding: str = "jpeg"
@@ -77,7 +76,6 @@ class Playback:
     wait_s: float = 60.0
     results: str = ""
     clock: bool = True
-    names: FrameNames = field(default_factory=FrameNames)
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -293,50 +291,39 @@ def _play_once(node: ReplayPublisher, source: Source, playback: Playback) -> int
 def _messages(source: Source, playback: Playback) -> Iterator[SetMessages]:
     """Decode and encode the images of one loop."""
     for frame_set in islice(iter(source), playback.limit or None):
-        yield set_messages(make, frame_set, playback.encoding, playback.names)
+        yield set_messages(make, frame_set, playback.encoding, FrameNames())
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def _parsed(arguments: Sequence[str]) -> tuple[str, Playback]:
+    """Return the source and how to play it; the options are the fields of a `Playback`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help="folder of frame.json recordings, or synthetic[:seed]")
-    parser.add_argument("--encoding", choices=ENCODINGS, default="jpeg", help="of the images")
-    parser.add_argument("--speed", type=float, default=1.0, help="playback speed")
-    parser.add_argument("--loops", type=int, default=1, help="times to play the source")
-    parser.add_argument("--frames", type=int, default=0, help="most frame sets per loop; 0: all")
-    parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for subscribers")
-    parser.add_argument("--no-clock", action="store_true", help="do not publish /clock")
-    parser.add_argument(
-        "--results",
-        default="",
-        metavar="TOPIC",
-        help="wait for detections on this topic after each frame set, without /clock, so that no "
-        "set is skipped",
+    add = parser.add_argument
+    add("source", help="folder of frame.json recordings, or synthetic[:seed]")
+    add("--encoding", choices=ENCODINGS, default="jpeg", help="of the images")
+    add("--speed", type=float, default=1.0, help="playback speed")
+    add("--loops", type=int, default=1, help="times to play the source")
+    add("--frames", type=int, default=0, dest="limit", help="most frame sets per loop; 0: all")
+    add("--wait", type=float, default=60.0, dest="wait_s", help="seconds to wait for subscribers")
+    add("--no-clock", action="store_false", dest="clock", help="do not publish /clock")
+    paced = (
+        "wait for detections on this topic after each frame set, without /clock, so that no set is "
+        "skipped"
     )
-    return parser.parse_args(arguments)
-
-
-def _play(options: argparse.Namespace) -> None:
-    playback = Playback(
-        encoding=options.encoding,
-        speed=options.speed,
-        loops=options.loops,
-        limit=options.frames,
-        wait_s=options.wait,
-        results=options.results,
-        clock=not (options.no_clock or options.results),
-    )
-    play_source(open_source(options.source), playback)
+    add("--results", default="", metavar="TOPIC", help=paced)
+    options = vars(parser.parse_args(arguments))
+    source = options.pop("source")
+    return source, Playback(**{**options, "clock": options["clock"] and not options["results"]})
 
 
 def main() -> None:
     """Command line entry."""
-    options = _parsed(remove_ros_args(sys.argv)[1:])
     keep_linear_algebra_in_one_thread()
-    with ros_until_signal():
-        try:
-            _play(options)
-        except (UserError, ValueError) as error:
-            raise SystemExit(f"replay_publisher: {error}") from None
+    try:
+        source, playback = _parsed(remove_ros_args(sys.argv)[1:])
+        with ros_until_signal():
+            play_source(open_source(source), playback)
+    except (UserError, ValueError) as error:
+        raise SystemExit(f"replay_publisher: {error}") from None
 
 
 if __name__ == "__main__":
