@@ -56,15 +56,14 @@ class Figures:
 
 def detection_figures(detections: Detections) -> Figures:
     """Show detections in the colors of their classes, numbered by rank within the class."""
-    labels = detections.labels.tolist()
-    names = tuple(detections.class_names[label] for label in labels)
+    names = tuple(detections.class_names[label] for label in detections.labels.tolist())
     scores = detections.scores.tolist()
     return Figures(
         boxes=detections.boxes,
         names=names,
         numbers=tuple(names[:row].count(name) for row, name in enumerate(names)),
         texts=tuple(f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)),
-        colors=tuple(_color(class_color(*each)) for each in zip(names, labels, strict=True)),
+        colors=tuple(_color(class_color(name)) for name in names),
     )
 
 
@@ -91,7 +90,7 @@ def track_colors(tracks: Tracks, color_by: str) -> tuple[Color, ...]:
     """Return a color per track, by its class or its identity."""
     colors = []
     for row, label in enumerate(tracks.labels.tolist()):
-        rgb = class_color(tracks.class_names[label], label)
+        rgb = class_color(tracks.class_names[label])
         if color_by == "track":
             rgb = track_color(int(tracks.ids[row]))
         colors.append(_color(rgb, _PALE if tracks.unseen[row] > 0 else 1.0))

@@ -18,7 +18,7 @@ from streampetr_ros.viz.drawing import (
     fill_polygon,
     write_labels,
 )
-from streampetr_ros.viz.layer import Color, Layer, color_of
+from streampetr_ros.viz.layer import Color, Layer, class_color
 
 Array = NDArray[np.float64]
 
@@ -173,7 +173,7 @@ def _draw_legend(canvas: Canvas, layers: Sequence[Layer]) -> list[Label]:
     """Name the colors in use, top left; annotations are named too."""
     by_class = [layer for layer in layers if not (layer.is_truth or layer.by_id)]
     used = {name for layer in by_class for name in layer.class_names}
-    entries = [(name.replace("_", " "), color_of(name)) for name in sorted(used)]
+    entries = [(name.replace("_", " "), class_color(name)) for name in sorted(used)]
     line = max(15, len(canvas) // 46)
     labels = []
     for row, (text, color) in enumerate(entries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,19 +29,13 @@ CLASS_COLORS: dict[str, Color] = {
     "pedestrian": (170, 240, 90),
     "traffic_cone": (255, 150, 20),
 }
-_OTHER_CLASS: Color = (255, 235, 120)
 TRUTH_COLOR: Color = (255, 255, 255)
 _GOLDEN_RATIO = 0.618033988749895
 
 
-def color_of(class_name: str) -> Color:
-    """Return the RGB color of a class."""
-    return CLASS_COLORS.get(class_name, _OTHER_CLASS)
-
-
-def class_color(class_name: str, label: int) -> Color:
-    """Return the RGB color of a class; classes not known here are told apart by their index."""
-    return CLASS_COLORS.get(class_name) or track_color(label)
+def class_color(class_name: str) -> Color:
+    """Return the RGB color of a class; classes not known here are told apart by their names."""
+    return CLASS_COLORS.get(class_name) or track_color(zlib.crc32(class_name.encode()))
 
 
 def track_color(identity: int) -> Color:
@@ -88,7 +83,7 @@ class Layer:
             return [TRUTH_COLOR for _ in self.class_names]
         if self.ids is not None and self.by_id:
             return [track_color(each) for each in self.ids.tolist()]
-        return [color_of(name) for name in self.class_names]
+        return [class_color(name) for name in self.class_names]
 
 
 def detection_layer(

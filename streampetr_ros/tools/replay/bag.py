@@ -6,7 +6,7 @@ Foxglove and RViz open it, and ``ros2 bag play`` plays it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -38,7 +38,6 @@ def write_result_bag(
     drawing: PictureOptions,
     *,
     tracked: bool,
-    class_names: Sequence[str] = (),
 ) -> None:
     """Write the bag, completely or not at all.
 
@@ -48,7 +47,6 @@ def write_result_bag(
         folder: of the replay.
         drawing: lowest score of detections drawn, and caption.
         tracked: whether pictures show tracks instead of detections.
-        class_names: label space of the model.
 
     Raises:
         SourceError: if there is something in its place, or a mounting changes.
@@ -58,7 +56,7 @@ def write_result_bag(
         named = source.options.parameters.frames
         frames = FrameNames(fixed=named.fixed, base=named.base)
     with BagWriter(folder / RESULT_BAG) as bag:
-        results = _Results(bag, drawing, frames, tracked, class_names)
+        results = _Results(bag, drawing, frames, tracked)
         if isinstance(source, BagSource):
             _copy(bag, source, records, results)
         else:
@@ -100,7 +98,6 @@ class _Results:
         drawing: lowest score of detections drawn, and caption.
         frames: TF names.
         tracked: whether pictures show tracks instead of detections.
-        class_names: label space of the model.
     """
 
     def __init__(
@@ -109,9 +106,8 @@ class _Results:
         drawing: PictureOptions,
         frames: FrameNames,
         tracked: bool,
-        class_names: Sequence[str],
     ) -> None:
-        self._bag, self._drawing, self._class_names = bag, drawing, class_names
+        self._bag, self._drawing = bag, drawing
         self._base_frame = frames.base
         self._markers = MarkerWriter(cdr.make, frames.fixed)
         self._pictures = PictureWriter(cdr.make, (), tracked)
@@ -144,8 +140,8 @@ class _Results:
         )
         return SetResult(
             frame_set=frame_set,
-            detections=recorded_detections(record, self._class_names, self._drawing.draw_above),
-            tracks=recorded_tracks(record, self._class_names),
+            detections=recorded_detections(record, self._drawing.draw_above),
+            tracks=recorded_tracks(record),
             report=report,
             camera_frames=camera_frames,
         )

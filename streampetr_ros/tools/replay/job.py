@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -136,25 +136,18 @@ def run_job(job: ReplayJob, tell: Tell, progress: Progress) -> Mapping[str, Any]
         tell(f"'{job.out}' holds the results of this run already; they are kept")
     else:
         _Detection(job, key, source, tell).run(progress)
-    summary = read_summary(job.out)
-    _write_others(job, source, summary.get("classes", ()))
-    return summary
+    _write_others(job, source)
+    return read_summary(job.out)
 
 
-def _write_others(job: ReplayJob, source: Source, class_names: Sequence[str]) -> None:
+def _write_others(job: ReplayJob, source: Source) -> None:
     """Write what is made of the results, unless an earlier run did; each whole or not at all."""
     records = read_records(job.out)
     if any(record["token"] for record in records):
         write_nuscenes(records, job.out)
     if job.bag_out and not (job.out / RESULT_BAG).exists():
-        write_result_bag(
-            source,
-            records,
-            job.out,
-            job.drawing,
-            tracked=job.tracking is not None,
-            class_names=class_names,
-        )
+        tracked = job.tracking is not None
+        write_result_bag(source, records, job.out, job.drawing, tracked=tracked)
     if job.video and not (job.out / VIDEO).exists():
         write_video(job.out, [record["stamp_ns"] for record in records])
     if job.video and not job.pictures:
@@ -239,7 +232,6 @@ def replay_source(
     backend = pipeline.backend
     return {
         "model": backend.config.name,
-        "classes": list(backend.config.class_names),
         "backend": backend.name,
         **summary_of(read_records(writer.folder)),
     }

@@ -73,25 +73,22 @@ def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
     }
 
 
-def recorded_detections(
-    record: Record, class_names: Sequence[str] = (), draw_above: float = 0.0
-) -> Detections:
+def recorded_detections(record: Record, draw_above: float = 0.0) -> Detections:
     """Return the detections of a line, base frame.
 
     Args:
         record: the line.
-        class_names: label space of the model; names beyond it are added.
         draw_above: lowest score.
     """
     found = [each for each in record["detections"] if each["score"] >= draw_above]
-    return Detections(**_objects(record, found, class_names))
+    return Detections(**_objects(record, found))
 
 
-def recorded_tracks(record: Record, class_names: Sequence[str] = ()) -> Tracks:
+def recorded_tracks(record: Record) -> Tracks:
     """Return the tracks of a line, base frame; covariances and sources are not recorded."""
     found = record["tracks"]
     return Tracks(
-        **_objects(record, found, class_names),
+        **_objects(record, found),
         ids=np.array([each["track_id"] for each in found], dtype=np.int64),
         ages=_column(found, "age"),
         unseen=_column(found, "unseen"),
@@ -161,9 +158,9 @@ def _object_record(found: Detections | Tracks, row: int) -> dict[str, Any]:
     }
 
 
-def _objects(record: Record, found: Sequence[Record], class_names: Sequence[str]) -> dict[str, Any]:
+def _objects(record: Record, found: Sequence[Record]) -> dict[str, Any]:
     """Return what detections and tracks have in common."""
-    names = tuple(dict.fromkeys([*class_names, *(each["class"] for each in found)]))
+    names = tuple(dict.fromkeys(each["class"] for each in found))
     unknown = (float("nan"), float("nan"))
     return {
         "stamp_ns": record["stamp_ns"],

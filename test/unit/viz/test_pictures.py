@@ -12,7 +12,7 @@ from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.inputs import InputConfig, prepare_inputs
 from streampetr_ros.viz.bev import beside, render_top_view
 from streampetr_ros.viz.drawing import Label, write_labels
-from streampetr_ros.viz.layer import Layer, color_of, detection_layer, nearest_last, truth_layer
+from streampetr_ros.viz.layer import Layer, class_color, detection_layer, nearest_last, truth_layer
 from streampetr_ros.viz.overlay import arrange, clip_segments, image_from_base, render_cameras
 
 
@@ -142,7 +142,8 @@ def detections() -> Detections:
 def test_layers_from_detections_and_truth():
     layer = detection_layer(detections(), np.eye(4), min_score=0.5)
     assert layer.labels() == ["car 0.90"]
-    assert layer.colors() == [color_of("car")]
+    assert layer.colors() == [class_color("car")]
+    assert len({class_color(name) for name in ("car", "tram", "scooter", "cart")}) == 4
     truth = Truth(
         boxes=boxes_at((10, 0, 1)),
         class_names=("car",),
