@@ -48,12 +48,12 @@ def stage_percentiles(timings: Iterable[Mapping[str, float]]) -> dict[str, dict[
     """Summarise wall times per stage and of each whole step.
 
     Args:
-        timings: milliseconds per stage, one mapping per step.
+        timings: milliseconds per stage, one mapping per step; its "total" is the sum unless given.
 
     Returns:
         Stage, and "total", to p50, p90 and p99 in milliseconds.
     """
-    rows = [{**row, "total": sum(row.values())} for row in timings]
+    rows = [{**row, "total": row.get("total", sum(row.values()))} for row in timings]
     names = list(dict.fromkeys(name for row in rows for name in row))
     values = {name: [row[name] for row in rows if name in row] for name in names}
     return {

@@ -91,7 +91,7 @@ def render_camera(
     Returns:
         (height, width, 3) uint8, RGB.
     """
-    canvas, tile_from_image = _fitted(frame.pixels, size)
+    canvas, tile_from_image = fitted(frame.pixels, size)
     labels = [Label(_readable(frame.calibration.name), 8, 21, _NAME_COLOR)]
     for layer in layers:
         tile_from_boxes = tile_from_image @ image_from_base(frame, frame_set)
@@ -206,20 +206,27 @@ def _viewing_yaw(frame: CameraFrame) -> float:
     return float(np.arctan2(ahead_base[1], ahead_base[0]))
 
 
-def _fitted(pixels: NDArray[np.uint8], size: tuple[int, int]) -> tuple[Canvas, Array]:
-    """Scale an image into a tile without distorting it."""
+def fitted(pixels: NDArray[np.uint8], size: tuple[int, int]) -> tuple[Canvas, Array]:
+    """Scale an image into the middle of a tile without distorting it.
+
+    Args:
+        pixels: (h, w, 3) RGB.
+        size: width and height of the tile.
+
+    Returns:
+        The (height, width, 3) tile, and the (4, 4) tile_from_image of its pixels.
+    """
     height, width = pixels.shape[:2]
     scale = min(size[0] / width, size[1] / height)
-    fitted = (min(size[0], round(width * scale)), min(size[1], round(height * scale)))
-    left, top = (size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2
+    inner = (min(size[0], round(width * scale)), min(size[1], round(height * scale)))
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     canvas = np.full((size[1], size[0], 3), _BACKGROUND, dtype=np.uint8)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    canvas[top : top + fitted[1], left : left + fitted[0]] = cv2.resize(
-        pixels, fitted, interpolation=method
-    )
+    scaled = cv2.resize(pixels, inner, interpolation=method)
+    canvas[top : top + inner[1], left : left + inner[0]] = scaled
     tile_from_image = np.eye(4)
-    tile_from_image[0, [0, 2]] = fitted[0] / width, left
-    tile_from_image[1, [1, 2]] = fitted[1] / height, top
+    tile_from_image[0, [0, 2]] = inner[0] / width, left
+    tile_from_image[1, [1, 2]] = inner[1] / height, top
     return canvas, tile_from_image
 
 

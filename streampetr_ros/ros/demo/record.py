@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
@@ -14,6 +12,7 @@ from rclpy.qos import QoSProfile
 from rich.console import Console
 from rich.table import Table
 
+from streampetr_ros.core.timing import stage_percentiles
 from streampetr_ros.msg import Object3DArray
 
 _NODE = "streampetr"
@@ -69,14 +68,6 @@ class DemoRecorder:
                     counts[pair.key.replace("dropped:", "images,")] = int(pair.value)
         return counts
 
-    def latencies(self) -> dict[str, list[float]]:
-        """Return the milliseconds of every stage over all results."""
-        stages: dict[str, list[float]] = defaultdict(list)
-        for result in self.results:
-            for stage, value in zip(result.latency_stages, result.latency_ms, strict=True):
-                stages[stage].append(float(value))
-        return stages
-
     def close(self) -> None:
         """Leave the graph."""
         self._node.destroy_node()
@@ -105,9 +96,9 @@ def print_summary(recorder: DemoRecorder, console: Console, drawn: int, folder: 
     )
     if results:
         table = Table("stage", "p50 ms", "p99 ms", title="Latency per frame set")
-        for stage, values in recorder.latencies().items():
-            p50, p99 = np.percentile(values, [50, 99])
-            table.add_row(stage, f"{p50:.1f}", f"{p99:.1f}")
+        rows = (dict(zip(r.latency_stages, r.latency_ms, strict=True)) for r in results)
+        for stage, times in stage_percentiles(rows).items():
+            table.add_row(stage, f"{times['p50']:.1f}", f"{times['p99']:.1f}")
         console.print(table)
     if drops.get(_OVERTAKEN, 0) > len(results) // 4:
         console.print(

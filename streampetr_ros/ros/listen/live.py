@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -201,13 +202,7 @@ class _Listener:
         self._clock_offset_ns = stamp_ns_from(message.clock) - time.time_ns()
 
     def _counted(self, topic: TopicFacts) -> TopicFacts:
-        return TopicFacts(
-            name=topic.name,
-            kind=topic.kind,
-            count=self._counts[topic.name, topic.kind],
-            qos=topic.qos,
-            publishers=topic.publishers,
-        )
+        return replace(topic, count=self._counts[topic.name, topic.kind])
 
 
 def _node_name(info: TopicEndpointInfo) -> str:

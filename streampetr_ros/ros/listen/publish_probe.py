@@ -61,9 +61,6 @@ class PublishProbe:
             base_frame="base_link",
             cameras_expected=len(self._cameras),
             camera_stamps_ns=dict.fromkeys(self._cameras, stamp_ns),
-            frames_since_reset=0,
-            memory_age=0.0,
-            reset_reason="",
         )
         message = detections_message(detections_base, report, shelf=self._shelf)
         self._publisher.publish(message)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from streampetr_ros.core.files import replacing
 from streampetr_ros.core.source import SourceError
+from streampetr_ros.viz.bev import beside
+from streampetr_ros.viz.overlay import fitted
 
 VIDEO = "video.mp4"
 
@@ -50,7 +52,7 @@ def write_video(folder: Path, stamps_ns: Sequence[int]) -> Path:
                 )
             for name in names:
                 # The encoder leaves out pictures of another size without a word.
-                picture = _fitted(_picture(folder, name), size)
+                picture, _ = fitted(_picture(folder, name), size)
                 writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             writer.release()
             named.rename(temporary)
@@ -65,33 +67,17 @@ def _canvas(folder: Path, names: Sequence[str]) -> tuple[int, int]:
     sizes = []
     for name in names:
         with Image.open(folder / "cameras" / f"{name}.jpg") as cameras:
-            width, height = cameras.width, cameras.height // 2 * 2
-        sizes.append(((width + height) // 2 * 2, height))
-    return max(width for width, _ in sizes), max(height for _, height in sizes)
-
-
-def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Put a picture in the middle of a black canvas, as large as its aspect ratio allows."""
-    if picture.shape[1::-1] == size:
-        return picture
-    height, width = picture.shape[:2]
-    scale = min(size[0] / width, size[1] / height)
-    inner = (min(size[0], round(width * scale)), min(size[1], round(height * scale)))
-    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    scaled = Image.fromarray(picture).resize(inner, Image.Resampling.BILINEAR)
-    canvas[top : top + inner[1], left : left + inner[0]] = np.asarray(scaled)
-    return canvas
+            # The square top view beside them takes their height.
+            sizes.append((cameras.width + cameras.height, cameras.height))
+    width, height = np.max(sizes, axis=0) // 2 * 2
+    return int(width), int(height)
 
 
 def _picture(folder: Path, name: str) -> NDArray[np.uint8]:
-    """Put the cameras and the top view of a frame set side by side, both sizes even."""
-    cameras = np.asarray(Image.open(folder / "cameras" / f"{name}.jpg").convert("RGB"))
-    height = cameras.shape[0] // 2 * 2
+    """Put the cameras and the top view of a frame set side by side."""
+    cameras = Image.open(folder / "cameras" / f"{name}.jpg").convert("RGB")
     top_view = Image.open(folder / "top_view" / f"{name}.png").convert("RGB")
-    beside = np.asarray(top_view.resize((height, height), Image.Resampling.BILINEAR))
-    joined: NDArray[np.uint8] = np.concatenate([cameras[:height], beside], axis=1)
-    return joined[:, : joined.shape[1] // 2 * 2]
+    return beside(np.asarray(cameras), np.asarray(top_view), gap=0)
 
 
 def _rate(stamps_ns: Sequence[int]) -> float:

@@ -22,6 +22,7 @@ from streampetr_ros.sources.bag.writer import write_bag
 from streampetr_ros.tools.replay import job as replay_job
 from streampetr_ros.tools.replay import video as replay_video
 from streampetr_ros.tools.replay.bag import is_result_bag
+from streampetr_ros.viz.overlay import fitted
 
 SMALL = (176, 99)
 TINY = ("--model", "tiny")
@@ -234,10 +235,10 @@ def test_a_video_holds_sets_that_lack_cameras(tmp_path, first_is_whole):
 
 def test_pictures_keep_their_shape_on_the_canvas():
     white = np.full((40, 100, 3), 255, dtype=np.uint8)
-    fitted = replay_video._fitted(white, (200, 120))
-    rows, columns = np.nonzero(fitted[..., 0])
+    canvas, _ = fitted(white, (200, 120))
+    rows, columns = np.nonzero(canvas[..., 0] > 100)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 99, 0, 199)
-    assert replay_video._fitted(white, (100, 40)) is white
+    assert (fitted(white, (100, 40))[0] == white).all()
 
 
 def test_an_error_leaves_no_part_of_a_video(drive, tmp_path, monkeypatch):
@@ -247,7 +248,7 @@ def test_an_error_leaves_no_part_of_a_video(drive, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk")
 
-    monkeypatch.setattr(replay_video, "_fitted", fail)
+    monkeypatch.setattr(replay_video, "fitted", fail)
     with pytest.raises(OSError, match="disk"):
         replay_video.write_video(tmp_path, [line["stamp_ns"] for line in lines(tmp_path)])
     assert names(tmp_path) == before
