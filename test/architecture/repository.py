@@ -29,7 +29,7 @@ def tracked_files() -> tuple[Path, ...]:
 
 
 def _names_on_disk() -> list[str]:
-    products = {".git", ".venv", "build", "install", "log", "out", "__pycache__"}
+    products = {".git", ".venv", ".venv-docs", "build", "install", "log", "out", "__pycache__"}
     paths = (path.relative_to(ROOT) for path in ROOT.rglob("*"))
     return [str(path) for path in paths if not products & set(path.parts)]
 

@@ -33,7 +33,7 @@ ROS_MODULES = {"rclpy", "diagnostic_msgs"}
 
 #: Scripts of ours that take no arguments.
 PLAIN = (
-    *("scripts/environment.sh", "scripts/generate", "scripts/setup", "scripts/test"),
+    *(f"scripts/{name}" for name in ("docs", "environment.sh", "generate", "lint", "setup", "test")),
     "studies/size_table.py",
 )
 
