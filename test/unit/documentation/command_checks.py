@@ -33,7 +33,10 @@ ROS_MODULES = {"rclpy", "diagnostic_msgs"}
 
 #: Scripts of ours that take no arguments.
 PLAIN = (
-    *(f"scripts/{name}" for name in ("docs", "environment.sh", "generate", "lint", "setup", "test")),
+    *(
+        f"scripts/{name}"
+        for name in ("docs", "environment.sh", "generate", "lint", "setup", "test")
+    ),
     "studies/size_table.py",
 )
 
