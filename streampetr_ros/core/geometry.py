@@ -17,6 +17,8 @@ from transforms3d.quaternions import quat2mat
 
 Array = NDArray[np.float64]
 
+IDENTITY: Array = np.eye(4)
+
 #: Corner signs of a box: x (length), y (width), z (height); bottom face first, counter-clockwise.
 CORNER_SIGNS: Array = np.array(
     [

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
-from streampetr_ros.nuscenes.results import Record, write_results
+from streampetr_ros.nuscenes.results import Record, box_records, write_results
 from streampetr_ros.track import Tracker, TrackingConfig
 
 #: Classes of the nuScenes tracking task.
@@ -128,25 +127,13 @@ def detections_from_records(records: Sequence[Record], stamp_ns: int) -> Detecti
 
 def tracking_records(tracks: Tracks, token: str) -> list[Record]:
     """Write tracks of one sample; classes that are no tracking classes are left out."""
-    boxes, records = tracks.boxes, []
-    for index, label in enumerate(tracks.labels):
-        name = tracks.class_names[label]
-        if name not in TRACKED_CLASSES:
-            continue
-        length, width, height = boxes.sizes[index].tolist()
-        rotation = geometry.rotation_about_z(boxes.yaws[index])
-        records.append(
-            {
-                "sample_token": token,
-                "translation": boxes.centers[index].tolist(),
-                "size": [width, length, height],
-                "rotation": mat2quat(rotation).tolist(),
-                "velocity": boxes.velocities[index].tolist(),
-                "tracking_id": str(tracks.ids[index]),
-                "tracking_name": name,
-                "tracking_score": float(tracks.scores[index]),
-            }
-        )
+    names = [tracks.class_names[label] for label in tracks.labels]
+    records = []
+    for index, record in enumerate(box_records(tracks.boxes, token)):
+        if names[index] in TRACKED_CLASSES:
+            record["tracking_id"], record["tracking_name"] = str(tracks.ids[index]), names[index]
+            record["tracking_score"] = float(tracks.scores[index])
+            records.append(record)
     return records
 
 

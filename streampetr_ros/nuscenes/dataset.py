@@ -15,6 +15,7 @@ from streampetr_ros.core.reading import read_json
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.car import CAMERA_ORDER
+from streampetr_ros.nuscenes.tables import placed
 
 _TABLES = (
     "attribute",
@@ -89,10 +90,6 @@ def _scene_names(split: str, folder: Path) -> set[str]:
     return set(splits[split])
 
 
-def _transform(record: dict[str, Any]) -> geometry.Array:
-    return geometry.transform_from_quaternion(record["translation"], record["rotation"])
-
-
 class NuscenesSource:
     """Annotated key frames of the scenes of a split.
 
@@ -143,13 +140,13 @@ class NuscenesSource:
         token = self._tokens[sequence][frame]
         sample = self._tables.get("sample", token)
         lidar = self._tables.get("sample_data", sample["data"]["LIDAR_TOP"])
-        fixed_from_base = _transform(self._tables.get("ego_pose", lidar["ego_pose_token"]))
+        fixed_from_base = placed(self._tables.get("ego_pose", lidar["ego_pose_token"]))
         mounting = self._tables.get("calibrated_sensor", lidar["calibrated_sensor_token"])
         return FrameSet(
             stamp_ns=int(lidar["timestamp"]) * 1000,
             cameras=tuple(self._camera(name, sample["data"][name]) for name in CAMERA_ORDER),
             fixed_from_base=fixed_from_base,
-            base_from_model=_transform(mounting),
+            base_from_model=placed(mounting),
             sequence=self._names[sequence],
             token=token,
             truth=self._truth(sample, geometry.inverse(fixed_from_base)),
@@ -163,13 +160,13 @@ class NuscenesSource:
             width=data["width"],
             height=data["height"],
             intrinsic=np.array(sensor["camera_intrinsic"]),
-            base_from_camera=_transform(sensor),
+            base_from_camera=placed(sensor),
         )
         return CameraFrame(
             calibration=calibration,
             stamp_ns=int(data["timestamp"]) * 1000,
             pixels=self._pixels(data["filename"]),
-            fixed_from_base=_transform(self._tables.get("ego_pose", data["ego_pose_token"])),
+            fixed_from_base=placed(self._tables.get("ego_pose", data["ego_pose_token"])),
         )
 
     def _pixels(self, filename: str) -> NDArray[np.uint8]:
@@ -188,7 +185,7 @@ class NuscenesSource:
         rows = [self._tables.get("sample_annotation", token) for token in sample["anns"]]
         names = [category_to_detection_name(row["category_name"]) for row in rows]
         rows = [row for row, name in zip(rows, names, strict=True) if name]
-        poses = [base_from_fixed @ _transform(row) for row in rows]
+        poses = [base_from_fixed @ placed(row) for row in rows]
         # Unknown velocities (objects seen once) count as standing, as in the published recipe.
         speeds = [np.nan_to_num(self._tables.box_velocity(row["token"])[:2]) for row in rows]
         velocities = np.array(speeds, dtype=np.float64).reshape(-1, 2)

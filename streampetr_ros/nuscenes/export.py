@@ -21,10 +21,9 @@ import numpy as np
 from PIL import Image
 from transforms3d.quaternions import mat2quat
 
-from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Array, CameraFrame, FrameSet
-from streampetr_ros.nuscenes.results import ATTRIBUTES, attribute_name
+from streampetr_ros.nuscenes.results import ATTRIBUTES, attribute_name, box_records
 from streampetr_ros.nuscenes.tables import LIDAR_CHANNEL, Row
 
 #: nuScenes category written for a class; other names are taken as categories themselves.
@@ -247,30 +246,22 @@ def _annotations(frame_set: FrameSet) -> Iterator[tuple[str, Row]]:
     truth = frame_set.truth
     if truth is None:
         raise UserError(f"frame set '{frame_set.token}' has no truth to export")
-    boxes = truth.boxes.transformed(frame_set.fixed_from_base)
-    speeds = np.hypot(boxes.velocities[:, 0], boxes.velocities[:, 1])
-    for index, name in enumerate(truth.class_names):
+    # Boxes stay upright in the fixed frame.
+    records = box_records(truth.boxes.transformed(frame_set.fixed_from_base), frame_set.token)
+    for index, (name, row) in enumerate(zip(truth.class_names, records, strict=True)):
         instance = f"{frame_set.sequence}/{name}/{truth.instance_ids[index]}"
-        length, width, height = boxes.sizes[index].tolist()
-        attribute = attribute_name(name, float(speeds[index]))
+        attribute = attribute_name(name, float(np.hypot(*row.pop("velocity"))))
         share = float(np.nan_to_num(truth.visibilities[index], nan=1.0))
-        rotation = geometry.rotation_about_z(boxes.yaws[index])
-        yield (
-            name,
-            {
-                "token": f"{frame_set.token}/{instance}",
-                "sample_token": frame_set.token,
-                "instance_token": instance,
-                "visibility_token": str(1 + int(np.searchsorted([0.4, 0.6, 0.8], share))),
-                "attribute_tokens": [attribute] if attribute else [],
-                "translation": boxes.centers[index].tolist(),
-                "size": [width, length, height],
-                "rotation": mat2quat(rotation).tolist(),
-                # The official evaluation ignores boxes without points: those no camera sees.
-                "num_lidar_pts": math.ceil(100 * share),
-                "num_radar_pts": 0,
-            },
-        )
+        row |= {
+            "token": f"{frame_set.token}/{instance}",
+            "instance_token": instance,
+            "visibility_token": str(1 + int(np.searchsorted([0.4, 0.6, 0.8], share))),
+            "attribute_tokens": [attribute] if attribute else [],
+            # The official evaluation ignores boxes without points: those no camera sees.
+            "num_lidar_pts": math.ceil(100 * share),
+            "num_radar_pts": 0,
+        }
+        yield name, row
 
 
 def _chained(rows: list[Row], key: str) -> dict[str, list[Row]]:

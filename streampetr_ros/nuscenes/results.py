@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from transforms3d.quaternions import mat2quat
 from streampetr_ros.core import geometry
 from streampetr_ros.core.files import replacing
 from streampetr_ros.core.source import SourceError
-from streampetr_ros.core.types import Boxes, Detections, FrameSet
+from streampetr_ros.core.types import Array, Boxes, Detections, FrameSet
 
 #: Planar distance from the vehicle within which a class is evaluated, metres.
 CLASS_RANGES: dict[str, float] = {
@@ -62,29 +61,33 @@ def attribute_name(class_name: str, speed: float) -> str:
     return moving if speed > _MOVING_SPEED else resting
 
 
-def _box_records(
+def box_records(
+    boxes: Boxes, token: str, fixed_from_boxes: Array = geometry.IDENTITY
+) -> list[Record]:
+    """Write what records of boxes have in common, in the fixed frame."""
+    centers = geometry.transform_points(fixed_from_boxes, boxes.centers)
+    velocities = geometry.rotate_planar(fixed_from_boxes, boxes.velocities)
+    rotations = [fixed_from_boxes[:3, :3] @ geometry.rotation_about_z(yaw) for yaw in boxes.yaws]
+    return [
+        {
+            "sample_token": token,
+            "translation": centers[index].tolist(),
+            "size": boxes.sizes[index, [1, 0, 2]].tolist(),
+            "rotation": mat2quat(rotation).tolist(),
+            "velocity": velocities[index].tolist(),
+        }
+        for index, rotation in enumerate(rotations)
+    ]
+
+
+def _scored_records(
     boxes_base: Boxes, names: Sequence[str], frame_set: FrameSet, scores: Sequence[float]
 ) -> list[Record]:
-    fixed_from_base = frame_set.fixed_from_base
-    centers = geometry.transform_points(fixed_from_base, boxes_base.centers)
-    velocities = geometry.rotate_planar(fixed_from_base, boxes_base.velocities)
-    records = []
-    for index, name in enumerate(names):
-        rotation = fixed_from_base[:3, :3] @ geometry.rotation_about_z(boxes_base.yaws[index])
-        length, width, height = boxes_base.sizes[index]
-        speed = float(np.hypot(*velocities[index]))
-        records.append(
-            {
-                "sample_token": frame_set.token,
-                "translation": centers[index].tolist(),
-                "size": [float(width), float(length), float(height)],
-                "rotation": mat2quat(rotation).tolist(),
-                "velocity": velocities[index].tolist(),
-                "detection_name": name,
-                "detection_score": float(scores[index]),
-                "attribute_name": attribute_name(name, 0.0 if math.isnan(speed) else speed),
-            }
-        )
+    records = box_records(boxes_base, frame_set.token, frame_set.fixed_from_base)
+    for record, name, score in zip(records, names, scores, strict=True):
+        speed = float(np.nan_to_num(np.hypot(*record["velocity"])))
+        record["detection_name"], record["detection_score"] = name, score
+        record["attribute_name"] = attribute_name(name, speed)
     return records
 
 
@@ -105,7 +108,7 @@ def detection_records(detections: Detections, frame_set: FrameSet) -> list[Recor
     distance = np.hypot(detections.boxes.centers[:, 0], detections.boxes.centers[:, 1])
     limit = np.array([CLASS_RANGES.get(name, 50.0) for name in names]).reshape(-1)
     kept = np.flatnonzero(distance <= limit)
-    records = _box_records(
+    records = _scored_records(
         detections.boxes.selected(kept),
         [names[index] for index in kept],
         frame_set,
@@ -123,7 +126,7 @@ def truth_records(frame_set: FrameSet, min_visibility: float = 0.0) -> list[Reco
     if truth is None:
         raise SourceError(f"frame set '{frame_set.token}' has no truth to evaluate against")
     scores = [-1.0] * len(truth.class_names)
-    records = _box_records(truth.boxes, truth.class_names, frame_set, scores)
+    records = _scored_records(truth.boxes, truth.class_names, frame_set, scores)
     for record, visibility in zip(records, truth.visibilities, strict=True):
         record["num_pts"] = 0 if visibility < min_visibility or visibility == 0 else 1
     return [record for record in records if record["detection_name"] in CLASS_RANGES]

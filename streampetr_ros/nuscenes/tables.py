@@ -60,8 +60,8 @@ def _pose_frame_sets(tables: Mapping[str, list[Row]]) -> list[FrameSet]:
             FrameSet(
                 stamp_ns=1000 * int(sample["timestamp"]),
                 cameras=(),
-                fixed_from_base=_transform(poses[sweep["ego_pose_token"]]),
-                base_from_model=_transform(mountings[sweep["calibrated_sensor_token"]]),
+                fixed_from_base=placed(poses[sweep["ego_pose_token"]]),
+                base_from_model=placed(mountings[sweep["calibrated_sensor_token"]]),
                 sequence=scene_names[sample["scene_token"]],
                 token=sample["token"],
             )
@@ -69,5 +69,6 @@ def _pose_frame_sets(tables: Mapping[str, list[Row]]) -> list[FrameSet]:
     return frame_sets
 
 
-def _transform(row: Row) -> geometry.Array:
+def placed(row: Row) -> geometry.Array:
+    """Return the (4, 4) transform of a row with a translation and a rotation."""
     return geometry.transform_from_quaternion(row["translation"], row["rotation"])
