@@ -12,14 +12,16 @@ import argparse
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.types import FrameSet
 from streampetr_ros.evaluation.metrics import Metrics, Scope, import_devkit, run_devkit, summarise
-from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
+from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.model.config import detector_config
 from studies.rendered_scenes import Scenes, kept_row, rendered_scenes, seed_range
@@ -141,35 +143,25 @@ def _run(comparison: Comparison, row: Row) -> Outcome:
         min_visibility=comparison.min_visibility,
     )
     scenes = comparison.scenes
+    stream = partial(open_stream, str(comparison.weights), row.memory_interval)
     jobs = [
-        SceneJob(
-            scene=name,
-            protocol=protocol,
-            open_scene=scenes,
-            open_stream=open_stream,
-            weights=str(comparison.weights),
-            memory_interval=row.memory_interval,
-        )
+        SceneJob(protocol=protocol, open_scene=partial(scenes, name), open_stream=stream)
         for name in scenes.names()
     ]
     records = run_jobs(jobs, comparison.workers)
-    turning = turning_tokens(scenes) & set(records.truth)
-    scope = Scope(farthest=comparison.farthest)
+    judged = records.frame_sets
+    turning = [judged[token] for token in turning_tokens(scenes) & set(judged)]
+
+    def metrics(frame_sets: Collection[FrameSet]) -> Metrics:
+        scope = Scope(farthest=comparison.farthest)
+        return summarise(run_devkit(frame_sets, records.detections, scope))
+
     return Outcome(
-        frames=len(records.truth),
-        overall=_judged(records, set(records.truth), scope),
+        frames=len(judged),
+        overall=metrics(judged.values()),
         turning_frames=len(turning),
-        turning=_judged(records, turning, scope) if turning else None,
+        turning=metrics(turning) if turning else None,
     )
-
-
-def _judged(records: SceneRecords, tokens: Collection[str], scope: Scope) -> Metrics:
-    """Judge the frame sets of some tokens."""
-    truth, detections, places = (
-        {token: values for token, values in part.items() if token in tokens}
-        for part in (records.truth, records.detections, records.places)
-    )
-    return summarise(run_devkit(truth, detections, places, scope))
 
 
 _ALL_COLUMNS = ("mAP", "NDS", "mATE m", "mASE", "mAOE rad", "mAVE m/s", "mAAE")
@@ -210,7 +202,7 @@ def main() -> None:
     """Judge the rows one after the other."""
     comparison, rows = parsed()
     try:
-        import_devkit()
+        import_devkit("detection")
         print(HEADER, "|---" * HEADER.count(" | ") + "|---|", sep="\n", flush=True)
         for name in rows:
             outcome = judge_row(comparison, name)

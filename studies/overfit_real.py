@@ -21,7 +21,7 @@ import torch
 from streampetr_ros.evaluation.metrics import Scope, run_devkit
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import build_detector
-from streampetr_ros.nuscenes.results import detection_records, truth_records
+from streampetr_ros.nuscenes.results import detection_records
 from streampetr_ros.pipeline.decode import decode
 from streampetr_ros.sources import open_source
 from streampetr_ros.training.config import OptimiserConfig, TrainConfig
@@ -50,16 +50,14 @@ def plain_sample(frame_set, config):
 def average_precision(detector, frames, samples) -> float:
     """Return the mean AP at 2 m over the classes present, both frames seen without memory."""
     detector.eval()
-    truth, found, places = {}, {}, {}
+    found = {}
     for frame_set, sample in zip(frames, samples, strict=True):
         batch = collate([sample], [None], [False], detector.config)
         with torch.no_grad():
             outputs, _ = detector(batch.inputs, None)
         detections = decode(outputs, detector.config, frame_set.stamp_ns)
-        truth[frame_set.token] = truth_records(frame_set)
         found[frame_set.token] = detection_records(detections, frame_set)
-        places[frame_set.token] = frame_set.fixed_from_base[:3, 3].tolist()
-    evaluated = run_devkit(truth, found, places, Scope())
+    evaluated = run_devkit(frames, found, Scope())
     boxes = evaluated.runner.gt_boxes
     present = {box.detection_name for token in boxes.sample_tokens for box in boxes[token]}
     aps = evaluated.metrics.serialize()["label_aps"]

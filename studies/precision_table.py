@@ -131,21 +131,19 @@ def _run(study: PrecisionStudy, backend: Backend, weights: str, choice: Choice) 
     scenes = rendered_scenes(study.folder, study.seeds, study.frames, _INTERVAL, image)
     jobs = [
         SceneJob(
-            scene=name,
             protocol=Protocol(judge_from=_UNJUDGED),
-            open_scene=scenes,
-            open_stream=partial(open_stream, choice=choice),
-            weights=weights,
+            open_scene=partial(scenes, name),
+            open_stream=partial(open_stream, weights, choice=choice),
         )
         for name in scenes.names()
     ]
     records = run_jobs(jobs, study.workers)
-    boxes = (records.truth, records.detections, records.places)
+    judged, scope = records.frame_sets.values(), Scope(farthest=study.farthest)
     exact = open_backend(str(study.weights), choice=_choice(study, WAYS[0]))
     first = scenes(scenes.names()[0], 1)
     return WayOutcome(
-        frames=len(records.truth),
-        overall=summarise(run_devkit(*boxes, Scope(farthest=study.farthest))),
+        frames=len(judged),
+        overall=summarise(run_devkit(judged, records.detections, scope)),
         differences=largest_differences(exact, backend, _inputs(first, image)),
     )
 
@@ -214,7 +212,7 @@ def main() -> None:
     """Judge every way of running, one after the other."""
     try:
         study = parsed()
-        import_devkit()
+        import_devkit("detection")
         print(HEADER, flush=True)
         exact = judge_way(study, WAYS[0])
         for way in WAYS:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Mapping, Sequence
+import tempfile
+import unittest
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.nuscenes.results import Record
+from streampetr_ros.core.types import FrameSet
+from streampetr_ros.nuscenes.results import Record, truth_records, write_results
 
-#: Records of truth or detections by sample token.
-RecordsByToken = Mapping[str, Sequence[Record]]
-
+#: Edges of the rings around the vehicle that are judged by themselves, metres.
+_RINGS = (0.0, 10.0, 20.0, 30.0, 40.0)
 _SHORT_NAMES = {
     "trans_err": "mATE",
     "scale_err": "mASE",
@@ -24,20 +29,20 @@ _SHORT_NAMES = {
 }
 
 
-def import_devkit() -> Any:
-    """Import the detection part of nuscenes-devkit.
+def import_devkit(task: str) -> Any:
+    """Import the part of nuscenes-devkit that judges a task, "detection" or "tracking".
 
     Raises:
-        UserError: if it is not installed.
+        UserError: if it or one of its parts is not installed.
     """
     try:
-        from nuscenes.eval.detection import evaluate  # noqa: PLC0415
-    except ImportError as error:
+        return importlib.import_module(f"nuscenes.eval.{task}.evaluate")
+    # The devkit turns a missing motmetrics or pandas into unittest.SkipTest.
+    except (ImportError, unittest.SkipTest) as error:
         raise UserError(
-            f"metrics need nuscenes-devkit, which needs numpy < 2 ({error}); "
-            "install it with: pip install 'streampetr_ros[evaluation]'"
+            f"{task} metrics need nuscenes-devkit, which needs numpy < 2, motmetrics and pandas "
+            f"({error}); install them with: pip install 'streampetr_ros[evaluation]'"
         ) from error
-    return evaluate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ def detection_rules() -> Any:
 
 
 def _eval_boxes(
-    records: RecordsByToken, places: Mapping[str, Sequence[float]], scope: Scope
+    records: Mapping[str, list[Record]], frame_sets: Iterable[FrameSet], scope: Scope
 ) -> Any:
     """Build the devkit's boxes, filtered by distance and by measurement points."""
     from nuscenes.eval.common.data_classes import EvalBoxes  # noqa: PLC0415
@@ -86,15 +91,15 @@ def _eval_boxes(
 
     limits = detection_rules().class_range
     boxes = EvalBoxes()
-    for token, items in records.items():
+    for frame_set in frame_sets:
         kept = []
-        for item in items:
-            offset = [a - b for a, b in zip(item["translation"], places[token], strict=True)]
+        for item in records[frame_set.token]:
+            offset = (np.array(item["translation"]) - frame_set.fixed_from_base[:3, 3]).tolist()
             distance = math.hypot(offset[0], offset[1])
             limit = min(limits[item["detection_name"]], scope.farthest)
             if scope.nearest <= distance < limit and item.get("num_pts", -1) != 0:
                 kept.append(DetectionBox.deserialize(item | {"ego_translation": offset}))
-        boxes.add_boxes(token, kept)
+        boxes.add_boxes(frame_set.token, kept)
     return boxes
 
 
@@ -108,32 +113,23 @@ class Evaluated:
 
 
 def run_devkit(
-    truth: RecordsByToken,
-    detections: RecordsByToken,
-    places: Mapping[str, Sequence[float]],
-    scope: Scope,
+    frame_sets: Collection[FrameSet], detections: Mapping[str, list[Record]], scope: Scope
 ) -> Evaluated:
     """Run the devkit's evaluation on records held in memory.
 
     Args:
-        truth: of every sample, with ``num_pts``.
-        detections: of every sample.
-        places: vehicle position of every sample in the fixed frame, metres.
+        frame_sets: with truth.
+        detections: records of every one of them, by sample token.
         scope: which boxes count.
     """
-    evaluate = import_devkit()
-
-    class InMemory(evaluate.DetectionEval):  # type: ignore[misc, name-defined]
-        """The official evaluation without its database."""
-
-        def __init__(self) -> None:
-            self.verbose = False
-            self.cfg = detection_rules()
-            self.gt_boxes = _eval_boxes(truth, places, scope)
-            self.pred_boxes = _eval_boxes(detections, places, scope)
-            self.sample_tokens = self.gt_boxes.sample_tokens
-
-    runner = InMemory()
+    judge = import_devkit("detection").DetectionEval
+    # The official evaluation, without its constructor, which reads files.
+    runner = object.__new__(judge)
+    runner.verbose, runner.cfg = False, detection_rules()
+    truth = {frame_set.token: truth_records(frame_set) for frame_set in frame_sets}
+    runner.gt_boxes = _eval_boxes(truth, frame_sets, scope)
+    runner.pred_boxes = _eval_boxes(detections, frame_sets, scope)
+    runner.sample_tokens = runner.gt_boxes.sample_tokens
     metrics, data = runner.evaluate()
     return Evaluated(metrics=metrics, data=data, runner=runner)
 
@@ -150,7 +146,7 @@ def summarise(evaluated: Evaluated) -> Metrics:
     class_ap = {name: float(raw["mean_dist_aps"][name]) for name in present}
     mean_ap = sum(class_ap.values()) / max(len(class_ap), 1)
     by_class = raw["label_tp_errors"]
-    errors = named_errors(
+    errors = _named_errors(
         {key: _mean([by_class[name][key] for name in present]) for key in _SHORT_NAMES}
     )
     gains = sum(1 - min(1.0, value) for value in errors.values() if not math.isnan(value))
@@ -159,7 +155,7 @@ def summarise(evaluated: Evaluated) -> Metrics:
     )
 
 
-def named_errors(errors: Mapping[str, float]) -> dict[str, float]:
+def _named_errors(errors: Mapping[str, float]) -> dict[str, float]:
     """Give the devkit's errors the names that tables have."""
     return {short: float(errors[key]) for key, short in _SHORT_NAMES.items()}
 
@@ -177,16 +173,13 @@ def save_plots(evaluated: Evaluated, folder: Path) -> None:
 
 
 def distance_table(
-    truth: RecordsByToken,
-    detections: RecordsByToken,
-    places: Mapping[str, Sequence[float]],
-    edges: Sequence[float] = (0.0, 10.0, 20.0, 30.0, 40.0),
+    frame_sets: Collection[FrameSet], detections: Mapping[str, list[Record]]
 ) -> dict[str, Metrics]:
     """Evaluate rings around the vehicle; keys read like ``10-20 m``."""
     table = {}
-    for nearest, farthest in pairwise(edges):
+    for nearest, farthest in pairwise(_RINGS):
         scope = Scope(nearest=nearest, farthest=farthest)
-        evaluated = run_devkit(truth, detections, places, scope)
+        evaluated = run_devkit(frame_sets, detections, scope)
         if evaluated.runner.gt_boxes.all:
             table[f"{nearest:g}-{farthest:g} m"] = summarise(evaluated)
     return table
@@ -208,3 +201,33 @@ def save_distance_plot(table: Mapping[str, Metrics], path: Path) -> None:
         axes.set_ylim(bottom=0.0)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+
+
+def evaluate_split(tables: Any, split: str, records: Mapping[str, list[Record]]) -> Metrics:
+    """Judge detections of every key frame of a split by the unchanged evaluation of the devkit.
+
+    It reads the annotations itself: annotated attributes, objects of unknown velocity, bicycle
+    racks.
+
+    Args:
+        tables: the devkit's `NuScenes`.
+        split: official, or one of ``splits.json`` beside the tables.
+        records: detections by sample token.
+
+    Returns:
+        Means over all ten classes, also those that the split does not contain.
+    """
+    evaluate = import_devkit("detection")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "results_nusc.json"
+        write_results(dict(records), file)
+        judge = evaluate.DetectionEval(
+            tables, detection_rules(), str(file), split, folder, verbose=False
+        )
+        raw = judge.evaluate()[0].serialize()
+    return Metrics(
+        mean_ap=float(raw["mean_ap"]),
+        score=float(raw["nd_score"]),
+        errors=_named_errors(raw["tp_errors"]),
+        class_ap={name: float(value) for name, value in raw["mean_dist_aps"].items()},
+    )

@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from streampetr_ros.backends.opening import Choice
 from streampetr_ros.core.files import replacing, sha256
@@ -16,13 +15,13 @@ from streampetr_ros.evaluation.metrics import (
     Metrics,
     Scope,
     distance_table,
+    evaluate_split,
     import_devkit,
     run_devkit,
     save_distance_plot,
     save_plots,
     summarise,
 )
-from streampetr_ros.evaluation.official import evaluate_split
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import (
     nuscenes_split,
@@ -150,31 +149,27 @@ def evaluate(evaluation: Evaluation) -> Judged:
         CheckpointError, SourceError: if weights or frames cannot be read.
         BackendError, ExportError: if what is to run the detector cannot.
     """
-    import_devkit()
+    import_devkit("detection")
+    stream = partial(open_stream, evaluation.weights, evaluation.memory_interval, evaluation.choice)
     jobs = [
         SceneJob(
-            scene=name,
-            protocol=evaluation.protocol,
-            open_scene=open_scene,
-            open_stream=partial(open_stream, choice=evaluation.choice),
-            weights=evaluation.weights,
-            memory_interval=evaluation.memory_interval,
+            protocol=evaluation.protocol, open_scene=partial(open_scene, name), open_stream=stream
         )
         for name in scene_names(evaluation.source)
     ]
     records = run_jobs(jobs, evaluation.workers)
-    boxes: tuple[Any, Any, Any] = (records.truth, records.detections, records.places)
-    evaluated = run_devkit(*boxes, Scope(farthest=evaluation.farthest))
+    frame_sets, detections = records.frame_sets.values(), records.detections
+    evaluated = run_devkit(frame_sets, detections, Scope(farthest=evaluation.farthest))
     report = Report(
         evaluation=evaluation,
         weights_sha256=_digest(Path(evaluation.weights)),
-        frames=len(records.truth),
+        frames=len(frame_sets),
         overall=summarise(evaluated),
-        by_distance=distance_table(*boxes),
+        by_distance=distance_table(frame_sets, detections),
         official=_official(evaluation, records),
         tracking=_track(records) if evaluation.tracking else None,
     )
-    return Judged(report=report, detections=records.detections, evaluated=evaluated)
+    return Judged(report=report, detections=detections, evaluated=evaluated)
 
 
 def _official(evaluation: Evaluation, records: SceneRecords) -> Metrics | None:

@@ -15,7 +15,7 @@ from streampetr_ros.core.config import ConfigError
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.evaluation.ablation import ABLATIONS
-from streampetr_ros.nuscenes.results import Record, detection_records, truth_records
+from streampetr_ros.nuscenes.results import Record, detection_records
 
 #: Feeds one frame set to a stream and returns detections in the base or model frame.
 Step = Callable[[FrameSet], Detections]
@@ -66,22 +66,16 @@ class SceneRecords:
     """Records of judged frames by sample token.
 
     Attributes:
-        truth: annotated boxes.
         detections: detected boxes.
-        places: vehicle position in the fixed frame, metres.
         frame_sets: without images; their truth holds what counts, the rest is hidden.
     """
 
-    truth: dict[str, list[Record]] = field(default_factory=dict)
     detections: dict[str, list[Record]] = field(default_factory=dict)
-    places: dict[str, list[float]] = field(default_factory=dict)
     frame_sets: dict[str, FrameSet] = field(default_factory=dict)
 
     def merge(self, other: SceneRecords) -> None:
         """Add the records of another scene."""
-        self.truth.update(other.truth)
         self.detections.update(other.detections)
-        self.places.update(other.places)
         self.frame_sets.update(other.frame_sets)
 
 
@@ -103,10 +97,8 @@ def run_scene(frame_sets: Iterable[FrameSet], step: Step, protocol: Protocol) ->
         detections = step(change(frame_set))
         if not protocol.judges(index):
             continue
-        records.truth[frame_set.token] = truth_records(frame_set, protocol.min_visibility)
         # The unchanged frame set gives the true pose, whatever the stream was told.
         records.detections[frame_set.token] = detection_records(detections, frame_set)
-        records.places[frame_set.token] = frame_set.fixed_from_base[:3, 3].tolist()
         records.frame_sets[frame_set.token] = _without_images(frame_set, protocol.min_visibility)
     return records
 
@@ -124,28 +116,21 @@ class SceneJob:
     """One scene to be run in a worker process.
 
     Attributes:
-        scene: what `open_scene` takes.
         protocol: how to feed and judge.
-        open_scene: gives the frame sets of a scene, one of so many, without work for the others;
+        open_scene: gives the frame sets of the scene, one of so many, without work for the others;
             something that other processes can load, such as a module-level function.
-        open_stream: gives a fresh stream of weights that store the memory at an interval; likewise.
-        weights: what `open_stream` takes.
-        memory_interval: likewise; see `MemoryPolicyConfig`.
+        open_stream: gives a fresh stream; likewise.
     """
 
-    scene: str
     protocol: Protocol
-    open_scene: Callable[[str, int], Iterable[FrameSet]]
-    open_stream: Callable[[str, float], Step]
-    weights: str
-    memory_interval: float = -1.0
+    open_scene: Callable[[int], Iterable[FrameSet]]
+    open_stream: Callable[[], Step]
 
 
 def run_scene_job(job: SceneJob) -> SceneRecords:
     """Run one scene on one thread, so that numbers do not depend on how scenes are shared out."""
     torch.set_num_threads(1)
-    frame_sets = job.open_scene(job.scene, job.protocol.every)
-    return run_scene(frame_sets, job.open_stream(job.weights, job.memory_interval), job.protocol)
+    return run_scene(job.open_scene(job.protocol.every), job.open_stream(), job.protocol)
 
 
 def run_jobs(jobs: Sequence[SceneJob], workers: int) -> SceneRecords:

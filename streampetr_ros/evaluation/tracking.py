@@ -7,7 +7,6 @@ import io
 import json
 import math
 import tempfile
-import unittest
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from streampetr_ros.core import geometry
-from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
+from streampetr_ros.evaluation.metrics import import_devkit
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.nuscenes.results import Record, box_records, write_results
@@ -137,23 +136,6 @@ def tracking_records(tracks: Tracks, token: str) -> list[Record]:
     return records
 
 
-def import_tracking_devkit() -> Any:
-    """Import the tracking part of nuscenes-devkit.
-
-    Raises:
-        UserError: if it or one of its parts is not installed.
-    """
-    try:
-        from nuscenes.eval.tracking import evaluate  # noqa: PLC0415
-    # The devkit turns a missing motmetrics or pandas into unittest.SkipTest.
-    except (ImportError, unittest.SkipTest) as error:
-        raise UserError(
-            f"tracking metrics need nuscenes-devkit with motmetrics and pandas ({error}); "
-            "install them with: pip install 'streampetr_ros[evaluation]'"
-        ) from error
-    return evaluate
-
-
 def evaluate_tracks(
     frame_sets: Sequence[FrameSet], results: Mapping[str, list[Record]]
 ) -> TrackingScores:
@@ -163,7 +145,7 @@ def evaluate_tracks(
         frame_sets: with truth; `sequence` names the scene.
         results: tracking records of every sample.
     """
-    devkit = import_tracking_devkit()
+    devkit = import_devkit("tracking")
     config = devkit.config_factory("tracking_nips_2019")
     tables = ExportOptions()
     with tempfile.TemporaryDirectory() as name, _quiet():

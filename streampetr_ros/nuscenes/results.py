@@ -120,7 +120,7 @@ def detection_records(detections: Detections, frame_set: FrameSet) -> list[Recor
     return records
 
 
-def truth_records(frame_set: FrameSet, min_visibility: float = 0.0) -> list[Record]:
+def truth_records(frame_set: FrameSet) -> list[Record]:
     """Write the truth of a frame set; hidden objects get no measurement points and do not count."""
     truth = frame_set.truth
     if truth is None:
@@ -128,7 +128,7 @@ def truth_records(frame_set: FrameSet, min_visibility: float = 0.0) -> list[Reco
     scores = [-1.0] * len(truth.class_names)
     records = _scored_records(truth.boxes, truth.class_names, frame_set, scores)
     for record, visibility in zip(records, truth.visibilities, strict=True):
-        record["num_pts"] = 0 if visibility < min_visibility or visibility == 0 else 1
+        record["num_pts"] = 0 if visibility == 0 else 1
     return [record for record in records if record["detection_name"] in CLASS_RANGES]
 
 

@@ -124,20 +124,18 @@ def test_only_what_is_judged_is_recorded():
     drive = [make_frame_set(index) for index in range(0, 12, 2)]
     records = run_scene(drive, step, Protocol(every=2, judge_every=4, judge_from=4))
     assert fed == [frame_set.token for frame_set in drive]
-    assert list(records.truth) == list(records.detections) == ["token4", "token8"]
+    assert list(records.frame_sets) == list(records.detections) == ["token4", "token8"]
 
 
 def test_perfect_detections_score_one(tmp_path):
     pytest.importorskip("nuscenes")
     frame_sets = [make_frame_set(index) for index in range(3)]
-    truth = {f.token: nuscenes_format.truth_records(f) for f in frame_sets}
     found = {f.token: nuscenes_format.detection_records(perfect(f), f) for f in frame_sets}
-    places = {f.token: f.fixed_from_base[:3, 3].tolist() for f in frame_sets}
-    result = metrics.summarise(metrics.run_devkit(truth, found, places, metrics.Scope()))
+    result = metrics.summarise(metrics.run_devkit(frame_sets, found, metrics.Scope()))
     assert set(result.class_ap) == {"car", "traffic_cone"}
     assert result.errors["mATE"] < 1e-6
     assert result.errors["mAVE"] < 1e-6
-    table = metrics.distance_table(truth, found, places)
+    table = metrics.distance_table(frame_sets, found)
     assert list(table) == ["0-10 m", "10-20 m"]
     assert table["10-20 m"].mean_ap > 0.99
     metrics.save_distance_plot(table, tmp_path / "plots" / "distance.pdf")

@@ -13,7 +13,7 @@ import pytest
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet, Truth
-from streampetr_ros.evaluation.official import evaluate_split
+from streampetr_ros.evaluation.metrics import evaluate_split
 from streampetr_ros.evaluation.result_file import read_drives, track_file
 from streampetr_ros.evaluation.tracking import own_tracker
 from streampetr_ros.nuscenes.dataset import NuscenesSource

@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 
 import micro_detector
 import pytest
@@ -11,6 +12,7 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, SceneRecords, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.model.checkpoints.weights import save_weights
+from streampetr_ros.nuscenes.results import truth_records
 from studies import ablation_table
 
 pytest.importorskip("nuscenes", reason="needs nuscenes-devkit")
@@ -27,15 +29,10 @@ def table(tmp_path, monkeypatch) -> ablation_table.Comparison:
 
 
 def jobs(table: ablation_table.Comparison, protocol: Protocol) -> list[SceneJob]:
+    scenes, stream = table.scenes, partial(open_stream, str(table.weights))
     return [
-        SceneJob(
-            scene=name,
-            protocol=protocol,
-            open_scene=table.scenes,
-            open_stream=open_stream,
-            weights=str(table.weights),
-        )
-        for name in table.scenes.names()
+        SceneJob(protocol=protocol, open_scene=partial(scenes, name), open_stream=stream)
+        for name in scenes.names()
     ]
 
 
@@ -49,8 +46,9 @@ def boxes(records: SceneRecords) -> dict[str, list[dict]]:
 
 def assert_same(first: SceneRecords, second: SceneRecords) -> None:
     assert boxes(first) == boxes(second)
-    assert first.truth == second.truth
-    assert first.places == second.places
+    for one, other in zip(first.frame_sets.values(), second.frame_sets.values(), strict=True):
+        assert truth_records(one) == truth_records(other)
+        assert (one.fixed_from_base == other.fixed_from_base).all()
 
 
 def test_rows_are_kept_until_what_they_depend_on_changes(table, monkeypatch):

@@ -203,7 +203,7 @@ def test_baseline_and_tracker_keep_identities_of_perfect_detections():
 
 
 def test_missing_devkit_names_the_remedy(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "nuscenes.eval.tracking", None)
+    monkeypatch.setitem(__import__("sys").modules, "nuscenes.eval.tracking.evaluate", None)
     with pytest.raises(UserError, match="pip install"):
         evaluate_tracks(drive(), {})
 
