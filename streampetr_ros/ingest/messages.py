@@ -7,12 +7,15 @@ core and x, y, z, w in messages; stamps are integer nanoseconds in the core.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from streampetr_ros.ingest import rig
-from streampetr_ros.ingest.pictures.raw import RawImage
+from streampetr_ros.ingest.pictures.compressed import decode_compressed
+from streampetr_ros.ingest.pictures.raw import Pixels, RawImage, decode_raw
+from streampetr_ros.ingest.pictures.reduction import shrink
 from streampetr_ros.ingest.transforms.tree import StampedTransform
 
 _SECOND_NS = 1_000_000_000
@@ -78,9 +81,25 @@ def camera_info_from(message: Any) -> rig.CameraInfo:
     )
 
 
-def raw_image_from(message: Any) -> RawImage:
-    """Read a sensor_msgs/Image; the pixels are not copied."""
-    return RawImage(
+def decode_message(
+    message: Any, reduction: int = 1, convert_other: Callable[[RawImage], Pixels] | None = None
+) -> Pixels:
+    """Decode a sensor_msgs/Image or CompressedImage.
+
+    Args:
+        message: with the bytes.
+        reduction: one of `REDUCTIONS`, by which width and height are divided.
+        convert_other: as for `decode_raw`.
+
+    Returns:
+        (height / reduction, width / reduction, 3) uint8 RGB.
+
+    Raises:
+        ImageError: saying what is wrong with it.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed(message.data, message.format, reduction)
+    raw = RawImage(
         encoding=message.encoding,
         height=message.height,
         width=message.width,
@@ -88,6 +107,7 @@ def raw_image_from(message: Any) -> RawImage:
         data=message.data,
         is_bigendian=bool(message.is_bigendian),
     )
+    return shrink(decode_raw(raw, convert_other), reduction)
 
 
 def fingerprint(message: Any) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.parameters.files import read_parameter_file
-from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import REMOVED, build, unknown_name_text
 

@@ -8,35 +8,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from streampetr_ros.core.parameter import RUN, ParameterError, parameter
+from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
 from streampetr_ros.ingest.transforms.tree import TransformTree
 from streampetr_ros.nuscenes.car import CAMERA_ORDER
 
 #: Settings of a camera that are topics, in which the camera's name may stand for itself.
 _TOPICS = ("image_topic", "info_topic")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSettings:
-    """Wiring of one camera.
-
-    Attributes:
-        name: of the camera.
-        image_topic: topic of its images, or the one that "/compressed" is appended to.
-        info_topic: topic of its CameraInfo; empty, which only bags allow, looks beside the images.
-        transport: "raw", "compressed" or "auto".
-        rectified: whether images follow P of CameraInfo.
-        reduction: how many times narrower and lower images are decoded.
-        frame_id: optical frame; empty takes the one in the image's header.
-    """
-
-    name: str
-    image_topic: str
-    info_topic: str = ""
-    transport: str = "auto"
-    rectified: bool = False
-    reduction: int = 1
-    frame_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,10 +103,6 @@ def test_no_path_of_one_machine() -> None:
     assert not found
 
 
-#: Names that several modules define until the twins behind them are one.
-TWINS = {"SkippedSetError", "decode"}
-
-
 def test_one_public_name_means_one_thing() -> None:
     """Of functions and classes; verbs are named as on the command line."""
     places: dict[str, list[str]] = {}
@@ -116,8 +112,7 @@ def test_one_public_name_means_one_thing() -> None:
                 if isinstance(node, (ast.ClassDef, *FUNCTIONS)) and node.name[0] != "_":
                     places.setdefault(node.name, []).append(relative(path))
     twice = {name for name, found in places.items() if len(found) > 1} - {"main", "make"}
-    assert {name: places[name] for name in twice - TWINS} == {}
-    assert twice >= TWINS, "these are one now; take them off the list"
+    assert {name: places[name] for name in twice} == {}
 
 
 def test_test_modules_have_different_names() -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from streampetr_ros.core.problems import Problem, ProblemLog
+from streampetr_ros.ingest.assembly import CameraSettings, ImageMessage
 from streampetr_ros.ingest.pictures.raw import Pixels
-from streampetr_ros.parameters.inputs import CameraParameters, CameraSettings
+from streampetr_ros.parameters.inputs import CameraParameters
 from streampetr_ros.preprocess.pixel_path import PictureAhead
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.executor import serve
-from streampetr_ros.ros.problems import Problem, ProblemLog
 
 _SUFFIX = "/compressed"
 
@@ -26,36 +28,21 @@ _LOOK_S = 0.5
 
 
 @dataclass(slots=True, eq=False)
-class Progress:
-    """What has been made of an image so far.
+class ReceivedImage(ImageMessage):
+    """An image as it arrived, and what has been made of it so far.
 
     Attributes:
+        arrival: `time.perf_counter` at its arrival.
         decoded: the picture; None before that has begun.
         decode_ms: how long decoding took, milliseconds; there before `decoded` is done.
         prepared: what the network image is made of, there before `decoded` is done if it is made
             ahead at all.
     """
 
+    arrival: float
     decoded: Future[Pixels] | None = None
     decode_ms: float = 0.0
-    prepared: Future[PictureAhead] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReceivedImage:
-    """An image as it arrived.
-
-    Attributes:
-        message: as received, undecoded.
-        topic: where it came from.
-        arrival: `time.perf_counter` at its arrival.
-        progress: what has been made of it.
-    """
-
-    message: Image | CompressedImage
-    topic: str
-    arrival: float
-    progress: Progress = field(default_factory=Progress)
+    prepared: Future[PictureAhead[Any]] | None = None
 
 
 #: Takes camera name and image; must return quickly.
@@ -75,7 +62,6 @@ class CameraInput:
     Attributes:
         settings: as given.
         info: newest CameraInfo.
-        info_count: CameraInfo messages so far.
         mismatch: QoS policy that keeps a publisher's messages away; empty if none is known.
     """
 
@@ -89,7 +75,6 @@ class CameraInput:
     ) -> None:
         self.settings = settings
         self.info: CameraInfo | None = None
-        self.info_count = 0
         self.mismatch = ""
         self._node = node
         self._deliver = deliver
@@ -135,7 +120,6 @@ class CameraInput:
 
     def _on_info(self, message: CameraInfo) -> None:
         self.info = message
-        self.info_count += 1
         self._forget_latched()
 
     def _look_for_latched(self) -> None:

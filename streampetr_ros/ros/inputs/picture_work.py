@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from streampetr_ros.core.threads import let_others_go_first
 from streampetr_ros.core.types import CameraFrame
+from streampetr_ros.ingest.assembly import Assembler
 from streampetr_ros.ingest.pictures.raw import Pixels
 from streampetr_ros.preprocess.pixel_path import PictureAhead
-from streampetr_ros.ros.inputs.calibration import CalibrationStore
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
-from streampetr_ros.ros.inputs.decoding import decode_message
 
 #: Prepares a picture, of which the pose is not used.
-PrepareAhead = Callable[[CameraFrame], PictureAhead]
+PrepareAhead = Callable[[CameraFrame], PictureAhead[Any]]
 
 #: Images may wait for a thread so long as they are fewer than this per thread; a camera that sends
 #: far too many must not fill the memory.
@@ -34,15 +34,13 @@ class PictureWork:
     """Decodes images in threads of its own and prepares them there.
 
     Args:
-        calibrations: newest ones of the cameras.
+        assembler: decodes, and knows the calibrations that cameras probably still have.
         threads: images in work side by side.
-        prepare: prepares a decoded picture; None prepares nothing ahead.
+        prepare: prepares a decoded picture.
     """
 
-    def __init__(
-        self, calibrations: CalibrationStore, threads: int, prepare: PrepareAhead | None
-    ) -> None:
-        self._calibrations = calibrations
+    def __init__(self, assembler: Assembler, threads: int, prepare: PrepareAhead) -> None:
+        self._assembler = assembler
         self._prepare = prepare
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="decode", initializer=let_others_go_first
@@ -56,36 +54,44 @@ class PictureWork:
         with self._lock:
             has_room = self._waiting < self._most
         if has_room:
-            self._begin(camera, image)
+            self.begun(camera, image)
 
-    def pixels(self, camera: str, image: ReceivedImage) -> Future[Pixels]:
-        """Return the picture of an image, beginning now if that has not happened."""
-        return image.progress.decoded or self._begin(camera, image)
+    def begun(self, camera: str, image: ReceivedImage) -> Future[Pixels]:
+        """Return the picture of an image, beginning now if that has not happened.
+
+        What it raises is the `SkippedSet` of an image that cannot be decoded.
+        """
+        if image.decoded is None:
+            with self._lock:
+                self._waiting += 1
+            image.decoded = Future()
+            self._pool.submit(self._work, camera, image, image.decoded)
+        return image.decoded
 
     def close(self) -> None:
         """Finish what has begun and stop the threads."""
         self._pool.shutdown()
 
-    def _begin(self, camera: str, image: ReceivedImage) -> Future[Pixels]:
-        with self._lock:
-            self._waiting += 1
-        begun: Future[Pixels] = Future()
-        image.progress.decoded = begun
-        self._pool.submit(self._work, camera, image, begun)
-        return begun
-
     def _work(self, camera: str, image: ReceivedImage, decoded: Future[Pixels]) -> None:
+        begin = time.perf_counter()
         try:
-            pixels = self._decode(camera, image)
-            frame = self._frame(camera, pixels)
+            pixels = self._assembler.decode(camera, image)
         except Exception as error:  # noqa: BLE001 - raised to the set that waits for the picture
             decoded.set_exception(error)
             return
-        if frame is None or self._prepare is None:
+        finally:
+            image.decode_ms = (time.perf_counter() - begin) * 1e3
+            with self._lock:
+                self._waiting -= 1
+        # Of the calibration that its set probably has.
+        calibration = self._assembler.last_built(camera)
+        if calibration is None or pixels.shape[:2] != (calibration.height, calibration.width):
             decoded.set_result(pixels)
             return
-        prepared: Future[PictureAhead] = Future()
-        image.progress.prepared = prepared
+        frame = CameraFrame(
+            calibration=calibration, stamp_ns=0, pixels=pixels, fixed_from_base=_NO_POSE
+        )
+        image.prepared = prepared = Future()
         # The set goes on with all that only needs to know the picture. Another thread would be
         # quick to prepare it, too, but would have to wait for Python until the set had done so.
         decoded.set_result(pixels)
@@ -93,21 +99,3 @@ class PictureWork:
             prepared.set_result(self._prepare(frame))
         except Exception as error:  # noqa: BLE001 - the set prepares it again, and reports why not
             prepared.set_exception(error)
-
-    def _frame(self, camera: str, pixels: Pixels) -> CameraFrame | None:
-        """Return a picture with the calibration that its set probably has; None if none fits."""
-        calibration = self._calibrations.last_built(camera)
-        if calibration is None or pixels.shape[:2] != (calibration.height, calibration.width):
-            return None
-        return CameraFrame(
-            calibration=calibration, stamp_ns=0, pixels=pixels, fixed_from_base=_NO_POSE
-        )
-
-    def _decode(self, camera: str, image: ReceivedImage) -> Pixels:
-        begin = time.perf_counter()
-        try:
-            return decode_message(image.message, self._calibrations.reduction(camera))
-        finally:
-            image.progress.decode_ms = (time.perf_counter() - begin) * 1e3
-            with self._lock:
-                self._waiting -= 1

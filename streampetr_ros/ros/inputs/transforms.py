@@ -12,15 +12,14 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
+from streampetr_ros.core.problems import Problem, ProblemLog, SkippedSet
 from streampetr_ros.ingest.messages import transform_from, transform_from_odometry
 from streampetr_ros.ingest.transforms.tree import (
     StampedTransform,
     TransformError,
-    TransformUnavailable,
 )
 from streampetr_ros.parameters.inputs import PoseParameters
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.problems import Problem, ProblemLog
 
 T = TypeVar("T")
 
@@ -64,18 +63,18 @@ class TransformInput:
         """Call `find` until it succeeds, again whenever transforms arrived.
 
         Args:
-            find: looks up transforms.
+            find: makes something of transforms.
             timeout_s: longest wait.
 
         Raises:
-            TransformUnavailable: the last one of `find`, at once if waiting cannot help.
+            SkippedSet: the last one of `find`, at once if waiting cannot help.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             seen = self.received
             try:
                 return find()
-            except TransformUnavailable as error:
+            except SkippedSet as error:
                 if not error.may_come or not self._wait_for_news(seen, deadline):
                     raise
 

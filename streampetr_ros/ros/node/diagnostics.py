@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from streampetr_ros.core.problems import Problem
 from streampetr_ros.ingest.sync.types import CameraStatistics, SyncStatistics
 from streampetr_ros.parameters.node import DiagnosticsParameters
 from streampetr_ros.pipeline.memory_policy import MemoryStatistics
 from streampetr_ros.ros.node.processing import ProcessingStatistics
-from streampetr_ros.ros.problems import Problem
 
 #: A clock published now and then may be behind the stamps of new images by so much, seconds.
 _BEHIND_S = 0.5

@@ -109,12 +109,12 @@ class HealthPublisher:
 def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[DiagnosticStatus]:
     limits = session.parameters.diagnostics
     now_ns = node.get_clock().now().nanoseconds
-    sync = session.sync_statistics()
-    transforms = session.transforms
+    sync = session.inputs.statistics()
+    cameras, transforms = session.inputs.cameras, session.inputs.transforms
     statuses = [
-        diagnostics.camera_status(_snapshot(session.cameras[c.name], c), now_ns, limits)
+        diagnostics.camera_status(_snapshot(cameras[c.name], c), now_ns, limits)
         for c in sync.cameras
-        if c.name in session.cameras
+        if c.name in cameras
     ]
     if session.is_running:
         statuses.append(diagnostics.sync_status(sync, session.overtaken, session.problems.counts()))

@@ -13,6 +13,7 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.problems import ProblemLog
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.memory_policy import ResetReason
@@ -23,7 +24,6 @@ from streampetr_ros.ros.node.health import HealthPublisher
 from streampetr_ros.ros.node.parameter_server import ParameterServer
 from streampetr_ros.ros.node.session import DetectionSession
 from streampetr_ros.ros.node.transitions import refuse_impossible_transitions
-from streampetr_ros.ros.problems import ProblemLog
 from streampetr_ros.ros.signals import ros_until_signal
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rclpy.lifecycle import LifecycleNode
 
+from streampetr_ros.core.problems import Problem, ProblemLog
 from streampetr_ros.messages.results import SetResult
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.parameters.node import NodeParameters
@@ -17,7 +18,6 @@ from streampetr_ros.ros.outputs.objects import TrackOutput
 from streampetr_ros.ros.outputs.output import Output
 from streampetr_ros.ros.outputs.overlays import OverlayOutput
 from streampetr_ros.ros.outputs.vision import VisionOutput
-from streampetr_ros.ros.problems import Problem, ProblemLog
 
 #: Every output beside the boxes, in the order of publication, and whether parameters ask for it.
 OUTPUTS: tuple[tuple[type[Output], Callable[[NodeParameters], bool]], ...] = (

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from streampetr_ros.core.problems import Problem, SkippedSet
 from streampetr_ros.core.types import FrameSet
+from streampetr_ros.ingest.assembly import Assembler, Image, ImageMessage
 from streampetr_ros.ingest.messages import (
     fingerprint,
     stamp_ns_from,
-    stamp_text,
     transform_from,
     transform_from_odometry,
 )
+from streampetr_ros.ingest.pictures.raw import Pixels
 from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet, SyncStatistics
-from streampetr_ros.ingest.transforms.tree import (
-    StampedTransform,
-    TransformError,
-    TransformUnavailable,
-)
+from streampetr_ros.ingest.transforms.tree import StampedTransform, TransformError, TransformTree
 from streampetr_ros.parameters.bag import BagOptions
-from streampetr_ros.sources.bag.assembly import BagAssembler, RecordedImage, SkippedSetError
-from streampetr_ros.sources.bag.log import BagMessage, Recording
+from streampetr_ros.sources.bag.log import BagMessage, Place, Recording
 from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
 
+#: Images decoded side by side.
+_DECODERS = 2
 #: A frame set waits so long, in the time of the recording, for its transforms.
-_PATIENCE_NS = 1_000_000_000
+_PATIENCE_S = 1.0
 #: After the last message, nothing is waited for any more.
 _AFTER_END_NS = 10_000_000_000
 
@@ -37,7 +38,7 @@ Report = Callable[[str, str], None]
 
 
 class _Pending(NamedTuple):
-    found: SyncedSet[RecordedImage]
+    found: SyncedSet[ImageMessage]
     deadline_ns: int
 
 
@@ -66,13 +67,16 @@ class BagPass:
         self.position = 0
         self._file = file
         self._topics = topics
+        self._sequence = sequence
         self._report = report
         names = tuple(camera.name for camera in topics.cameras)
         config = options.parameters.sync_config(names)
         self._fingerprints = config.frozen_after > 0
-        self._sync: FrameSetSynchronizer[RecordedImage] = FrameSetSynchronizer(config)
+        self._sync: FrameSetSynchronizer[ImageMessage] = FrameSetSynchronizer(config)
         self._tree = options.parameters.pose.transform_tree()
-        self._assembler = BagAssembler(options, self._tree, sequence, file.tokens)
+        self._infos: dict[str, Any] = {}
+        self._assembler = bag_assembler(options, topics, file.place, self._infos, self._tree)
+        self._pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
         self._pending: deque[_Pending] = deque()
         self._now_ns = 0
         self._last: SyncStatistics | None = None
@@ -97,7 +101,7 @@ class BagPass:
             self._now_ns += _AFTER_END_NS
             yield from self._ready(start)
         finally:
-            self._assembler.close()
+            self._pool.shutdown()
 
     def statistics(self) -> SyncStatistics:
         """Tell how the synchroniser is doing, or did at the last message."""
@@ -115,17 +119,17 @@ class BagPass:
         return handlers
 
     def _on_info(self, camera: CameraTopics, message: BagMessage) -> None:
-        self._assembler.infos[camera.name] = message.content
+        self._infos[camera.name] = message.content
 
     def _on_image(self, camera: CameraTopics, message: BagMessage) -> None:
         content = message.content
         image = StampedImage(
             camera=camera.name,
             stamp_ns=stamp_ns_from(content.header.stamp),
-            payload=RecordedImage(content, camera),
+            payload=ImageMessage(content, camera.image_topic),
             fingerprint=fingerprint(content) if self._fingerprints else None,
         )
-        self._wait_for(self._sync.add(image, message.recorded_ns), _PATIENCE_NS)
+        self._wait_for(self._sync.add(image, message.recorded_ns), round(_PATIENCE_S * 1e9))
 
     def _on_odometry(self, message: BagMessage) -> None:
         self._insert(transform_from_odometry(message.content), message.topic)
@@ -138,12 +142,10 @@ class BagPass:
         try:
             self._tree.insert(*transform)
         except TransformError as error:
-            self._report(
-                f"unusable transform of '{transform.child}' on '{topic}'",
-                f"transform ignored: {error}",
-            )
+            kind = f"{Problem.BAD_TRANSFORM.value} of '{transform.child}' on '{topic}'"
+            self._report(kind, f"transform ignored: {error}")
 
-    def _wait_for(self, found: list[SyncedSet[RecordedImage]], patience_ns: int) -> None:
+    def _wait_for(self, found: list[SyncedSet[ImageMessage]], patience_ns: int) -> None:
         deadline_ns = self._now_ns + patience_ns
         self._pending.extend(_Pending(each, deadline_ns) for each in found)
 
@@ -151,38 +153,52 @@ class BagPass:
         """Yield what no longer lacks anything, and give up on what has waited long enough."""
         while self._pending:
             found, deadline_ns = self._pending[0]
-            if self.position < start:
-                self._pending.popleft()
-                self.position += 1
-                continue
+            made = None
             try:
-                self._assembler.require_infos(found)
-                poses = self._assembler.poses(found)
-            except (TransformUnavailable, SkippedSetError) as error:
+                if self.position >= start:
+                    made = self._assembled(found)
+            except SkippedSet as error:
                 if error.may_come and self._now_ns < deadline_ns:
                     return
-                self._skip(found, error)
-                continue
+                self._report(error.kind, str(error))
             self._pending.popleft()
             self.position += 1
-            try:
-                frame_set = self._assembler.assemble(found, poses)
-            except SkippedSetError as error:
-                self._report(error.reason, str(error))
-            else:
-                yield frame_set
+            if made is not None:
+                yield made
 
-    def _skip(
-        self, found: SyncedSet[RecordedImage], error: TransformUnavailable | SkippedSetError
-    ) -> None:
-        self._pending.popleft()
-        self.position += 1
-        if isinstance(error, SkippedSetError):
-            self._report(error.reason, str(error))
-            return
-        self._report(
-            f"missing transform ({error.reason.value})",
-            f"frame set at {stamp_text(found.stamp_ns)} skipped: {error}; "
-            f"{self._file.place.verb} this transform, or name the frames with --fixed-frame and "
-            "--base-frame",
-        )
+    def _assembled(self, found: SyncedSet[ImageMessage]) -> FrameSet:
+        outline = self._assembler.outline(found)
+        pictures = list(self._pool.map(self._decoded, found.images))
+        whole = self._assembler.whole(found, outline, pictures)
+        token = self._file.tokens.get(found.stamp_ns, "")
+        return replace(whole, sequence=self._sequence, token=token)
+
+    def _decoded(self, image: Image) -> Pixels:
+        return self._assembler.decode(image.camera, image.payload)
+
+
+def bag_assembler(
+    options: BagOptions,
+    topics: BagTopics,
+    place: Place,
+    infos: Mapping[str, Any],
+    tree: TransformTree,
+) -> Assembler:
+    """Return what makes frame sets of recorded messages.
+
+    Args:
+        options: frames.
+        topics: of the cameras.
+        place: of the messages, for remedies.
+        infos: newest CameraInfo message by camera.
+        tree: transforms.
+    """
+    assembler = Assembler(
+        options.parameters.frames,
+        {camera.name: camera.wiring for camera in topics.cameras},
+        infos.get,
+        tree.lookup,
+        f"{place.verb} this transform, or name the frames with --fixed-frame and --base-frame",
+    )
+    assembler.patience_s = _PATIENCE_S
+    return assembler

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.messages.standard import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
 from streampetr_ros.nuscenes.car import nuscenes_order
 from streampetr_ros.parameters.bag import BagOptions
-from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.sources.bag.log import BAG, Place, TopicFacts
 
 _PACKED = "/compressed"

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from streampetr_ros.core.problems import SkippedSet
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Array, CameraCalibration
-from streampetr_ros.ingest.assembly import FrameNameError, KnownCalibrations, optical_frame
+from streampetr_ros.ingest.assembly import Assembler, Image, ImageMessage
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.ingest.pictures.raw import Pixels
 from streampetr_ros.ingest.sync.types import StampedImage
 from streampetr_ros.ingest.transforms.tree import TransformTree, TransformUnavailable
 from streampetr_ros.parameters.bag import BagOptions
-from streampetr_ros.sources.bag.assembly import (
-    Recorded,
-    RecordedImage,
-    SkippedSetError,
-    calibrated,
-    decode,
-    frame_reason,
-    image_frames,
-    require_size,
-)
 from streampetr_ros.sources.bag.log import BagMessage, Recording
+from streampetr_ros.sources.bag.single_pass import bag_assembler
 from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
 from streampetr_ros.sources.checks.chain_check import missing_links, optical_name, transforms_about
 from streampetr_ros.sources.checks.mounting_check import check_mountings
@@ -67,12 +59,16 @@ def check_cameras(recording: Recording, topics: BagTopics, options: BagOptions) 
     except SourceError as error:
         return CameraReport(problems={"damage": str(error)})
     report = CameraReport(links=missing_links(transforms, images, topics, options, recording.place))
+    assembler = bag_assembler(options, topics, recording.place, {}, transforms.tree)
     pictures: dict[str, Pixels] = {}
     base_frame = options.parameters.frames.base
     for camera in topics.cameras:
         if all(topic in first for topic in _topics(camera)):
             mounting = _mounting(transforms.tree, base_frame, camera, images[camera.name])
-            pixels = _examine(camera, first, mounting, report)
+            message, info = (first[topic].content for topic in _topics(camera))
+            stamp_ns = stamp_ns_from(message.header.stamp)
+            image = StampedImage(camera.name, stamp_ns, ImageMessage(message, camera.image_topic))
+            pixels = _examine(assembler, (image, info), mounting, report)
             pictures.update({} if pixels is None else {camera.name: pixels})
     report.mountings.extend(check_mountings(report.calibrations, pictures))
     return report
@@ -102,37 +98,27 @@ def _mounting(
 
 
 def _examine(
-    camera: CameraTopics,
-    first: Mapping[str, BagMessage],
-    mounting: Array | None,
-    report: CameraReport,
+    assembler: Assembler, messages: tuple[Image, Any], mounting: Array | None, report: CameraReport
 ) -> Pixels | None:
-    """Note what is wrong with a camera; return its picture."""
-    message, info = (first[topic].content for topic in _topics(camera))
-    stamp_ns = stamp_ns_from(message.header.stamp)
-    payload = RecordedImage(message, camera)
-    image: Recorded = StampedImage(camera=camera.name, stamp_ns=stamp_ns, payload=payload)
+    """Note what is wrong with a camera's image and CameraInfo; return its picture."""
+    image, info = messages
     # Intrinsics are looked at even where the mounting is not known.
     placed = np.eye(4) if mounting is None else mounting
     found = report.problems
-    calibration = _tried(lambda: calibrated(image, info, placed, KnownCalibrations()), found)
-    pixels: Pixels | None = _tried(lambda: decode(image), found)
+    calibration = _tried(lambda: assembler.calibration(image, info, placed), found)
+    pixels: Pixels | None = _tried(lambda: assembler.decode(image.camera, image.payload), found)
     if calibration is not None and pixels is not None:
-        _tried(lambda: require_size(image, calibration, pixels), found)
-    try:
-        optical_frame(image_frames(image, info))
-    except FrameNameError as error:
-        # Where it is mounted is not known then.
-        found[frame_reason(camera.image_topic)] = str(error)
-    else:
-        if calibration is not None and mounting is not None:
-            report.calibrations[camera.name] = calibration
+        _tried(lambda: assembler.require_size(image, calibration, pixels), found)
+    # Without its frame it is not known where the camera is mounted.
+    frame = _tried(lambda: assembler.optical_frame(image, info), found)
+    if frame is not None and calibration is not None and mounting is not None:
+        report.calibrations[image.camera] = calibration
     return pixels
 
 
 def _tried(part: Callable[[], Any], found: dict[str, str]) -> Any:
     try:
         return part()
-    except SkippedSetError as error:
-        found[error.reason] = str(error)
+    except SkippedSet as error:
+        found[error.kind] = str(error)
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from streampetr_ros.core.problems import Problem
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.ingest.messages import stamp_ns_from
@@ -25,7 +26,6 @@ from streampetr_ros.sources.checks.stamp_check import check_stamps
 _RATE_RATIO = 1.25
 #: Stamps farther from a clock than this are not of it, seconds.
 _CLOCK_TOLERANCE_S = 5.0
-_MISSING_TRANSFORM = "missing transform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ def _joined(cameras: CameraReport, found: dict[str, str]) -> list[str]:
     """Return what was heard; of transforms all that are missing instead of the first one."""
     reasons = found | cameras.problems
     if cameras.links:
-        reasons = {k: v for k, v in reasons.items() if not k.startswith(_MISSING_TRANSFORM)}
+        reasons = {k: v for k, v in reasons.items() if not k.startswith(Problem.NO_TRANSFORM.value)}
     return [*reasons.values(), *cameras.links]
 
 

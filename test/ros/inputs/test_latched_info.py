@@ -16,11 +16,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from streampetr_ros.parameters.inputs import CameraParameters, CameraSettings
+from streampetr_ros.core.problems import ProblemLog
+from streampetr_ros.ingest.assembly import CameraSettings
+from streampetr_ros.parameters.inputs import CameraParameters
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.executor import StreamExecutor
 from streampetr_ros.ros.inputs.camera_input import CameraInput, ReceivedImage
-from streampetr_ros.ros.problems import ProblemLog
 
 SETTINGS = CameraSettings(
     name="latched", image_topic="latched/image", info_topic="latched/camera_info", transport="raw"

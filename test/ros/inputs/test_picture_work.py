@@ -19,7 +19,8 @@ from sensor_msgs.msg import CompressedImage
 
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraFrame
-from streampetr_ros.ingest.pictures.raw import ImageError
+from streampetr_ros.ingest.messages import decode_message
+from streampetr_ros.ingest.pictures.raw import ImageError, Pixels
 from streampetr_ros.ros.inputs import picture_work
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.inputs.picture_work import PictureWork
@@ -35,10 +36,13 @@ class Cameras:
         self.known = None
         self.frames: list[CameraFrame] = []
         self.made = object()
+        self.gate = Event()
+        self.gate.set()
 
-    def reduction(self, camera: str) -> int:
+    def decode(self, camera: str, image: ReceivedImage) -> Pixels:
         assert camera == "CAM_FRONT"
-        return 1
+        self.gate.wait(20.0)
+        return decode_message(image.message)
 
     def last_built(self, camera: str) -> object:
         assert camera == "CAM_FRONT"
@@ -72,25 +76,25 @@ def received(data: bytes | None = None) -> ReceivedImage:
 def test_an_image_is_decoded_once(work: PictureWork) -> None:
     image = received()
     work.begin_early("CAM_FRONT", image)
-    begun = image.progress.decoded
+    begun = image.decoded
     assert begun is not None
-    assert work.pixels("CAM_FRONT", image) is begun
+    assert work.begun("CAM_FRONT", image) is begun
     assert begun.result().shape == (SIZE[1], SIZE[0], 3)
 
 
 def test_an_image_that_was_not_begun_is_decoded_for_its_set(work: PictureWork) -> None:
-    assert (work.pixels("CAM_FRONT", received()).result() == 90).all()
+    assert (work.begun("CAM_FRONT", received()).result() == 90).all()
 
 
 def test_pictures_of_known_cameras_are_prepared(cameras: Cameras, work: PictureWork) -> None:
     image = received()
-    work.pixels("CAM_FRONT", image).result()
-    assert image.progress.prepared is None
+    work.begun("CAM_FRONT", image).result()
+    assert image.prepared is None
     assert not cameras.frames
     cameras.known = calibration("CAM_FRONT", 0.0, SIZE)
     image = received()
-    pixels = work.pixels("CAM_FRONT", image).result()
-    assert image.progress.prepared.result() is cameras.made
+    pixels = work.begun("CAM_FRONT", image).result()
+    assert image.prepared.result() is cameras.made
     (frame,) = cameras.frames
     assert frame.pixels is pixels
     # A pose that nobody knows yet can never be taken for one.
@@ -103,12 +107,12 @@ def test_a_set_need_not_wait_for_what_is_still_prepared(cameras: Cameras) -> Non
     work = PictureWork(cameras, THREADS, lambda _: gate.wait(20.0))
     image = received()
     try:
-        assert work.pixels("CAM_FRONT", image).result().any()
-        assert not image.progress.prepared.done()
+        assert work.begun("CAM_FRONT", image).result().any()
+        assert not image.prepared.done()
     finally:
         gate.set()
         work.close()
-    assert image.progress.prepared.result() is True
+    assert image.prepared.result() is True
 
 
 def test_a_picture_that_cannot_be_prepared_is_left_to_the_set(
@@ -116,60 +120,43 @@ def test_a_picture_that_cannot_be_prepared_is_left_to_the_set(
 ) -> None:
     cameras.known, cameras.made = calibration("CAM_FRONT", 0.0, SIZE), None
     image = received()
-    assert work.pixels("CAM_FRONT", image).result().any()
-    assert isinstance(image.progress.prepared.exception(), UserError)
-    assert work.pixels("CAM_FRONT", received()).result().any()
+    assert work.begun("CAM_FRONT", image).result().any()
+    assert isinstance(image.prepared.exception(), UserError)
+    assert work.begun("CAM_FRONT", received()).result().any()
 
 
 def test_pictures_of_another_size_are_left_to_the_set(cameras: Cameras, work: PictureWork) -> None:
     cameras.known = calibration("CAM_FRONT", 0.0, (SIZE[0] * 2, SIZE[1] * 2))
     image = received()
-    work.pixels("CAM_FRONT", image).result()
+    work.begun("CAM_FRONT", image).result()
     assert not cameras.frames
-    assert image.progress.prepared is None
+    assert image.prepared is None
 
 
 def test_damage_is_raised_to_the_set_and_the_next_image_is_fine(work: PictureWork) -> None:
     damaged = received(b"\xff\xd8 no picture")
     work.begin_early("CAM_FRONT", damaged)
     with pytest.raises(ImageError):
-        work.pixels("CAM_FRONT", damaged).result()
-    assert work.pixels("CAM_FRONT", received()).result().any()
+        work.begun("CAM_FRONT", damaged).result()
+    assert work.begun("CAM_FRONT", received()).result().any()
 
 
-def test_a_flood_of_images_does_not_pile_up(
-    work: PictureWork, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate = Event()
-
-    def decode_when_open(*_: object) -> object:
-        gate.wait(20.0)
-        return np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-
-    monkeypatch.setattr(picture_work, "decode_message", decode_when_open)
+def test_a_flood_of_images_does_not_pile_up(cameras: Cameras, work: PictureWork) -> None:
+    cameras.gate.clear()
     flood = [received() for _ in range(100)]
     for image in flood:
         work.begin_early("CAM_FRONT", image)
-    begun = [image for image in flood if image.progress.decoded is not None]
+    begun = [image for image in flood if image.decoded is not None]
     # A set that is whole is decoded nevertheless.
-    needed = work.pixels("CAM_FRONT", flood[-1])
-    gate.set()
+    needed = work.begun("CAM_FRONT", flood[-1])
+    cameras.gate.set()
     assert len(begun) == picture_work._WAITING_PER_THREAD * THREADS
     needed.result()
     again = received()
     for image in begun:
-        image.progress.decoded.result()
+        image.decoded.result()
     work.begin_early("CAM_FRONT", again)
-    assert again.progress.decoded is not None
-
-
-def test_nothing_is_prepared_where_only_whole_sets_are(cameras: Cameras) -> None:
-    cameras.known = calibration("CAM_FRONT", 0.0, SIZE)
-    work = PictureWork(cameras, THREADS, None)
-    image = received()
-    work.pixels("CAM_FRONT", image).result()
-    work.close()
-    assert image.progress.prepared is None
+    assert again.decoded is not None
 
 
 def test_decoding_steps_back_for_what_is_short(cameras: Cameras) -> None:
@@ -185,7 +172,7 @@ def test_decoding_steps_back_for_what_is_short(cameras: Cameras) -> None:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
         work = PictureWork(cameras, THREADS, prepare)
         image = received()
-        work.pixels("CAM_FRONT", image).result()
+        work.begun("CAM_FRONT", image).result()
         work.close()
 
     with ThreadPoolExecutor(1) as pool:

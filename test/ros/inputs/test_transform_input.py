@@ -18,12 +18,12 @@ from rclpy.node import Node
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.problems import Problem, ProblemLog, SkippedSet
 from streampetr_ros.ingest.transforms.tree import Reason, TransformUnavailable
 from streampetr_ros.messages.standard import tf_message
 from streampetr_ros.parameters.inputs import PoseParameters
 from streampetr_ros.ros.inputs.transforms import TransformInput
 from streampetr_ros.ros.messages import make
-from streampetr_ros.ros.problems import ProblemLog
 
 SECOND_NS = 1_000_000_000
 
@@ -69,6 +69,14 @@ def look_up(transforms: TransformInput, seconds: float) -> Array:
     return transforms.tree.lookup("odom", "base_link", round(seconds * SECOND_NS))
 
 
+def needed(transforms: TransformInput, seconds: float) -> Array:
+    """Look up as a frame set does."""
+    try:
+        return look_up(transforms, seconds)
+    except TransformUnavailable as error:
+        raise SkippedSet(Problem.NO_TRANSFORM, "", str(error), may_come=error.may_come) from error
+
+
 def test_lookups_interpolate(transforms: TransformInput) -> None:
     for seconds in (10.0, 10.1):
         enter(transforms, seconds)
@@ -111,7 +119,7 @@ def test_waiting_ends_as_soon_as_the_transform_is_there(transforms: TransformInp
 
     def find() -> Array:
         asked.set()
-        return look_up(transforms, 10.5)
+        return needed(transforms, 10.5)
 
     waiter = threading.Thread(target=lambda: found.append(transforms.wait_for(find, 30.0)))
     waiter.start()
@@ -124,8 +132,8 @@ def test_waiting_ends_as_soon_as_the_transform_is_there(transforms: TransformInp
 def test_waiting_is_bounded(transforms: TransformInput) -> None:
     enter(transforms, 10.0)
     start = time.monotonic()
-    with pytest.raises(TransformUnavailable):
-        transforms.wait_for(lambda: look_up(transforms, 10.5), 0.05)
+    with pytest.raises(SkippedSet):
+        transforms.wait_for(lambda: needed(transforms, 10.5), 0.05)
     assert time.monotonic() - start >= 0.05
 
 
@@ -136,8 +144,8 @@ def test_what_cannot_heal_is_not_waited_for(transforms: TransformInput) -> None:
 
     def find() -> Array:
         calls.append(1)
-        return look_up(transforms, 5.0)
+        return needed(transforms, 5.0)
 
-    with pytest.raises(TransformUnavailable):
+    with pytest.raises(SkippedSet):
         transforms.wait_for(find, 30.0)
     assert len(calls) == 1

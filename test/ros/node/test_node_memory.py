@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,10 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 import torch
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from streampetr_ros.pipeline.streaming import StreamingPipeline
+from streampetr_ros.ros.node import session
 from streampetr_ros.ros.node.node import StreamPetrNode
+from streampetr_ros.ros.node.processing import SetProcessor
 from streampetr_ros.ros.node.session import DetectionSession
 
 PARAMETERS = {"model.name": "tiny", "model.weights": "random:0"}
@@ -23,13 +27,13 @@ def given_back(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the watched network was still there, each time GPU memory was given back."""
     seen: list[bool] = []
     watched: list[weakref.ref] = []
-    build = DetectionSession._make_processor
+    build = session.SetProcessor
 
-    def watch(session: DetectionSession) -> object:
-        watched.append(weakref.ref(session.backend))
-        return build(session)
+    def watch(*parts: Any) -> SetProcessor:
+        watched.extend(weakref.ref(p.backend) for p in parts if isinstance(p, StreamingPipeline))
+        return build(*parts)
 
-    monkeypatch.setattr(DetectionSession, "_make_processor", watch)
+    monkeypatch.setattr(session, "SetProcessor", watch)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: seen.append(watched[-1]() is not None))
     return seen

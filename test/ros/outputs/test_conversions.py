@@ -30,8 +30,8 @@ from streampetr_ros.ingest.rig import build_calibration
 from streampetr_ros.messages import standard
 from streampetr_ros.messages.results import SetReport
 from streampetr_ros.messages.vehicle import FrameNames, set_messages
-from streampetr_ros.ros.inputs import decoding
-from streampetr_ros.ros.inputs.decoding import decode_message
+from streampetr_ros.ros.inputs import other_encodings
+from streampetr_ros.ros.inputs.other_encodings import convert_by_cv_bridge
 from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.outputs import objects
 
@@ -210,7 +210,7 @@ def test_images_keep_their_pixels(encoding: str) -> None:
     sent = {camera.calibration.name: camera for camera in original.cameras}
     for camera in played.cameras:
         assert messages.stamp_ns_from(camera.image.header.stamp) == camera.stamp_ns
-        pixels = decode_message(camera.image)
+        pixels = messages.decode_message(camera.image)
         expected = sent[camera.camera].pixels
         assert pixels.shape == expected.shape
         if encoding != "jpeg":
@@ -247,6 +247,11 @@ def short_image() -> Image:
     return message
 
 
+def decode_message(message: Image) -> np.ndarray:
+    """As the node does."""
+    return messages.decode_message(message, 1, convert_by_cv_bridge)
+
+
 def test_encodings_that_are_not_plain_go_through_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     bridge = SimpleNamespace(CvBridge=FakeBridge, CvBridgeError=FakeBridgeError)
     monkeypatch.setitem(sys.modules, "cv_bridge", bridge)
@@ -276,10 +281,10 @@ def test_cv_bridge_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, broken: 
 
 @pytest.fixture
 def numpy_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(decoding.np, "__version__", "2.2.6")
-    decoding._survives_numpy.cache_clear()
+    monkeypatch.setattr(other_encodings.np, "__version__", "2.2.6")
+    other_encodings._survives_numpy.cache_clear()
     yield
-    decoding._survives_numpy.cache_clear()
+    other_encodings._survives_numpy.cache_clear()
 
 
 @pytest.mark.usefixtures("numpy_2")

@@ -13,14 +13,14 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from streampetr_ros.core.problems import Problem, ProblemLog
 from streampetr_ros.ingest.sync.types import CameraStatistics, DropReason, SyncStatistics
 from streampetr_ros.parameters.node import DiagnosticsParameters
 from streampetr_ros.ros import worker as worker_module
-from streampetr_ros.ros.inputs.drop_report import DropReport
+from streampetr_ros.ros.inputs.inputs import DropReport
 from streampetr_ros.ros.node import diagnostics, health
 from streampetr_ros.ros.node.diagnostics import GpuMemory
 from streampetr_ros.ros.node.processing import ProcessingStatistics
-from streampetr_ros.ros.problems import Problem, ProblemLog
 from streampetr_ros.ros.worker import NewestWorker
 
 
@@ -84,9 +84,7 @@ def test_camera_states(
     ],
 )
 def test_age_of_results(age_s: float | None, level: bytes, says: str, age_ms: str) -> None:
-    done = ProcessingStatistics(
-        processed=1, last_stamp_ns=1, age_s=age_s, interval_s=0.1, latencies=()
-    )
+    done = ProcessingStatistics(processed=1, age_s=age_s, latencies=())
     found = diagnostics.latency_status(done, DiagnosticsParameters(), None)
     assert found.level == level
     assert says in found.message
@@ -111,9 +109,7 @@ def test_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
     assert health.gpu_memory(torch.device("cuda:1")) is None
-    done = ProcessingStatistics(
-        processed=1, last_stamp_ns=1, age_s=0.1, interval_s=0.1, latencies=()
-    )
+    done = ProcessingStatistics(processed=1, age_s=0.1, latencies=())
     for given, shown in ((memory, "1500.000"), (None, "unknown")):
         found = diagnostics.latency_status(done, DiagnosticsParameters(), given)
         assert {pair.key: pair.value for pair in found.values}["GPU memory held MB"] == shown

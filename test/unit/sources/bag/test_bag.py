@@ -12,12 +12,12 @@ import yaml
 from rigs import frame_set, without
 
 from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.ingest.pictures.reduction import shrink
 from streampetr_ros.messages import cdr, standard
 from streampetr_ros.messages.vehicle import FrameNames, pose_edges
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.parameters.bag import BagOptions, bag_options
-from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build
 from streampetr_ros.sources import SourceError, is_bag, open_source

@@ -11,8 +11,8 @@ from rigs import frame_set
 from rosbags.interfaces import Qos, QosDurability, QosReliability, QosTime
 from typer.testing import CliRunner
 
+from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.parameters.bag import BagOptions, bag_options
-from streampetr_ros.parameters.inputs import CameraSettings
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build
 from streampetr_ros.sources.bag.log import TopicFacts

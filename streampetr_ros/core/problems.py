@@ -1,4 +1,4 @@
-"""Problems a running node survives: counted always, logged now and then."""
+"""What keeps frame sets from being made or published: counted always, said now and then."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class Problem(str, Enum):
 
     NO_CAMERA_INFO = "no CameraInfo"
     BAD_CALIBRATION = "unusable CameraInfo"
+    BAD_FRAME = "unusable frame_id"
     BAD_IMAGE = "unusable image"
     BAD_TRANSFORM = "unusable transform"
     NO_TRANSFORM = "missing transform"
@@ -26,20 +27,29 @@ class Problem(str, Enum):
     OUTPUT = "publishing failed"
 
 
-class SkippedSetError(Exception):
-    """A frame set that is not processed; memory stays as it is.
+class SkippedSet(Exception):  # noqa: N818 - a state of affairs, not a mistake
+    """A frame set that cannot be made; its text says what, where and what to do.
 
     Attributes:
         problem: kind.
-        where: topic or frame concerned.
-        sentence: what, where and what to do; empty if there is nothing to say.
+        topic: concerned; of transforms, what is wrong with them.
+        may_come: whether what is missing may still come.
     """
 
-    def __init__(self, problem: Problem, where: str = "", sentence: str = "") -> None:
-        super().__init__(sentence or problem.value)
+    def __init__(
+        self, problem: Problem, topic: str, sentence: str, *, may_come: bool = False
+    ) -> None:
+        super().__init__(sentence)
         self.problem = problem
-        self.where = where
-        self.sentence = sentence
+        self.topic = topic
+        self.may_come = may_come
+
+    @property
+    def kind(self) -> str:
+        """Problem and topic, the same for all sets that have it."""
+        if self.problem is Problem.NO_TRANSFORM:
+            return f"{self.problem.value} ({self.topic})"
+        return f"{self.problem.value} on '{self.topic}'"
 
 
 class ProblemLog:

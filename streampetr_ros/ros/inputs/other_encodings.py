@@ -1,4 +1,4 @@
-"""Image messages to RGB pixels; cv_bridge helps with encodings that are not plain."""
+"""Raw images in encodings that are not plain, which cv_bridge may know."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import sys
 from functools import lru_cache
 
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
-from streampetr_ros.ingest.messages import raw_image_from
-from streampetr_ros.ingest.pictures.compressed import decode_compressed
 from streampetr_ros.ingest.pictures.raw import (
     ImageError,
     Pixels,
     RawImage,
-    decode_raw,
     describe,
     without_padding,
 )
-from streampetr_ros.ingest.pictures.reduction import shrink
 
 #: Releases of cv_bridge built for NumPy 1 end the process when they convert with NumPy 2, so that
 #: the first conversion is tried in a process of its own.
@@ -32,26 +28,12 @@ bridge.imgmsg_to_cv2(bridge.cv2_to_imgmsg(image, encoding="rgb16"), desired_enco
 _TRIAL_SECONDS = 30.0
 
 
-def decode_message(message: Image | CompressedImage, reduction: int = 1) -> Pixels:
-    """Decode an image message.
-
-    Args:
-        message: with the bytes.
-        reduction: one of `REDUCTIONS`, by which width and height are divided.
-
-    Returns:
-        (height / reduction, width / reduction, 3) uint8 RGB.
+def convert_by_cv_bridge(raw: RawImage) -> Pixels:
+    """Convert an encoding that only cv_bridge knows; see `decode_raw`.
 
     Raises:
-        ImageError: saying what is wrong with it.
+        ImageError: if it is not there, or does not know it either.
     """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, message.format, reduction)
-    return shrink(decode_raw(raw_image_from(message), _convert_by_cv_bridge), reduction)
-
-
-def _convert_by_cv_bridge(raw: RawImage) -> Pixels:
-    """Convert an encoding that only cv_bridge knows."""
     try:
         # Releases built for NumPy 1 fail with an AttributeError when imported with NumPy 2.
         from cv_bridge import CvBridge, CvBridgeError  # noqa: PLC0415
