@@ -52,7 +52,7 @@ def complete(_: Sphinx, name: str, source: list[str]) -> None:
     Three hundred modules in the margin of every page would triple the time of a build.
     """
     if name == root_doc:
-        source[0] += "\n" + (HERE / "contents.md").read_text(encoding="utf-8")
+        source[0] += "\n" + (HERE / "contents.txt").read_text(encoding="utf-8")
     elif name.startswith(autoapi_root):
         text = CHILDREN.sub(children, source[0])
         up = "../" * name.count("/")
