@@ -5,7 +5,7 @@ Each function takes a frame set and returns the one the pipeline gets instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -62,10 +62,3 @@ ABLATIONS: dict[str, Change] = {
     "no-camera-motion": without_camera_motion,
     "no-front-camera": without_camera(0),
 }
-
-
-def thinned(frame_sets: Iterable[FrameSet], every: int) -> Iterator[FrameSet]:
-    """Keep the first of every `every` frame sets: a slower stream of the same drive."""
-    for index, frame_set in enumerate(frame_sets):
-        if index % every == 0:
-            yield frame_set

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 
 from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.core.types import Detections, FrameSet
-from streampetr_ros.evaluation.ablation import thinned
 from streampetr_ros.evaluation.scenes import Step
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
@@ -77,7 +77,7 @@ def _thinned(source: Source, every: int) -> Iterable[FrameSet]:
     """Pictures are rendered when asked for, recordings are read in order."""
     if isinstance(source, SyntheticSource):
         return source.frame_sets(every)
-    return thinned(source, every)
+    return islice(source, 0, None, every)
 
 
 def open_stream(weights: str, memory_interval: float = -1.0, choice: Choice = _PLAIN) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,17 +28,9 @@ class PlainNetwork:
     """
 
     def __init__(self, detector: Detector, device: torch.device) -> None:
-        self._device = device
         self._detector = copy.deepcopy(detector).eval().to(device)
         # So the head predicts for all layers; what it is made of stays in evaluation mode.
         self._detector.head.training = True
-
-    def run(
-        self, inputs: ModelInputs, memory: MemoryState | None
-    ) -> tuple[DetectorOutputs, MemoryState | None]:
-        """Process one frame; see `Backend.run`."""
-        clock = StageClock(self._device)
-        return self.run_stages(inputs.to(self._device), memory, clock)
 
     def run_stages(
         self, inputs: ModelInputs, memory: MemoryState | None, clock: StageClock
@@ -69,45 +61,12 @@ def run_stages(
     return outputs[-1], memory
 
 
-def compare_stages(
+def compare_networks(
     plain: PlainNetwork,
+    backend: Backend,
     prepared: Detector,
-    device: torch.device,
     drive: Sequence[ModelInputs],
     warm_up: int,
-) -> dict[str, dict[str, float]]:
-    """Time the stages of both networks in turns, positions in every frame.
-
-    Args:
-        plain: reference, on the device.
-        prepared: what a backend runs, on the device.
-        device: of both.
-        drive: inputs of consecutive frames.
-        warm_up: frames at the start that are not timed.
-
-    Returns:
-        By stage the medians of both, ``plain`` and ``ours``, milliseconds; slowest plain one first.
-    """
-    rows: tuple[list[dict[str, float]], list[dict[str, float]]] = ([], [])
-    memory: MemoryState | None = None
-    for frame in drive:
-        inputs = frame.to(device)
-        clocks = StageClock(device), StageClock(device)
-        _, next_memory = plain.run_stages(inputs, memory, clocks[0])
-        run_stages(prepared, inputs, memory, clocks[1])
-        memory = next_memory
-        for taken, clock in zip(rows, clocks, strict=True):
-            taken.append(clock.timings_ms)
-    medians = [stage_percentiles(taken[warm_up:]) for taken in rows]
-    stages = {
-        name: {"plain": medians[0][name]["p50"], "ours": medians[1][name]["p50"]}
-        for name in rows[0][0]
-    }
-    return dict(sorted(stages.items(), key=lambda stage: -stage[1]["plain"]))
-
-
-def compare_networks(
-    plain: PlainNetwork, backend: Backend, drive: Sequence[ModelInputs], warm_up: int
 ) -> dict[str, Any]:
     """Run both networks on the same frames in turns, every frame on the plain network's memory.
 
@@ -116,35 +75,43 @@ def compare_networks(
 
     Args:
         plain: reference.
-        backend: compared with it.
+        backend: compared with it as a whole.
+        prepared: compared with it stage by stage: what the backend runs, positions in every frame.
         drive: inputs of consecutive frames.
         warm_up: frames at the start that are not timed.
 
     Returns:
-        Times of both, how many times faster the backend is, and the largest differences.
+        Times of both, how many times faster the backend is, the largest differences, and by stage
+        the medians of both, milliseconds, slowest plain one first.
     """
-    rows = list(_in_turns(plain, backend, drive))
-    times = stage_percentiles(row for row, _ in rows[warm_up:])
-    logits, centers = zip(*(difference for _, difference in rows), strict=True)
-    return {
-        "milliseconds": {name: times[name] for name in ("plain", "backend")},
-        "times_faster": times["plain"]["p50"] / times["backend"]["p50"],
-        "largest_difference": {"logits": max(logits), "centers_m": max(centers)},
-    }
-
-
-def _in_turns(
-    plain: PlainNetwork, backend: Backend, drive: Sequence[ModelInputs]
-) -> Iterator[tuple[dict[str, float], tuple[float, float]]]:
+    device = backend.image_device
+    rows: dict[str, list[dict[str, float]]] = {"whole": [], "plain": [], "ours": []}
+    differences = []
     memory: MemoryState | None = None
-    for inputs in drive:
-        clock = StageClock(backend.image_device)
-        with clock.stage("plain"):
-            expected, next_memory = plain.run(inputs, memory)
-        with clock.stage("backend"):
-            outputs, _ = backend.run(inputs, memory)
+    for frame in drive:
+        clocks = {name: StageClock(device) for name in rows}
+        with clocks["whole"].stage("plain"):
+            inputs = frame.to(device)
+            expected, next_memory = plain.run_stages(inputs, memory, clocks["plain"])
+        with clocks["whole"].stage("backend"):
+            outputs, _ = backend.run(frame, memory)
+        run_stages(prepared, inputs, memory, clocks["ours"])
         memory = next_memory
-        yield clock.timings_ms, _difference(outputs, expected)
+        differences.append(_difference(outputs, expected))
+        for name, clock in clocks.items():
+            rows[name].append(clock.timings_ms)
+    whole, plain_stages, our_stages = (stage_percentiles(row[warm_up:]) for row in rows.values())
+    stages = {
+        name: {"plain": plain_stages[name]["p50"], "ours": our_stages[name]["p50"]}
+        for name in rows["plain"][0]
+    }
+    logits, centers = zip(*differences, strict=True)
+    return {
+        "milliseconds": {name: whole[name] for name in ("plain", "backend")},
+        "times_faster": whole["plain"]["p50"] / whole["backend"]["p50"],
+        "largest_difference": {"logits": max(logits), "centers_m": max(centers)},
+        "stages": dict(sorted(stages.items(), key=lambda stage: -stage[1]["plain"])),
+    }
 
 
 def _difference(outputs: DetectorOutputs, expected: DetectorOutputs) -> tuple[float, float]:

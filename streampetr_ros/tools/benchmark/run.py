@@ -28,12 +28,7 @@ from streampetr_ros.tools.benchmark.drive import Drive
 from streampetr_ros.tools.benchmark.machine import gpu_memory_mb, peak_memory_mb
 from streampetr_ros.tools.benchmark.matrix import matrix_work
 from streampetr_ros.tools.benchmark.publish import Publishing, open_publishing
-from streampetr_ros.tools.benchmark.reference import (
-    PlainNetwork,
-    compare_networks,
-    compare_stages,
-    run_stages,
-)
+from streampetr_ros.tools.benchmark.reference import PlainNetwork, compare_networks, run_stages
 
 METHOD = (
     "Cameras at 2 Hz on a moving vehicle, images JPEG at quality 90 and equal in every set, "
@@ -118,8 +113,7 @@ def measure_case(wanted: BenchmarkCase) -> dict[str, Any]:
     reference = None
     if wanted.reference:
         plain = PlainNetwork(detector, device)
-        reference = compare_networks(plain, backend, frames, wanted.warm_up)
-        reference["stages"] = compare_stages(plain, copy, device, frames, wanted.warm_up)
+        reference = compare_networks(plain, backend, copy, frames, wanted.warm_up)
     parameters = sum(parameter.numel() for parameter in detector.parameters())
     return {**found, "parameters": parameters, "matrix_work": work, "reference": reference}
 

@@ -12,10 +12,11 @@ import torch
 from typer.testing import CliRunner
 
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend, prepared
+from streampetr_ros.core.timing import StageClock
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.tools.benchmark.drive import Drive
 from streampetr_ros.tools.benchmark.matrix import counted_gflop
-from streampetr_ros.tools.benchmark.reference import PlainNetwork, compare_networks, compare_stages
+from streampetr_ros.tools.benchmark.reference import PlainNetwork, compare_networks
 from streampetr_ros.tools.benchmark.run import BenchmarkCase, measure_case
 from streampetr_ros.tools.benchmark.sweep import Sweep, variations
 from streampetr_ros.tools.cli import build_app
@@ -25,11 +26,16 @@ BASE = BenchmarkCase(
 )
 
 
+def compared(plain, detector, drive, warm_up):
+    ours = prepared(detector, torch.device("cpu"))
+    return compare_networks(plain, TorchBackend(detector), ours, drive, warm_up)
+
+
 def test_the_backend_does_what_the_plain_network_does():
     detector = micro_detector.detector()
     drive = [micro_detector.inputs(seed) for seed in range(3)]
     plain = PlainNetwork(detector, torch.device("cpu"))
-    found = compare_networks(plain, TorchBackend(detector), drive, warm_up=1)
+    found = compared(plain, detector, drive, warm_up=1)
     assert found["largest_difference"]["logits"] < 1e-4
     assert found["largest_difference"]["centers_m"] < 1e-3
     assert found["times_faster"] == pytest.approx(
@@ -40,7 +46,7 @@ def test_the_backend_does_what_the_plain_network_does():
 def test_the_comparison_sees_another_network():
     drive = [micro_detector.inputs(0)]
     plain = PlainNetwork(micro_detector.detector(seed=0), torch.device("cpu"))
-    found = compare_networks(plain, TorchBackend(micro_detector.detector(seed=1)), drive, warm_up=0)
+    found = compared(plain, micro_detector.detector(seed=1), drive, warm_up=0)
     assert found["largest_difference"]["logits"] > 1e-2
 
 
@@ -55,7 +61,7 @@ def test_stages_of_both_networks_are_timed_on_the_same_frames(monkeypatch):
         monkeypatch.setattr(
             network, "encode_images", lambda images, do=original: seen.append(images) or do(images)
         )
-    found = compare_stages(plain, ours, torch.device("cpu"), drive, warm_up=1)
+    found = compare_networks(plain, TorchBackend(detector), ours, drive, warm_up=1)["stages"]
     assert [id(images) for images in seen] == [id(f.images) for f in drive for _ in range(2)]
     assert found.keys() == {"encoder", "position", "head"}
     assert all(time > 0 for times in found.values() for time in times.values())
@@ -69,7 +75,7 @@ def test_the_plain_network_predicts_for_every_layer(monkeypatch):
         plain._detector.head, "_predict", lambda *args: calls.append(1) or original(*args)
     )
     original = detector.head._predict
-    plain.run(micro_detector.inputs(0), None)
+    plain.run_stages(micro_detector.inputs(0), None, StageClock())
     assert len(calls) == detector.config.num_layers
     assert not detector.head.training
 
