@@ -15,8 +15,10 @@ import torch
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Array, Boxes, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
+from streampetr_ros.synth.render.primitives import build_primitives
 from streampetr_ros.synth.render.render import Pictures, render
-from streampetr_ros.synth.render.stage import Bodies, Poses, Stage, build_stage
+from streampetr_ros.synth.render.shading import build_palette
+from streampetr_ros.synth.render.stage import Poses, Stage
 from streampetr_ros.synth.render.tiles import Lenses, build_lenses
 from streampetr_ros.synth.rig import FIRING_OFFSETS_NS, RigOptions, build_rig
 from streampetr_ros.synth.world.world import World, build_world
@@ -88,8 +90,9 @@ class SyntheticScene:
     @cached_property
     def _stage(self) -> Stage:
         world = self.world
-        bodies = Bodies(world.shapes, world.sizes, world.palettes)
-        return build_stage(bodies, world.grid, (world.light, world.ground), self._device)
+        table = build_primitives(world.shapes, world.sizes, world.palettes).to(self._device)
+        palette = build_palette(world.light, world.ground, self._device)
+        return Stage(table, palette, world.grid, world.light)
 
     @cached_property
     def _lenses(self) -> Lenses:

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from streampetr_ros.synth.render.faces import FaceTable
-from streampetr_ros.synth.render.raster import SKY, Seen
+from streampetr_ros.synth.render.raster import SKY, Seen, where_positive
 from streampetr_ros.synth.render.shading import add_pattern, ground_color, light_bodies, sky_color
 from streampetr_ros.synth.render.stage import Setup, Stage
 from streampetr_ros.synth.render.tiles import Lenses
 
-_BIG = 1e30
 # Without a limit the ground at the horizon would be infinitely far.
 _LEAST_INVERSE_DEPTH = 1e-4
 _NOISE_LENGTH = 1 << 20
@@ -42,14 +41,7 @@ class Strip(NamedTuple):
 
     def between(self, first: int, last: int) -> Strip:
         """Return some of the tiles."""
-        part = slice(first, last)
-        return Strip(
-            self.rays[:, part],
-            self.directions[:, part],
-            self.lengths[part],
-            self.eyes[:, part],
-            self.focal[part],
-        )
+        return Strip(*(part[..., first:last, :] for part in self))
 
     def ground_inverse_depths(self) -> Tensor:
         """Return (t, L) inverse depths of the ground; `SKY` above the horizon."""
@@ -117,7 +109,7 @@ class Scene(NamedTuple):
         if start < end:
             piece = strip.between(start, end)
             sky = sky_color(self.stage.palette, piece.directions / piece.lengths)
-            is_ground = (background[start:end] - SKY).mul_(_BIG).clamp_(0, 1)
+            is_ground = where_positive(background[start:end] - SKY)
             colors[:, start:end].lerp_(sky, 1 - is_ground)
         return self._add_bodies(colors.flatten(1), strip, seen).view_as(colors)
 

@@ -7,12 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from streampetr_ros.synth.render.raster import Rows
+from streampetr_ros.synth.render.raster import Rows, where_positive
 from streampetr_ros.synth.render.shading import Hits
 from streampetr_ros.synth.render.stage import Setup, Stage
 from streampetr_ros.synth.world.shapes import LEFT, TOP
-
-_BIG = 1e30
 
 
 class FaceTable(NamedTuple):
@@ -66,7 +64,7 @@ class FaceTable(NamedTuple):
             if latest is None:
                 latest = depth
                 continue
-            later = (latest - depth).mul_(_BIG).clamp_(0, 1)
+            later = where_positive(latest - depth)
             slot.add_(later.mul_(number - slot))
             latest = torch.minimum(latest, depth)
         return slot
@@ -88,7 +86,7 @@ def build_faces(rows: Rows, stage: Stage, setup: Setup) -> FaceTable:
         (rows.entry_faces < LEFT).float(),
     ]
     eyes = setup.eyes[rows.views] - setup.centers[rows.views, rows.bodies]
-    half_heights = 0.5 * stage.sizes[rows.bodies, 2:]
+    half_heights = 0.5 * stage.table.sizes[rows.bodies, 2:]
     has_pattern = table.has_pattern[rows.primitives, None].float()
     patterns = (table.patterns[rows.primitives], table.pattern_colors[rows.primitives], has_pattern)
     return FaceTable(

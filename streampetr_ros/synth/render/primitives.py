@@ -36,7 +36,7 @@ class PrimitiveTable(NamedTuple):
         patterns: (B, 7) periods u v, duties u v, slant, varied, height of the pattern's origin.
         pattern_colors: (B, 3) linear RGB of the pattern.
         has_pattern: (B,) bool.
-        radii: (N,) radius of each body around its centre, metres.
+        sizes: (N, 3) of the bodies, metres.
     """
 
     owners: Tensor
@@ -46,7 +46,7 @@ class PrimitiveTable(NamedTuple):
     patterns: Tensor
     pattern_colors: Tensor
     has_pattern: Tensor
-    radii: Tensor
+    sizes: Tensor
 
     def to(self, device: torch.device | str) -> PrimitiveTable:
         """Copy to a device."""
@@ -77,7 +77,7 @@ def build_primitives(shapes: Sequence[str], sizes: Array, palettes: Array) -> Pr
         patterns=_tensor(np.concatenate([patterns[:, [1, 2, 3, 4, 6, 7]], heights], axis=1)),
         pattern_colors=_tensor(palettes[owners, np.maximum(roles, 0)]),
         has_pattern=torch.from_numpy(roles >= 0),
-        radii=_tensor(0.5 * np.linalg.norm(sizes, axis=1)),
+        sizes=_tensor(sizes),
     )
 
 

@@ -32,6 +32,11 @@ _LEAST_INVERSE_DEPTH = 1e-4
 _STEP_ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 25}
 
 
+def where_positive(value: Tensor) -> Tensor:
+    """Return 1 where a value is positive and 0 elsewhere, in place."""
+    return value.mul_(_BIG).clamp_(0, 1)
+
+
 class Rows(NamedTuple):
     """Frusta placed in camera frames.
 
@@ -211,7 +216,7 @@ def trace(rows: Rows, rays: Tensor, background: Tensor, pairs: Pairs, bodies: in
         hits = _hits(rows.entry.index_select(0, members), rows.leave.index_select(0, members), x, y)
         _merge_bodies(hits, tiles, owners[members], (nearest, coverage))
         # 1 where this row is the nearest surface, 0 elsewhere; the sky lies before any miss.
-        behind = nearest.index_select(0, tiles).sub_(hits).mul_(_BIG).clamp_(0, 1)
+        behind = where_positive(nearest.index_select(0, tiles).sub_(hits))
         numbers = (members + 1).to(hits.dtype)[:, None]
         amax_rows(winners, tiles, behind.neg_().add_(1).mul_(numbers))
     return Seen(nearest, winners.long().sub_(1), coverage)
@@ -230,8 +235,7 @@ def _hits(entry: Tensor, leave: Tensor, x: Tensor, y: Tensor) -> Tensor:
     behind = torch.full_like(surface, _LEAST_INVERSE_DEPTH)
     for plane in range(leave.shape[1]):
         torch.maximum(behind, _inverse_depth(leave[:, plane], x, y), out=behind)
-    inside = behind.neg_().add_(surface).mul_(_BIG).clamp_(0, 1)
-    return surface.mul_(inside)
+    return surface.mul_(where_positive(behind.neg_().add_(surface)))
 
 
 def _inverse_depth(coefficients: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -257,4 +261,4 @@ def _merge_bodies(
     merged = hits.new_zeros(len(firsts), hits.shape[1])
     amax_rows(merged, changed.cumsum(0) - 1, hits)
     amax_rows(nearest, tiles[firsts], merged)
-    counts.index_add_(0, owners[firsts], merged.mul_(_BIG).clamp_(0, 1).sum(1))
+    counts.index_add_(0, owners[firsts], where_positive(merged).sum(1))

@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streampetr_ros.core.types import Array
 from streampetr_ros.synth.render import raster
 from streampetr_ros.synth.render.canvas import Scene, cut_strip, develop
 from streampetr_ros.synth.render.faces import build_faces
-from streampetr_ros.synth.render.shadows import Shadows, cast_shadows
+from streampetr_ros.synth.render.shadows import cast_shadows
 from streampetr_ros.synth.render.stage import Poses, Stage, camera_from_body, place_in_view
 from streampetr_ros.synth.render.tiles import Lenses, untiled
 
@@ -57,24 +56,45 @@ def render(stage: Stage, lenses: Lenses, poses: Poses) -> Pictures:
         lenses: of V cameras.
         poses: of V instants.
     """
+    views, count = len(lenses.focal_lengths), len(stage.table.sizes)
     with _one_thread_per_operator() as threads:
         setup = place_in_view(poses, lenses.rays.device)
         body_poses = camera_from_body(setup)
-        shown = _in_view(body_poses[..., 3], stage.table.radii, lenses)
-        shown &= setup.distances - stage.table.radii < _VIEW_RANGE
+        radii = 0.5 * stage.table.sizes.norm(dim=1)
+        shown = _in_view(body_poses[..., 3], radii, lenses)
+        shown &= setup.distances - radii < _VIEW_RANGE
         rows = raster.place(stage.table, body_poses, shown)
-        work = _Work(
-            lenses=lenses,
-            rows=rows,
-            pairs=raster.overlaps(rows.views, rows.bounds, lenses),
-            shadows=cast_shadows(stage, lenses, setup),
-            scene=Scene(stage, setup, build_faces(rows, stage, setup)),
-            plates=_blank_plates(lenses),
-            gains=_gains_per_tile(poses.gains * stage.light.exposure, lenses),
-            noise_seed=poses.noise_seed,
+        body_of_row = torch.cat([rows.bodies.new_full((1,), -1), rows.bodies])
+        pairs = raster.overlaps(rows.views, rows.bounds, lenses)
+        shadows = cast_shadows(stage, lenses, setup)
+        scene = Scene(stage, setup, build_faces(rows, stage, setup))
+        factors = np.float32(poses.gains * stage.light.exposure)
+        gains = torch.as_tensor(factors, device=lenses.rays.device)
+        gains = gains.repeat_interleave(lenses.tiles_per_view)[:, None]
+
+        @torch.no_grad()  # every thread has a mode of its own
+        def expose(tiles: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            """Return levels, bodies, inverse depths and coverage of a run of tiles."""
+            first, last = tiles
+            strip = cut_strip(lenses, setup, first, last)
+            background = strip.ground_inverse_depths()
+            seen = raster.trace(rows, strip.rays, background, pairs.between(first, last), count)
+            shade = shadows.lost_light(strip.ground_points(background), first, last)
+            colors = scene.paint(strip, background, seen, shade)
+            noise = (stage.light.noise, poses.noise_seed + 7919 * first)
+            levels = develop(colors, gains[first:last], noise)
+            return levels, body_of_row[seen.rows + 1], seen.inverse_depths, seen.coverage
+
+        with ThreadPoolExecutor(threads if lenses.rays.device.type == "cpu" else 1) as pool:
+            *plates, coverages = zip(*pool.map(expose, lenses.strips()), strict=True)
+        levels, bodies, inverse_depths = (torch.cat(parts, dim=-2) for parts in plates)
+        return Pictures(
+            images=untiled(levels, lenses).permute(1, 2, 3, 0).contiguous(),
+            bodies=untiled(bodies, lenses),
+            inverse_depths=untiled(inverse_depths, lenses),
+            coverage=torch.stack(coverages).sum(0).view(views, count),
+            visible=_count_visible(bodies.view(views, -1), count),
         )
-        coverage = work.expose_all(threads if lenses.rays.device.type == "cpu" else 1)
-        return work.pictures(coverage)
 
 
 @contextmanager
@@ -102,88 +122,6 @@ def _in_view(centers_camera: Tensor, radii: Tensor, lenses: Lenses) -> Tensor:
             beyond = sign * (value - slope[:, None] * z) / (1 + slope**2).sqrt()[:, None]
             inside &= beyond < radii
     return inside
-
-
-class _Plates(NamedTuple):
-    """Results, filled strip by strip.
-
-    Attributes:
-        levels: (3, V * T, L) uint8.
-        bodies: (V * T, L) int64.
-        inverse_depths: (V * T, L).
-    """
-
-    levels: Tensor
-    bodies: Tensor
-    inverse_depths: Tensor
-
-
-def _blank_plates(lenses: Lenses) -> _Plates:
-    rays = lenses.rays
-    return _Plates(
-        levels=torch.empty(3, *rays.shape[1:], dtype=torch.uint8, device=rays.device),
-        bodies=torch.empty(rays.shape[1:], dtype=torch.int64, device=rays.device),
-        inverse_depths=torch.empty_like(rays[0]),
-    )
-
-
-def _gains_per_tile(gains: Array, lenses: Lenses) -> Tensor:
-    """(V,) -> (V * T, 1)."""
-    factors = torch.as_tensor(np.float32(gains), device=lenses.rays.device)
-    return factors.repeat_interleave(lenses.tiles_per_view)[:, None]
-
-
-class _Work(NamedTuple):
-    """One call of `render` after everything has been placed."""
-
-    lenses: Lenses
-    rows: raster.Rows
-    pairs: raster.Pairs
-    shadows: Shadows
-    scene: Scene
-    plates: _Plates
-    gains: Tensor
-    noise_seed: int
-
-    def expose_all(self, threads: int) -> Tensor:
-        """Render all strips; return the coverage (V * N,)."""
-        strips = self.lenses.strips()
-        if threads == 1:
-            parts = [self.expose(strip) for strip in strips]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                parts = list(pool.map(self.expose, strips))
-        return torch.stack(parts).sum(0)
-
-    @torch.no_grad()
-    def expose(self, strip_range: tuple[int, int]) -> Tensor:
-        """Render the tiles from the first to before the last; return their coverage (V * N,)."""
-        first, last = strip_range
-        plates, stage = self.plates, self.scene.stage
-        strip = cut_strip(self.lenses, self.scene.setup, first, last)
-        background = strip.ground_inverse_depths()
-        pairs = self.pairs.between(first, last)
-        seen = raster.trace(self.rows, strip.rays, background, pairs, len(stage.sizes))
-        shade = self.shadows.lost_light(strip.ground_points(background), first, last)
-        colors = self.scene.paint(strip, background, seen, shade)
-        noise = (stage.light.noise, self.noise_seed + 7919 * first)
-        plates.levels[:, first:last] = develop(colors, self.gains[first:last], noise)
-        plates.inverse_depths[first:last] = seen.inverse_depths
-        body_of_row = torch.cat([self.rows.bodies.new_full((1,), -1), self.rows.bodies])
-        plates.bodies[first:last] = body_of_row[seen.rows + 1]
-        return seen.coverage
-
-    def pictures(self, coverage: Tensor) -> Pictures:
-        """Put the tiles together."""
-        plates, views = self.plates, len(self.lenses.focal_lengths)
-        count = len(coverage) // views
-        return Pictures(
-            images=untiled(plates.levels, self.lenses).permute(1, 2, 3, 0).contiguous(),
-            bodies=untiled(plates.bodies, self.lenses),
-            inverse_depths=untiled(plates.inverse_depths, self.lenses),
-            coverage=coverage.view(views, count),
-            visible=_count_visible(plates.bodies.view(views, -1), count),
-        )
 
 
 def _count_visible(bodies: Tensor, count: int) -> Tensor:

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streampetr_ros.synth.render.raster import where_positive
 from streampetr_ros.synth.world.scenery import GroundPaint, Lighting, RoadGrid
 
 _NOISE_SIZE = 256
 _NOISE_ORIGIN = float(1 << 16)
-_BIG = 1e30
 _LAND_SCALE = 1 / 37
 _DASH_PERIOD, _DASH_LENGTH = 9.0, 3.0
 _CROSSING_NEAR, _CROSSING_FAR, _STOP_NEAR, _STOP_FAR = 0.8, 3.6, 4.4, 4.9
@@ -100,10 +100,10 @@ def _nearest_street(grid: RoadGrid, x: Tensor, y: Tensor) -> _Band:
     """
     from_column = _offset_from_multiple(x - grid.origin_x, grid.spacing_x)
     from_row = _offset_from_multiple(y, grid.spacing_y)
-    side = (from_column * from_row).mul_(_BIG if grid.right_hand else -_BIG).clamp_(0, 1)
+    side = where_positive((from_column * from_row).mul_(1.0 if grid.right_hand else -1.0))
     from_column.abs_()
     from_row.abs_()
-    on_column = (from_row - from_column).mul_(_BIG).clamp_(0, 1)
+    on_column = where_positive(from_row - from_column)
     return _Band(
         across=torch.minimum(from_row, from_column),
         along=x.lerp(y, on_column),

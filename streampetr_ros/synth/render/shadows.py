@@ -58,7 +58,7 @@ def cast_shadows(stage: Stage, lenses: Lenses, setup: Setup) -> Shadows:
     """Find where the bodies around the cameras may keep light from the ground."""
     views, bodies = (setup.distances < _RANGE).nonzero(as_tuple=True)
     centers, turns = setup.centers[views, bodies], setup.turns[views, bodies]
-    sizes = stage.sizes[bodies]
+    sizes = stage.table.sizes[bodies]
     x, y, z = stage.palette.to_sun
     way = sizes[:, 2:] * sizes.new_tensor([x / z, y / z])
     cosine, sine = turns.unbind(1)

@@ -5,7 +5,6 @@ Shapes: V views, N bodies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +12,9 @@ import torch
 from torch import Tensor
 
 from streampetr_ros.core.types import Array
-from streampetr_ros.synth.render.primitives import PrimitiveTable, build_primitives
-from streampetr_ros.synth.render.shading import Palette, build_palette
-from streampetr_ros.synth.world.scenery import GroundPaint, Lighting, RoadGrid
+from streampetr_ros.synth.render.primitives import PrimitiveTable
+from streampetr_ros.synth.render.shading import Palette
+from streampetr_ros.synth.world.scenery import Lighting, RoadGrid
 
 
 class Stage(NamedTuple):
@@ -23,47 +22,15 @@ class Stage(NamedTuple):
 
     Attributes:
         table: frusta of N bodies.
-        sizes: (N, 3) metres.
         palette: colors and light.
         grid: streets.
         light: haze, exposure and noise.
     """
 
     table: PrimitiveTable
-    sizes: Tensor
     palette: Palette
     grid: RoadGrid
     light: Lighting
-
-
-class Bodies(NamedTuple):
-    """What stands in a scene.
-
-    Attributes:
-        shapes: N template names.
-        sizes: (N, 3) metres.
-        palettes: (N, paints, 3) linear RGB.
-    """
-
-    shapes: Sequence[str]
-    sizes: Array
-    palettes: Array
-
-
-def build_stage(
-    bodies: Bodies,
-    grid: RoadGrid,
-    scenery: tuple[Lighting, GroundPaint],
-    device: torch.device | str = "cpu",
-) -> Stage:
-    """Prepare a scene for rendering on a device."""
-    return Stage(
-        table=build_primitives(bodies.shapes, bodies.sizes, bodies.palettes).to(device),
-        sizes=torch.as_tensor(np.float32(bodies.sizes), device=device),
-        palette=build_palette(*scenery, device),
-        grid=grid,
-        light=scenery[0],
-    )
 
 
 class Poses(NamedTuple):

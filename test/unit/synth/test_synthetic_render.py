@@ -11,7 +11,8 @@ import torch
 from streampetr_ros.core import geometry
 from streampetr_ros.synth.render.primitives import build_primitives
 from streampetr_ros.synth.render.render import Pictures, render
-from streampetr_ros.synth.render.stage import Bodies, Poses, build_stage
+from streampetr_ros.synth.render.shading import build_palette
+from streampetr_ros.synth.render.stage import Poses, Stage
 from streampetr_ros.synth.render.tiles import build_lenses, pixel_rays
 from streampetr_ros.synth.rig import RigOptions, build_rig
 from streampetr_ros.synth.scene import SceneOptions, SyntheticScene
@@ -26,8 +27,9 @@ def small_stage(shapes: list[str], sizes: list[tuple[float, float, float]]):
     rng = np.random.default_rng(1)
     palettes = rng.uniform(0.1, 0.9, (len(shapes), len(PAINTS), 3))
     grid = RoadGrid(spacing_x=80.0, spacing_y=90.0, origin_x=30.0, lanes=1)
-    bodies = Bodies(shapes, np.array(sizes), palettes)
-    return build_stage(bodies, grid, (random_lighting(rng), random_ground(rng)))
+    light, ground = random_lighting(rng), random_ground(rng)
+    table = build_primitives(shapes, np.array(sizes), palettes)
+    return Stage(table, build_palette(light, ground, "cpu"), grid, light)
 
 
 def front_view(stage, centers: np.ndarray, yaws: np.ndarray) -> tuple:
