@@ -89,6 +89,8 @@ def test_links_lead_to_files_and_headings() -> None:
 
 def exists(name: str) -> bool:
     """Tell whether a page may name a file, folder or message so: in full or by its last parts."""
+    if Path(name).stem == "NAME":  # whatever the reader calls it
+        return exists(str(Path(name).parent))
     if (ROOT / name).exists() or (ROOT / "msg" / f"{Path(name).name}.msg").is_file():
         return True
     folders = {folder for path in tracked_files() for folder in path.parents}
