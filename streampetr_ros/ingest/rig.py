@@ -16,6 +16,7 @@ import numpy as np
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraCalibration
+from streampetr_ros.ingest.lens import source_share
 
 #: Names of lens models, as published, and what this project calls them.
 _MODELS = MappingProxyType(
@@ -43,6 +44,8 @@ _COEFFICIENTS = MappingProxyType(
 SHORTEST_FOCAL, LONGEST_FOCAL = 0.1, 20.0
 #: Larger ratio of the focal lengths that is believed; sensors have nearly square pixels.
 LARGEST_ASPECT = 2.0
+#: Share of an undistorted picture that the raw one must show.
+SMALLEST_SHARE = 0.5
 #: Stereo baseline in metres that is believed.
 LONGEST_BASELINE = 10.0
 
@@ -146,7 +149,7 @@ def build_calibration(
         full, camera_in_frame = _raw_camera(where, info)
         model, coefficients = _distortion(where, info)
     _check_intrinsic(where, full, info)
-    return CameraCalibration(
+    camera = CameraCalibration(
         name=name,
         width=width,
         height=height,
@@ -155,6 +158,8 @@ def build_calibration(
         distortion_model=model,
         distortion=coefficients,
     )
+    _check_lens(where, camera)
+    return camera
 
 
 def rig_changed(
@@ -340,6 +345,18 @@ def _distortion(where: str, info: CameraInfo) -> tuple[str, Array]:
             f"{expected}; recalibrate the camera"
         )
     return model, coefficients
+
+
+def _check_lens(where: str, camera: CameraCalibration) -> None:
+    """Refuse lens models that leave little of the picture when they are undone."""
+    if camera.distortion_model == "none":
+        return
+    share = source_share(camera)
+    if share < SMALLEST_SHARE:
+        raise CalibrationError(
+            f"{where} has lens coefficients that leave {share:.0%} of the undistorted picture, the "
+            "rest is folded or black; recalibrate the camera or publish rectified pictures"
+        )
 
 
 def _check_intrinsic(where: str, intrinsic: Array, info: CameraInfo) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
+from streampetr_ros.ingest.lens import pixels_beyond_fold
 from streampetr_ros.ingest.pictures.raw import Pixels, as_pixels
 
 
@@ -48,10 +49,13 @@ class Undistorter:
             size,
             cv2.CV_16SC2,  # integer tables: several times faster than float ones
         )
+        beyond = pixels_beyond_fold(calibration, self.calibration.intrinsic)
+        if beyond is not None:
+            places[beyond], fractions[beyond] = -2, 0
         self.tables = places.astype(np.int16, copy=False), fractions.astype(np.uint16, copy=False)
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """Undistort (H, W, 3) pixels; what the camera did not see is black."""
+        """Undistort (H, W, 3) pixels; what the lens model does not lead to is black."""
         return as_pixels(cv2.remap(pixels, *self.tables, interpolation=cv2.INTER_LINEAR))
 
     def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
