@@ -18,7 +18,7 @@ from streampetr_ros.model.state import ModelInputs
 #: File that describes the graphs beside it.
 DESCRIPTION = "model.json"
 #: Of the matrix work; see `streampetr_ros.export.half` for what stays float32 in "fp16".
-PRECISIONS = ("fp32", "fp16")
+EXPORT_PRECISIONS = ("fp32", "fp16")
 
 
 class ExportError(UserError, RuntimeError):
@@ -33,7 +33,7 @@ class ExportedModel:
         folder: that holds them.
         config: of the detector.
         cameras: number of cameras the shapes are for.
-        precision: one of `PRECISIONS`.
+        precision: one of `EXPORT_PRECISIONS`.
         sha256: checksum of each file by graph name.
     """
 
@@ -84,8 +84,10 @@ def open_exported(folder: Path) -> ExportedModel:
 
 
 def _check(model: ExportedModel) -> None:
-    if model.precision not in PRECISIONS:
-        raise ValueError(f"precision '{model.precision}' is not one of {', '.join(PRECISIONS)}")
+    if model.precision not in EXPORT_PRECISIONS:
+        raise ValueError(
+            f"precision '{model.precision}' is not one of {', '.join(EXPORT_PRECISIONS)}"
+        )
     if set(model.sha256) != set(SIGNATURES):
         raise ValueError(f"its graphs are {sorted(model.sha256)}, not {sorted(SIGNATURES)}")
     if not isinstance(model.cameras, int) or model.cameras < 1:

@@ -12,7 +12,7 @@ import torch
 from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
 from streampetr_ros.backends.exported import DESCRIPTION, open_exported
-from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend
+from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
 from streampetr_ros.core.files import shipped
@@ -23,7 +23,7 @@ from streampetr_ros.model.detector import Detector, build_detector
 AUTO = "auto"
 #: What can be asked for.
 BACKENDS = (AUTO, "torch", "onnxruntime", *RUNTIMES)
-PRECISIONS = (AUTO, *KINDS)
+PRECISIONS = (AUTO, *DTYPES)
 
 _LOGGER = logging.getLogger(__name__)
 _RANDOM = "random"

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
-
-Array = NDArray[np.float64]
+from streampetr_ros.core.geometry import Array
 
 
 def _no_distortion() -> Array:

@@ -64,7 +64,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class EvaluationReport:
     """What came out.
 
     Attributes:
@@ -126,7 +126,7 @@ class Judged:
         evaluated: results of the devkit, from which plots are drawn.
     """
 
-    report: Report
+    report: EvaluationReport
     detections: dict[str, list[Record]]
     evaluated: Evaluated
 
@@ -160,7 +160,7 @@ def evaluate(evaluation: Evaluation) -> Judged:
     records = run_jobs(jobs, evaluation.workers)
     frame_sets, detections = records.frame_sets.values(), records.detections
     evaluated = run_devkit(frame_sets, detections, Scope(farthest=evaluation.farthest))
-    report = Report(
+    report = EvaluationReport(
         evaluation=evaluation,
         weights_sha256=_digest(Path(evaluation.weights)),
         frames=len(frame_sets),
@@ -191,7 +191,7 @@ def _digest(weights: Path) -> str:
     return sha256(weights) if weights.is_file() else ""
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: EvaluationReport, path: Path) -> None:
     """Write a report, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

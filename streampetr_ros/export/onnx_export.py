@@ -13,7 +13,7 @@ import torch
 
 from streampetr_ros.backends.exported import (
     DESCRIPTION,
-    PRECISIONS,
+    EXPORT_PRECISIONS,
     ExportedModel,
     ExportError,
     checksum,
@@ -47,8 +47,10 @@ def export_onnx(
         ExportError: if the folder holds something else or cannot be written, or a weight does not
             fit the precision.
     """
-    if precision not in PRECISIONS:
-        raise ExportError(f"no precision '{precision}'; choose one of {', '.join(PRECISIONS)}")
+    if precision not in EXPORT_PRECISIONS:
+        raise ExportError(
+            f"no precision '{precision}'; choose one of {', '.join(EXPORT_PRECISIONS)}"
+        )
     if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
         raise ExportError(f"folder '{folder}' holds other files; choose a new one")
     detector.eval()

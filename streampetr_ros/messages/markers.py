@@ -15,7 +15,7 @@ from streampetr_ros.messages.standard import Make, header, point
 from streampetr_ros.viz.layer import class_color, track_color
 
 #: Red, green, blue and opacity, 0 to 1.
-Color = tuple[float, float, float, float]
+Rgba = tuple[float, float, float, float]
 
 #: Values of the constants of visualization_msgs/Marker.
 ARROW, LINE_LIST, TEXT_VIEW_FACING = 0, 5, 9
@@ -30,7 +30,7 @@ _TEXT_GAP = 0.4
 _SLOWEST = 0.5
 #: Objects that are only believed to be there.
 _PALE = 0.35
-_WHITE: Color = (1.0, 1.0, 1.0, 0.9)
+_WHITE: Rgba = (1.0, 1.0, 1.0, 0.9)
 #: Marker ids are 32 bit.
 _LARGEST_ID = 2**31
 
@@ -51,7 +51,7 @@ class Figures:
     names: tuple[str, ...]
     numbers: tuple[int, ...]
     texts: tuple[str, ...]
-    colors: tuple[Color, ...]
+    colors: tuple[Rgba, ...]
 
 
 def detection_figures(detections: Detections) -> Figures:
@@ -86,7 +86,7 @@ def track_figures(tracks: Tracks, color_by: str = "class") -> Figures:
     )
 
 
-def track_colors(tracks: Tracks, color_by: str) -> tuple[Color, ...]:
+def track_colors(tracks: Tracks, color_by: str) -> tuple[Rgba, ...]:
     """Return a color per track, by its class or its identity."""
     colors = []
     for row, label in enumerate(tracks.labels.tolist()):
@@ -153,7 +153,7 @@ class MarkerPen:
                     markers.append(self._arrow(f"{name}/velocity", number, velocity, _WHITE))
         return markers
 
-    def trails(self, trails: Sequence[Array], colors: Sequence[Color]) -> list[Any]:
+    def trails(self, trails: Sequence[Array], colors: Sequence[Rgba]) -> list[Any]:
         """Draw where objects came from; trails fade towards their beginning.
 
         Args:
@@ -161,16 +161,14 @@ class MarkerPen:
             colors: of each object.
         """
         ends: list[Array] = []
-        faded: list[Color] = []
+        faded: list[Rgba] = []
         for trail, (red, green, blue, alpha) in zip(trails, colors, strict=True):
             for step, pair in enumerate(itertools.pairwise(trail)):
                 ends += pair
                 faded.append((red, green, blue, alpha * (step + 1) / len(trail)))
         return [self._lines(("trails", _TRAIL_WIDTH), ends, faded)] if ends else []
 
-    def _lines(
-        self, look: tuple[str, float], ends: Sequence[Array], colors: Sequence[Color]
-    ) -> Any:
+    def _lines(self, look: tuple[str, float], ends: Sequence[Array], colors: Sequence[Rgba]) -> Any:
         """Draw segments as one marker; `look` is namespace and width, colors last equally long."""
         (namespace, width), repeats = look, len(ends) // len(colors)
         inks = [self._ink(color) for color in colors]
@@ -181,7 +179,7 @@ class MarkerPen:
             colors=[ink for ink in inks for _ in range(repeats)],
         )
 
-    def _arrow(self, namespace: str, number: int, ends: tuple[Array, Array], color: Color) -> Any:
+    def _arrow(self, namespace: str, number: int, ends: tuple[Array, Array], color: Rgba) -> Any:
         points = [point(self._make, end) for end in ends]
         return self._marker((namespace, number, ARROW), _ARROW, color, points=points)
 
@@ -189,7 +187,7 @@ class MarkerPen:
         self,
         identity: tuple[str, int, int],
         scale: tuple[float, float, float],
-        color: Color = _WHITE,
+        color: Rgba = _WHITE,
         **fields: Any,
     ) -> Any:
         """Make a marker; `identity` is namespace, number and type."""
@@ -207,11 +205,11 @@ class MarkerPen:
             **fields,
         )
 
-    def _ink(self, color: Color) -> Any:
+    def _ink(self, color: Rgba) -> Any:
         red, green, blue, alpha = color
         return self._make("std_msgs/msg/ColorRGBA", r=red, g=green, b=blue, a=alpha)
 
 
-def _color(rgb: tuple[int, int, int], alpha: float = 1.0) -> Color:
+def _color(rgb: tuple[int, int, int], alpha: float = 1.0) -> Rgba:
     red, green, blue = (value / 255.0 for value in rgb)
     return red, green, blue, alpha

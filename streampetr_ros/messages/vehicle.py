@@ -19,7 +19,7 @@ from streampetr_ros.messages.standard import (
 )
 
 #: Encodings of images; png keeps every pixel.
-ENCODINGS = ("jpeg", "png", "raw")
+IMAGE_ENCODINGS = ("jpeg", "png", "raw")
 
 _JPEG_QUALITY = 95
 
@@ -72,7 +72,7 @@ def set_messages(make: Make, frame_set: FrameSet, encoding: str, names: FrameNam
     Args:
         make: see `Make`.
         frame_set: images with calibration and poses.
-        encoding: one of `ENCODINGS`.
+        encoding: one of `IMAGE_ENCODINGS`.
         names: TF names.
     """
     ordered = sorted(frame_set.cameras, key=lambda camera: camera.stamp_ns)

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs
 
-Indices = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lineage:
@@ -27,7 +25,7 @@ class Lineage:
         next_id: smallest identity not used yet.
     """
 
-    entries: Indices
+    entries: NDArray[np.int64]
     next_id: int
 
 
@@ -38,7 +36,7 @@ def no_lineage(config: DetectorConfig, next_id: int = 1) -> Lineage:
 
 def continue_lineage(
     before: Lineage, outputs: DetectorOutputs, config: DetectorConfig
-) -> tuple[Indices, Lineage]:
+) -> tuple[NDArray[np.int64], Lineage]:
     """Name the queries of a frame and what its memory holds.
 
     Args:

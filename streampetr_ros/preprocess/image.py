@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.kernel import (
     KernelPlan,
@@ -25,8 +26,6 @@ from streampetr_ros.preprocess.kernel import (
     look_of,
 )
 from streampetr_ros.preprocess.resampling import axis_taps
-
-Array = NDArray[np.float64]
 
 #: Corners of a region in fractions (x, y) of image width and height.
 Polygon = tuple[tuple[float, float], ...]

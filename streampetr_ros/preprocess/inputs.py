@@ -13,17 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.preprocess.image import Polygon, plan_resize_crop
 from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath, check_size
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 
-Array = geometry.Array
 Indices = NDArray[np.int64]
 
 # Largest difference of two velocities of one object, m/s.

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.track.association import first_of_each_cluster
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.motion import Belief, correct, planar, start
 from streampetr_ros.track.sightings import Sightings, log_odds
 from streampetr_ros.track.table import TrackTable
-
-Array = geometry.Array
 
 # Agreeing headings that a reversal has to outweigh.
 _MAX_HEADING = 4.0

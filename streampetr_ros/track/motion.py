@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
-
-Array = geometry.Array
+from streampetr_ros.core.geometry import Array
 
 #: Length of the state and of a measurement.
 STATE = 7

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Detections
 from streampetr_ros.track.association import first_of_each_cluster
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.motion import Measurement, SensorNoise, measure
-
-Array = geometry.Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

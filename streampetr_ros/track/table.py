@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.track.motion import STATE, Belief
 
-Array = geometry.Array
 Index = NDArray[np.int64] | NDArray[np.bool_]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.track.association import Gates, Side, pair
 from streampetr_ros.track.config import TrackingConfig
@@ -21,8 +21,6 @@ from streampetr_ros.track.motion import (
 )
 from streampetr_ros.track.sightings import Sightings, prepare
 from streampetr_ros.track.table import TrackTable, empty_table
-
-Array = geometry.Array
 
 
 class Tracker:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.viz.drawing import (
     Canvas,
@@ -19,8 +19,6 @@ from streampetr_ros.viz.drawing import (
     write_labels,
 )
 from streampetr_ros.viz.layer import Color, Layer, class_color
-
-Array = NDArray[np.float64]
 
 _GROUND: Color = (22, 25, 31)
 _RING: Color = (52, 58, 68)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.viz.layer import Color
 
-Array = NDArray[np.float64]
 Canvas = NDArray[np.uint8]
 
 #: OpenCV takes fixed-point coordinates; four bits place a stroke to a sixteenth of a pixel.

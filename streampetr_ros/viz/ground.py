@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.viz.drawing import Canvas, Label, draw_segments, write_labels
 from streampetr_ros.viz.layer import Color
 from streampetr_ros.viz.overlay import clip_segments, image_from_base
-
-Array = NDArray[np.float64]
 
 #: Radii of the rings around the vehicle's origin, metres.
 RINGS = (5.0, 10.0, 20.0, 30.0, 50.0)

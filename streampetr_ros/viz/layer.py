@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks, Truth
 
-Array = NDArray[np.float64]
 Color = tuple[int, int, int]
 
 #: RGB per class, told apart on dark ground and on daylight images.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.preprocess.inputs import model_from_camera
 from streampetr_ros.viz.drawing import (
@@ -20,8 +21,6 @@ from streampetr_ros.viz.drawing import (
     write_labels,
 )
 from streampetr_ros.viz.layer import Color, Layer, nearest_last
-
-Array = NDArray[np.float64]
 
 _NEAR_PLANE = 0.3
 _BACKGROUND = (16, 18, 22)

@@ -20,7 +20,6 @@ UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X"
 MACHINE_PATH = re.compile(r"(?<![\w.$}\-/])/(" + "|".join(("work", "root", "tm" + "p")) + r")/")
 HOME_PATH = re.compile(r"(?<![\w.])/ho" + r"me/\w+")
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -30,7 +29,7 @@ def relative(path: Path) -> str:
 
 def functions(path: Path) -> Iterator[Function]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, FUNCTIONS):
+        if isinstance(node, Function):
             yield node
 
 
@@ -103,14 +102,21 @@ def test_no_path_of_one_machine() -> None:
     assert not found
 
 
+def public_names(path: Path) -> Iterator[str]:
+    """Name what a module defines for others: classes, functions, constants, types."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        names = [getattr(target, "id", getattr(target, "name", "_")) for target in targets]
+        yield from (name for name in names if name[0] != "_" and name != "T")
+
+
 def test_one_public_name_means_one_thing() -> None:
-    """Of functions and classes; verbs are named as on the command line."""
+    """Verbs are named as on the command line."""
     places: dict[str, list[str]] = {}
     for path in library_files():
         if path.parent.name != "verbs":
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, (ast.ClassDef, *FUNCTIONS)) and node.name[0] != "_":
-                    places.setdefault(node.name, []).append(relative(path))
+            for name in public_names(path):
+                places.setdefault(name, []).append(relative(path))
     twice = {name for name, found in places.items() if len(found) > 1} - {"main", "make"}
     assert {name: places[name] for name in twice} == {}
 

@@ -22,7 +22,7 @@ from streampetr_ros.model.position import TokenPosition
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
 #: Type of the matrix work by precision; `streampetr_ros.model.forms.half` says what stays float32.
-KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 #: GPUs before the generation called Ampere only imitate bfloat16.
 _BFLOAT16_FROM = (8, 0)
 
@@ -33,7 +33,7 @@ class TorchBackend:
     Args:
         detector: with its weights; it is copied and stays as it is.
         device: "cpu", "cuda" or "cuda:N".
-        precision: one of `KINDS`.
+        precision: one of `DTYPES`.
         cuda_graphs: one of `CUDA_GRAPHS`; means nothing on the CPU.
 
     Raises:
@@ -117,7 +117,7 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
     Args:
         detector: stays as it is.
         device: that is there.
-        precision: one of `KINDS`.
+        precision: one of `DTYPES`.
 
     Raises:
         BackendError: if the device cannot compute in that precision.
@@ -131,7 +131,7 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
         for part in (copy.backbone, copy.neck):
             nn.utils.convert_conv2d_weight_memory_format(part, torch.channels_last)
     if precision != "fp32":
-        make_half(copy, KINDS[precision])
+        make_half(copy, DTYPES[precision])
     elif device.type == "cuda":
         # Otherwise convolutions would round to 10 bits; products of matrices do not by default.
         torch.backends.cudnn.allow_tf32 = False
@@ -160,9 +160,9 @@ def _one_line_failures(device: torch.device, model: str) -> Iterator[None]:
 
 
 def _check_precision(precision: str, device: torch.device) -> None:
-    if precision not in KINDS:
+    if precision not in DTYPES:
         raise BackendError(
-            f"backend torch has no precision '{precision}'; choose one of {', '.join(KINDS)}"
+            f"backend torch has no precision '{precision}'; choose one of {', '.join(DTYPES)}"
         )
     if precision == "bf16" and device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)

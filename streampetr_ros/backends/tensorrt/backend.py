@@ -13,7 +13,7 @@ from streampetr_ros.backends.cuda.device import CudaDevice, Device
 from streampetr_ros.backends.cuda.graphs import RecordedSteps, one_line_failures, zero_buffers
 from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.tensorrt.api import TensorRt, load_tensorrt
-from streampetr_ros.backends.tensorrt.build import Progress, engine_files
+from streampetr_ros.backends.tensorrt.build import BuildProgress, engine_files
 from streampetr_ros.backends.tensorrt.engine import TensorRtEngine
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import example_tensors, signatures
@@ -26,7 +26,7 @@ def open_tensorrt(
     folder: Path,
     runtime: str,
     device: str,
-    progress: Progress = _LOGGER.info,
+    progress: BuildProgress = _LOGGER.info,
     cuda_graphs: str = "auto",
 ) -> TensorRtBackend:
     """Open an exported model on TensorRT; engines that are missing are built first.
@@ -61,7 +61,7 @@ class TensorRtBackend:
     """
 
     def __init__(
-        self, model: ExportedModel, runtime: TensorRt, device: Device, progress: Progress
+        self, model: ExportedModel, runtime: TensorRt, device: Device, progress: BuildProgress
     ) -> None:
         self._model = model
         self._device = device

@@ -22,7 +22,7 @@ from streampetr_ros.model.forms.graphs import signatures
 #: Folder inside that of the graphs.
 ENGINES = "engines"
 #: Called with a sentence on what is being done.
-Progress = Callable[[str], None]
+BuildProgress = Callable[[str], None]
 
 _LOGGER = logging.getLogger(__name__)
 _OPSETS = range(17, 25)
@@ -31,7 +31,7 @@ _UNREADABLE = "Unable to parse proto"
 
 
 def build_engines(
-    runtime: TensorRt, model: ExportedModel, compute_capability: str, progress: Progress
+    runtime: TensorRt, model: ExportedModel, compute_capability: str, progress: BuildProgress
 ) -> dict[str, Path]:
     """Make sure that the engines of a model exist for a kind of GPU; this needs no GPU by itself.
 
@@ -82,7 +82,7 @@ def engine_bytes(
     model: ExportedModel,
     graph: str,
     compute_capability: str,
-    progress: Progress,
+    progress: BuildProgress,
 ) -> bytes:
     """Return the engine of a graph from its file, built anew unless that is whole and fits."""
     key = engine_key(runtime, model, graph, compute_capability)
@@ -95,7 +95,7 @@ def engine_bytes(
 
 
 def rebuilt_engine(
-    runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: Progress
+    runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: BuildProgress
 ) -> bytes:
     """Build an engine and write its file, whatever is there."""
     progress(
@@ -108,7 +108,9 @@ def rebuilt_engine(
     return engine
 
 
-def _build(runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: Progress) -> bytes:
+def _build(
+    runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: BuildProgress
+) -> bytes:
     if model.precision != "fp32" and not runtime.keeps_types:
         raise BackendError(
             f"{runtime.title} cannot keep the types of an {model.precision} graph; use version 10 "

@@ -13,7 +13,7 @@ from streampetr_ros.backends.cuda.device import Device
 from streampetr_ros.backends.exported import ExportedModel
 from streampetr_ros.backends.tensorrt.api import TensorRt
 from streampetr_ros.backends.tensorrt.build import (
-    Progress,
+    BuildProgress,
     engine_bytes,
     engine_key,
     rebuilt_engine,
@@ -42,7 +42,7 @@ class TensorRtEngine:
         model: ExportedModel,
         graph: str,
         device: Device,
-        progress: Progress,
+        progress: BuildProgress,
     ) -> None:
         self._runtime = runtime
         self._device = device
@@ -93,7 +93,7 @@ class TensorRtEngine:
 
 
 def _loaded(
-    runtime: TensorRt, model: ExportedModel, graph: str, device: Device, progress: Progress
+    runtime: TensorRt, model: ExportedModel, graph: str, device: Device, progress: BuildProgress
 ) -> Any:
     capability = device.compute_capability
     engine = runtime.deserialise(engine_bytes(runtime, model, graph, capability, progress))

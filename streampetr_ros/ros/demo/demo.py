@@ -26,7 +26,7 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.messages.vehicle import ENCODINGS, FrameNames
+from streampetr_ros.messages.vehicle import IMAGE_ENCODINGS, FrameNames
 from streampetr_ros.ros.demo.record import DemoRecorder, print_summary
 from streampetr_ros.ros.outputs.objects import detections_from
 from streampetr_ros.sources import SourceError, open_source
@@ -206,7 +206,7 @@ def _parsed() -> DemoOptions:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--frames", type=int, default=20, help="most frame sets; 0: all")
     parser.add_argument("--speed", type=float, default=1.0, help="playback speed")
-    parser.add_argument("--encoding", choices=ENCODINGS, default="jpeg", help="of the images")
+    parser.add_argument("--encoding", choices=IMAGE_ENCODINGS, default="jpeg", help="of the images")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for pictures")
     parser.add_argument("--pictures", type=int, default=4, help="most frame sets drawn")
     parser.add_argument("--draw-above", type=float, default=0.3, help="lowest score shown")

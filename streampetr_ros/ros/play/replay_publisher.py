@@ -26,7 +26,7 @@ from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.vehicle import (
-    ENCODINGS,
+    IMAGE_ENCODINGS,
     CameraMessages,
     FrameNames,
     SetMessages,
@@ -78,8 +78,8 @@ class Playback:
     clock: bool = True
 
     def __post_init__(self) -> None:
-        if self.encoding not in ENCODINGS:
-            raise ValueError(f"encoding '{self.encoding}' is none of {', '.join(ENCODINGS)}")
+        if self.encoding not in IMAGE_ENCODINGS:
+            raise ValueError(f"encoding '{self.encoding}' is none of {', '.join(IMAGE_ENCODINGS)}")
         if self.speed <= 0:
             raise ValueError(f"speed must be above 0, got {self.speed}")
         if self.loops < 1:
@@ -299,7 +299,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[str, Playback]:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("source", help="folder of frame.json recordings, or synthetic[:seed]")
-    add("--encoding", choices=ENCODINGS, default="jpeg", help="of the images")
+    add("--encoding", choices=IMAGE_ENCODINGS, default="jpeg", help="of the images")
     add("--speed", type=float, default=1.0, help="playback speed")
     add("--loops", type=int, default=1, help="times to play the source")
     add("--frames", type=int, default=0, dest="limit", help="most frame sets per loop; 0: all")

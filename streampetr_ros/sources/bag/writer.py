@@ -154,7 +154,7 @@ def write_bag(
         frame_sets: in the order of time.
         path: folder of the bag; must not exist.
         storage: one of `STORAGES`.
-        encoding: of images, one of `vehicle.ENCODINGS`.
+        encoding: of images, one of `vehicle.IMAGE_ENCODINGS`.
 
     Returns:
         Frame sets written.
@@ -178,7 +178,7 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
     Args:
         bag: to write to.
         frame_set: images with calibration and poses.
-        encoding: of images, one of `vehicle.ENCODINGS`.
+        encoding: of images, one of `vehicle.IMAGE_ENCODINGS`.
         first: whether calibrations are written ahead as well, as mountings that are new always are.
 
     Raises:

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.sources.frames.image_file import read_image
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

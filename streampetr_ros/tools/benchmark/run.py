@@ -14,7 +14,7 @@ import typer
 from streampetr_ros.backends.base import Backend
 from streampetr_ros.backends.exported import open_exported
 from streampetr_ros.backends.opening import AUTO, Choice, open_backend
-from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend, prepared
+from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend, prepared
 from streampetr_ros.core.timing import StageClock, stage_percentiles
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.pictures.undistort import Rectifier
@@ -108,7 +108,7 @@ def measure_case(wanted: BenchmarkCase) -> dict[str, Any]:
     copy = prepared(detector, device, precision)
     found = _measured(wanted, backend, _in_parts(copy, device), drive)
     frames = _inputs(config, drive, wanted.warm_up + wanted.frames)
-    work = matrix_work(copy, frames[0].to(device), KINDS[precision])
+    work = matrix_work(copy, frames[0].to(device), DTYPES[precision])
     work["share_of_network"] = work["least_ms"] / found["milliseconds"]["network"]["p50"]
     reference = None
     if wanted.reference:

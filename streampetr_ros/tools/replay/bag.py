@@ -20,7 +20,7 @@ from streampetr_ros.messages.vehicle import FrameNames, optical_frame_name
 from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.sources.bag.writer import BagWriter, write_frame_set
 from streampetr_ros.tools.replay.output import PictureOptions
-from streampetr_ros.tools.replay.records import Record, recorded_detections, recorded_tracks
+from streampetr_ros.tools.replay.records import ResultRecord, recorded_detections, recorded_tracks
 
 #: Stamps this much before the recording are of another clock.
 _CLOCKS_NS = 60_000_000_000
@@ -33,7 +33,7 @@ _METADATA, _CONTENT = "metadata.yaml", f"{RESULT_BAG}_0.mcap"
 
 def write_result_bag(
     source: BagSource | Iterable[FrameSet],
-    records: list[Record],
+    records: list[ResultRecord],
     folder: Path,
     drawing: PictureOptions,
     *,
@@ -116,7 +116,7 @@ class _Results:
     def write(
         self,
         frame_set: FrameSet,
-        record: Record,
+        record: ResultRecord,
         camera_frames: Mapping[str, str],
         recorded_ns: int,
     ) -> None:
@@ -129,7 +129,7 @@ class _Results:
             self._bag.write(topic.replace("~", _NODE, 1), make(), recorded_ns)
 
     def _result(
-        self, frame_set: FrameSet, record: Record, camera_frames: Mapping[str, str]
+        self, frame_set: FrameSet, record: ResultRecord, camera_frames: Mapping[str, str]
     ) -> SetResult:
         report = SetReport(
             model=self._drawing.caption,
@@ -147,7 +147,9 @@ class _Results:
         )
 
 
-def _copy(bag: BagWriter, source: BagSource, records: list[Record], results: _Results) -> None:
+def _copy(
+    bag: BagWriter, source: BagSource, records: list[ResultRecord], results: _Results
+) -> None:
     """Copy the messages that were read, and put each result where it came."""
     camera_frames, shift_ns = _camera_frames(source), _shift_ns(source, records)
     # Read once more for the pictures, of whose problems the user has heard.
@@ -165,7 +167,7 @@ def _copy(bag: BagWriter, source: BagSource, records: list[Record], results: _Re
 
 def _write_one(
     results: _Results,
-    one: tuple[FrameSet, Record],
+    one: tuple[FrameSet, ResultRecord],
     camera_frames: Mapping[str, str],
     shift_ns: int,
 ) -> None:
@@ -182,7 +184,7 @@ def _camera_frames(source: BagSource) -> dict[str, str]:
     return frames
 
 
-def _shift_ns(source: BagSource, records: list[Record]) -> int:
+def _shift_ns(source: BagSource, records: list[ResultRecord]) -> int:
     """Return what turns stamps into times of recording, if the two are of different clocks."""
     first_ns = min((record["stamp_ns"] for record in records), default=0)
     same = source.file.start_ns - _CLOCKS_NS <= first_ns <= source.file.end_ns
@@ -190,7 +192,7 @@ def _shift_ns(source: BagSource, records: list[Record]) -> int:
 
 
 def _write(
-    bag: BagWriter, source: Iterable[FrameSet], records: list[Record], results: _Results
+    bag: BagWriter, source: Iterable[FrameSet], records: list[ResultRecord], results: _Results
 ) -> None:
     for index, (frame_set, record) in enumerate(zip(source, records, strict=False)):
         write_frame_set(bag, frame_set, "jpeg", first=index == 0)

@@ -51,7 +51,7 @@ from streampetr_ros.track import TrackingConfig
 #: Told about what is read and what goes wrong, in sentences.
 Tell = Callable[[str], None]
 #: Told how many frame sets are done and how many there are.
-Progress = Callable[[int, int], None]
+ReplayProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,7 +114,7 @@ def open_job_source(job: ReplayJob, tell: Tell) -> Source:
     return source
 
 
-def run_job(job: ReplayJob, tell: Tell, progress: Progress) -> Mapping[str, Any]:
+def run_job(job: ReplayJob, tell: Tell, progress: ReplayProgress) -> Mapping[str, Any]:
     """Run a job, or what is left of it.
 
     Args:
@@ -254,7 +254,7 @@ class _Detection:
             self._pipeline.restore(self._state.snapshot)
             tell(f"going on after {self._count} frame sets of the run that was ended")
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: ReplayProgress) -> None:
         """Process the frame sets that are not done and write the summary."""
         job = self._job
         total = min(job.limit or len(self._source), len(self._source))

@@ -26,7 +26,7 @@ NUSCENES = "results_nusc.json"
 _DECIMALS = 6
 
 #: One line.
-Record = Mapping[str, Any]
+ResultRecord = Mapping[str, Any]
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
     }
 
 
-def recorded_detections(record: Record, draw_above: float = 0.0) -> Detections:
+def recorded_detections(record: ResultRecord, draw_above: float = 0.0) -> Detections:
     """Return the detections of a line, base frame.
 
     Args:
@@ -84,7 +84,7 @@ def recorded_detections(record: Record, draw_above: float = 0.0) -> Detections:
     return Detections(**_objects(record, found))
 
 
-def recorded_tracks(record: Record) -> Tracks:
+def recorded_tracks(record: ResultRecord) -> Tracks:
     """Return the tracks of a line, base frame; covariances and sources are not recorded."""
     found = record["tracks"]
     return Tracks(
@@ -97,7 +97,7 @@ def recorded_tracks(record: Record) -> Tracks:
     )
 
 
-def write_nuscenes(records: Sequence[Record], folder: Path) -> None:
+def write_nuscenes(records: Sequence[ResultRecord], folder: Path) -> None:
     """Write the detections of all frame sets that have a token in the official format.
 
     Args:
@@ -158,7 +158,7 @@ def _object_record(found: Detections | Tracks, row: int) -> dict[str, Any]:
     }
 
 
-def _objects(record: Record, found: Sequence[Record]) -> dict[str, Any]:
+def _objects(record: ResultRecord, found: Sequence[ResultRecord]) -> dict[str, Any]:
     """Return what detections and tracks have in common."""
     names = tuple(dict.fromkeys(each["class"] for each in found))
     unknown = (float("nan"), float("nan"))
@@ -177,7 +177,7 @@ def _objects(record: Record, found: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _column(found: Sequence[Record], name: str) -> NDArray[np.float64]:
+def _column(found: Sequence[ResultRecord], name: str) -> NDArray[np.float64]:
     return np.array([each[name] for each in found], dtype=np.float64)
 
 

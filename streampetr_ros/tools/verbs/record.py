@@ -11,7 +11,7 @@ import typer
 from tqdm import tqdm
 
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.messages.vehicle import ENCODINGS
+from streampetr_ros.messages.vehicle import IMAGE_ENCODINGS
 from streampetr_ros.sources import Source, SourceError, open_source
 from streampetr_ros.tools.reporting import user_errors
 
@@ -30,7 +30,7 @@ def record(
     from streampetr_ros.sources.bag.writer import STORAGES, write_bag  # noqa: PLC0415
 
     _require_one_of("--storage", storage, STORAGES)
-    _require_one_of("--encoding", encoding, ENCODINGS)
+    _require_one_of("--encoding", encoding, IMAGE_ENCODINGS)
     with user_errors():
         if out.exists():
             raise SourceError(f"'{out}' exists already; name a folder that does not")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, CameraFrame, FrameSet
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.state import ModelInputs
@@ -27,8 +28,6 @@ from streampetr_ros.training.data.augment import (
     drop_hidden,
 )
 from streampetr_ros.training.data.targets import ImageTargets, Targets, encode_boxes
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

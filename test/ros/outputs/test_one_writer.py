@@ -22,7 +22,7 @@ from streampetr_ros.messages.marker_scene import MarkerWriter
 from streampetr_ros.messages.pictures import PictureWriter
 from streampetr_ros.messages.results import SetResult
 from streampetr_ros.messages.standard import Make
-from streampetr_ros.messages.vehicle import ENCODINGS, FrameNames, set_messages
+from streampetr_ros.messages.vehicle import IMAGE_ENCODINGS, FrameNames, set_messages
 from streampetr_ros.ros.messages import make
 
 SECOND_NS = 1_000_000_000
@@ -56,7 +56,7 @@ def pictures(of: Make) -> Iterator[Any]:
 
 
 def vehicle(of: Make) -> Iterator[Any]:
-    for encoding in ENCODINGS:
+    for encoding in IMAGE_ENCODINGS:
         messages = set_messages(of, frame_set(size=(64, 36)), encoding, FrameNames())
         yield from (messages.poses, messages.mountings)
         for camera in messages.cameras:

@@ -10,7 +10,7 @@ from drives import drive
 from engine_log import CAPABILITIES, built_engines
 from published_names import published_state
 
-from streampetr_ros.backends.exported import PRECISIONS, open_exported
+from streampetr_ros.backends.exported import EXPORT_PRECISIONS, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend, prepared
 from streampetr_ros.export.parity import compare
@@ -55,7 +55,7 @@ def detector(request):
 @pytest.fixture(scope="module")
 def folders(detector, tmp_path_factory):
     """Exported graphs by precision."""
-    found = {each: tmp_path_factory.mktemp("export") / each for each in PRECISIONS}
+    found = {each: tmp_path_factory.mktemp("export") / each for each in EXPORT_PRECISIONS}
     for precision, folder in found.items():
         export_onnx(detector, folder, precision=precision)
     return found
@@ -91,7 +91,7 @@ def test_half_precision_encodes_images_alike(detector):
     assert 0.0 < (found - expected).abs().max() < 0.05 * expected.abs().max()
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", EXPORT_PRECISIONS)
 def test_onnxruntime_follows(detector, folders, precision):
     pytest.importorskip("onnxruntime")
     subject = OnnxBackend(folders[precision], threads=1)

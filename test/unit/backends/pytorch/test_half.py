@@ -4,7 +4,7 @@ import micro_detector as micro
 import pytest
 import torch
 
-from streampetr_ros.backends.exported import PRECISIONS, ExportError, open_exported
+from streampetr_ros.backends.exported import EXPORT_PRECISIONS, ExportError, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.export.parity import LIMITS, compare_backends
@@ -109,7 +109,7 @@ def test_half_precision_follows_within_its_limits_and_is_another_one(tmp_path):
     pytest.importorskip("onnxruntime")
     detector = micro.detector()
     differences = {}
-    for precision in PRECISIONS:
+    for precision in EXPORT_PRECISIONS:
         folder = tmp_path / precision
         export_onnx(detector, folder, precision=precision)
         differences[precision] = compare_backends(

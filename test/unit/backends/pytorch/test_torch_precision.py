@@ -8,7 +8,7 @@ from drives import drive
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.opening import Choice, open_backend
-from streampetr_ros.backends.pytorch.torch_backend import KINDS, TorchBackend, prepared
+from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend, prepared
 from streampetr_ros.export.parity import compare_backends
 from streampetr_ros.model.attention import MultiHeadAttention
 from streampetr_ros.model.checkpoints.weights import CheckpointError
@@ -131,7 +131,7 @@ def test_the_detector_given_stays_float32():
 
 
 def test_the_name_tells_the_precision():
-    for precision in KINDS:
+    for precision in DTYPES:
         name = TorchBackend(micro.detector(), precision=precision).name
         assert f" {precision} on cpu" in name
     assert " fp32 on cpu" in open_backend("random:0", "tiny").name

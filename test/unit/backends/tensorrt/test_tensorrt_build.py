@@ -7,7 +7,7 @@ import pytest
 from engine_log import CAPABILITIES, Story, built_engines
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import PRECISIONS, open_exported
+from streampetr_ros.backends.exported import EXPORT_PRECISIONS, open_exported
 from streampetr_ros.backends.tensorrt.api import load_tensorrt
 from streampetr_ros.backends.tensorrt.build import build_engines, check_graph_file
 from streampetr_ros.export.onnx_export import export_onnx
@@ -29,7 +29,7 @@ def model(tmp_path):
     return open_exported(tmp_path / "micro")
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", EXPORT_PRECISIONS)
 def test_graphs_of_tiny_become_engines(tmp_path, precision, log_engines):
     export_onnx(build_detector(detector_config("tiny")), tmp_path / "tiny", precision=precision)
     tiny = open_exported(tmp_path / "tiny")
