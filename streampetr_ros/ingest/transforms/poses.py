@@ -18,7 +18,7 @@ from streampetr_ros.core.geometry import Array
 
 Pose = tuple[float, float, float, float, float, float, float]
 
-IDENTITY: Pose = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+NO_MOTION: Pose = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 def compose(target_from_middle: Pose, middle_from_source: Pose) -> Pose:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.ingest.transforms.poses import (
-    IDENTITY,
+    NO_MOTION,
     Pose,
     compose,
     interpolate,
@@ -234,7 +234,7 @@ class TransformTree:
 
     def _climb(self, chain: list[str], meeting: str, stamp_ns: int) -> Pose:
         """Return meeting_from_start along a chain."""
-        total = IDENTITY
+        total = NO_MOTION
         for frame in chain:
             if frame == meeting:
                 break

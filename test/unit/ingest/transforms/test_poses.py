@@ -76,13 +76,13 @@ class TestPoseTuples:
     @pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-8, 1e-5, 0.1, 3.0, np.pi - 1e-9])
     def test_interpolation_turns_at_constant_rate(self, angle: float):
         end = (0.0, 0.0, 0.0, np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2))
-        middle = pose_tuples.interpolate(pose_tuples.IDENTITY, end, 0.25)
+        middle = pose_tuples.interpolate(pose_tuples.NO_MOTION, end, 0.25)
         assert 2 * np.arctan2(middle[6], middle[3]) == pytest.approx(angle / 4, abs=1e-15, rel=1e-9)
 
     def test_the_two_quaternions_of_a_rotation_are_the_same(self):
         end = (0.0, 0.0, 0.0, np.cos(0.1), 0.0, 0.0, np.sin(0.1))
         minus = end[:3] + tuple(-v for v in end[3:])
-        a, b = (pose_tuples.interpolate(pose_tuples.IDENTITY, e, 0.3) for e in (end, minus))
+        a, b = (pose_tuples.interpolate(pose_tuples.NO_MOTION, e, 0.3) for e in (end, minus))
         assert np.allclose(a, b, atol=1e-15)
 
 
