@@ -28,7 +28,7 @@ _SHARE = Path(get_package_share_directory("streampetr_ros"))
 
 #: Launch argument -> parameter it overrides, its type, meaning.
 _OVERRIDES: dict[str, tuple[str, type, str]] = {
-    "model": ("model.name", str, "model name, for example stream_petr_r50_428q"),
+    "model": ("model.name", str, "model name or its YAML file, for example stream_petr_r50_428q"),
     "weights": ("model.weights", str, "weights file, folder of exported graphs or random:SEED"),
     "backend": ("model.backend", str, "torch, onnxruntime, tensorrt, tensorrt_rtx or auto"),
     "precision": ("model.precision", str, "auto, fp32, bf16 or fp16; exported graphs keep theirs"),

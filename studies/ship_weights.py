@@ -25,6 +25,7 @@ from streampetr_ros.core.files import replacing, sha256
 from streampetr_ros.evaluation.report import Evaluation, evaluate
 from streampetr_ros.evaluation.scenes import Protocol
 from streampetr_ros.model.checkpoints.weights import load_weights, read_metadata
+from streampetr_ros.model.config import model_name
 from streampetr_ros.tools.check.weights import manifest_path
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.run.start import WEIGHTS_FILE
@@ -135,7 +136,7 @@ def _without_local(recipe: dict[str, Any]) -> dict[str, Any]:
         key: "/".join(Path(recipe[key]).parts[-2:])
         for key in ("initial_weights", "initial_heads", "backbone_weights")
     }
-    return recipe | starts | {"data": data}
+    return recipe | starts | {"model": model_name(recipe["model"]), "data": data}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
 from streampetr_ros.core.files import shipped
-from streampetr_ros.model.checkpoints.weights import CheckpointError, load_weights
+from streampetr_ros.model.checkpoints.weights import CheckpointError, check_model, load_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 
@@ -64,7 +64,7 @@ def open_backend(
     Args:
         weights: a ``.safetensors`` file, a folder of exported graphs, ``random:SEED`` for
             untrained weights, or ``stand_in:MILLISECONDS`` for something that only takes its time.
-        model: configuration name; empty takes the one stored with the weights.
+        model: name or file, see `detector_config`; empty takes the one stored with the weights.
         choice: what runs it, and how.
         progress: told about engines being built.
 
@@ -74,12 +74,12 @@ def open_backend(
         BackendError: if runtime or device is missing, or does not run what is given or not in
             that precision.
         ExportError: if a folder is no complete exported model.
-        ValueError: if there is no model of that name.
+        ConfigError: if there is no such model.
     """
     check_choice(weights, choice)
     if is_exported(weights):
         opened = _open_exported(Path(weights), choice, progress)
-        check_model(opened.config.name, model, weights)
+        check_model(opened.config, model, f"folder '{weights}' holds")
         return opened
     if is_stand_in(weights):
         if not model:
@@ -161,14 +161,14 @@ def open_detector(weights: str, model: str = "") -> Detector:
 
     Args:
         weights: a ``.safetensors`` file or ``random:SEED``.
-        model: configuration name; empty takes the one stored with the weights.
+        model: name or file, see `detector_config`; empty takes the one stored with the weights.
 
     Raises:
         CheckpointError: if the weights cannot be read or are of another model.
-        ValueError: if there is no model of that name.
+        ConfigError: if there is no such model.
     """
     if not is_random(weights):
-        return load_weights(Path(weights), model or None)[1]
+        return load_weights(Path(weights), model)[1]
     seed = weights.partition(":")[2] or "0"
     if not seed.isdecimal():
         raise CheckpointError(f"'{weights}' has no number behind the colon; write random:0")
@@ -188,20 +188,3 @@ def _open_exported(folder: Path, choice: Choice, progress: Callable[[str], None]
     from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415
 
     return OnnxBackend(folder, choice.device, choice.threads)
-
-
-def check_model(found: str, model: str, weights: str) -> None:
-    """Refuse exported graphs of another model than the one asked for.
-
-    Args:
-        found: model of the graphs.
-        model: asked for; empty takes any.
-        weights: folder of the graphs.
-
-    Raises:
-        CheckpointError: naming both.
-    """
-    if model and found != model:
-        raise CheckpointError(
-            f"folder '{weights}' holds model '{found}', not '{model}'; choose that model"
-        )

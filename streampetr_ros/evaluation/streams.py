@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import islice
 
 from streampetr_ros.backends.opening import Choice, open_backend
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.evaluation.scenes import Step
 from streampetr_ros.nuscenes.dataset import NuscenesSource
@@ -87,9 +88,17 @@ def open_stream(weights: str, memory_interval: float = -1.0, choice: Choice = _P
         weights: see `open_backend`.
         memory_interval: see `MemoryPolicyConfig`.
         choice: what runs the detector.
+
+    Raises:
+        UserError: if the detector finds classes that cannot be judged.
     """
     policy = MemoryPolicyConfig(memory_interval_s=memory_interval)
     backend = open_backend(weights, choice=choice)
+    if backend.config.own_classes:
+        raise UserError(
+            f"the metrics of nuScenes have no class '{backend.config.own_classes[0]}', which "
+            f"'{weights}' finds; evaluate a model whose classes are among theirs"
+        )
     pipeline = StreamingPipeline(backend, PipelineConfig(policy=policy, workers=1))
 
     def step(frame_set: FrameSet) -> Detections:

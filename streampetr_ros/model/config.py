@@ -1,9 +1,14 @@
-"""Typed configuration of the detector; the named models are the functions at the end."""
+"""Typed configuration of the detector: of a shipped model by its name, of another by its file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from streampetr_ros.core.config import ConfigError, from_mapping
+from streampetr_ros.core.reading import read_yaml
 from streampetr_ros.model.backbones import BACKBONES
 
 #: nuScenes detection classes in the order of the published 3D logits (docs/model.md 1.3).
@@ -20,8 +25,20 @@ NUSCENES_CLASSES: tuple[str, ...] = (
     "traffic_cone",
 )
 
-_IMAGENET_MEAN_RGB = (123.675, 116.28, 103.53)
-_IMAGENET_STD_RGB = (58.395, 57.12, 57.375)
+#: Least and then largest x, y and z, metres.
+Range = tuple[float, float, float, float, float, float]
+
+_FOLDER = Path(__file__).parent / "configs"
+#: Shipped models, accepted by `detector_config`.
+MODEL_NAMES: tuple[str, ...] = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+
+#: Of images: both backbone maps have whole sizes.
+_MULTIPLE = 32
+_COUNTS = (
+    *("embed_dims", "num_heads", "num_layers", "ffn_dims"),
+    *("num_queries", "depth_bins", "max_detections"),
+)
+_MEMORY_COUNTS = ("num_propagated", "num_proposals", "memory_length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +56,18 @@ class ImageConfig:
     height: int
     width: int
     channel_order: str = "rgb"
-    mean: tuple[float, float, float] = _IMAGENET_MEAN_RGB
-    std: tuple[float, float, float] = _IMAGENET_STD_RGB
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
     def __post_init__(self) -> None:
-        if self.height % 32 or self.width % 32:
-            raise ValueError(f"image size {self.width}x{self.height} must be a multiple of 32")
+        if any(side < 1 or side % _MULTIPLE for side in (self.width, self.height)):
+            raise ValueError(
+                f"image size {self.width}x{self.height} must be a multiple of {_MULTIPLE}"
+            )
         if self.channel_order not in ("rgb", "bgr"):
             raise ValueError(f"channel order '{self.channel_order}' is neither 'rgb' nor 'bgr'")
+        if not all(0 < each < math.inf for each in self.std):
+            raise ValueError(f"std {list(self.std)} divides pixels, so it must be positive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +116,9 @@ class DetectorConfig:
     memory_length: int = 1024
     depth_bins: int = 64
     depth_start: float = 1.0
-    detection_range: tuple[float, ...] = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
-    position_range: tuple[float, ...] = (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0)
-    center_range: tuple[float, ...] = (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0)
+    detection_range: Range = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
+    position_range: Range = (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0)
+    center_range: Range = (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0)
     max_detections: int = 300
     nms_radius: float = 0.0
     class_names: tuple[str, ...] = NUSCENES_CLASSES
@@ -109,14 +130,35 @@ class DetectorConfig:
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise ValueError(f"no backbone named '{self.backbone}'; known: {', '.join(BACKBONES)}")
-        if self.temporal and self.num_propagated > self.memory_length:
-            raise ValueError("num_propagated exceeds memory_length")
-        if self.temporal and self.num_proposals > self.memory_length:
-            raise ValueError("num_proposals exceeds memory_length")
-        if not 0 <= self.nms_radius < float("inf"):
+        self._check_sizes()
+        for name in ("detection_range", "position_range", "center_range"):
+            _check_range(name, getattr(self, name))
+        if not 0 < self.depth_start < self.position_range[3]:
+            raise ValueError(
+                f"depth_start {self.depth_start:g} must be between 0 and the largest x of "
+                f"position_range, {self.position_range[3]:g}"
+            )
+        _check_classes(self.class_names)
+        if not 0 <= self.nms_radius < math.inf:
             raise ValueError(f"nms_radius must be finite and not negative, got {self.nms_radius}")
+        if not 0 < self.training_interval < math.inf:
+            raise ValueError(f"training_interval must be positive, got {self.training_interval}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+    def _check_sizes(self) -> None:
+        for name in (*_COUNTS, *(_MEMORY_COUNTS if self.temporal else ())):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.embed_dims % (4 * self.num_heads):
             raise ValueError("embed_dims must be a multiple of 4 * num_heads")
+        if not self.temporal:
+            return
+        for name in ("num_propagated", "num_proposals"):
+            if getattr(self, name) > self.memory_length:
+                raise ValueError(f"{name} exceeds memory_length")
+        if self.num_proposals > self.total_queries:
+            raise ValueError("num_proposals exceeds num_queries + num_propagated")
 
     @property
     def num_classes(self) -> int:
@@ -124,99 +166,70 @@ class DetectorConfig:
         return len(self.class_names)
 
     @property
+    def own_classes(self) -> tuple[str, ...]:
+        """Classes that neither the training frames here nor the metrics of nuScenes have."""
+        return tuple(name for name in self.class_names if name not in NUSCENES_CLASSES)
+
+    @property
     def total_queries(self) -> int:
         """Decoder queries at inference: learned plus propagated."""
         return self.num_queries + (self.num_propagated if self.temporal else 0)
 
 
-def _stream_petr_r50_428q() -> DetectorConfig:
-    return DetectorConfig(
-        name="stream_petr_r50_428q",
-        image=ImageConfig(height=256, width=704),
-        backbone="resnet50",
-        num_queries=300,
-        num_propagated=128,
-        num_proposals=128,
-        memory_length=512,
-    )
+def _check_range(name: str, values: Range) -> None:
+    for axis, low, high in zip("xyz", values[:3], values[3:], strict=True):
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(
+                f"{name} goes from {low:g} to {high:g} in {axis}; give the least x, y, z and then "
+                "the largest"
+            )
 
 
-def _stream_petr_r50_900q() -> DetectorConfig:
-    return DetectorConfig(
-        name="stream_petr_r50_900q",
-        image=ImageConfig(height=256, width=704),
-        backbone="resnet50",
-    )
+def _check_classes(names: Sequence[str]) -> None:
+    if not names or not all(name.strip() for name in names):
+        raise ValueError("class_names must name at least one class, and none may be empty")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"class_names has '{twice[0]}' twice; name each class once")
 
 
-def _stream_petr_v2_99_900q() -> DetectorConfig:
-    return DetectorConfig(
-        name="stream_petr_v2_99_900q",
-        image=ImageConfig(
-            height=320,
-            width=800,
-            channel_order="bgr",
-            mean=_IMAGENET_MEAN_RGB[::-1],
-            std=_IMAGENET_STD_RGB[::-1],
-        ),
-        backbone="vovnet99",
-    )
+def detector_config(model: str) -> DetectorConfig:
+    """Return the configuration of a model.
 
-
-def _petr_r50() -> DetectorConfig:
-    return DetectorConfig(
-        name="petr_r50",
-        image=ImageConfig(height=256, width=704),
-        backbone="resnet50",
-        num_queries=900,
-        temporal=False,
-    )
-
-
-def _focal_petr_r50() -> DetectorConfig:
-    """Differs from PETR by the 2D head that guides its training, not at inference."""
-    return replace(_petr_r50(), name="focal_petr_r50")
-
-
-def _tiny() -> DetectorConfig:
-    return DetectorConfig(
-        name="tiny",
-        image=ImageConfig(height=128, width=352),
-        backbone="resnet_tiny",
-        embed_dims=128,
-        num_heads=4,
-        num_layers=3,
-        ffn_dims=512,
-        num_queries=128,
-        num_propagated=64,
-        num_proposals=64,
-        memory_length=256,
-        depth_bins=32,
-        max_detections=100,
-        nms_radius=0.8,
-        tiled_focal_lengths=False,
-    )
-
-
-_CONFIGS = {
-    "stream_petr_r50_428q": _stream_petr_r50_428q,
-    "stream_petr_r50_900q": _stream_petr_r50_900q,
-    "stream_petr_v2_99_900q": _stream_petr_v2_99_900q,
-    "petr_r50": _petr_r50,
-    "focal_petr_r50": _focal_petr_r50,
-    "tiny": _tiny,
-}
-
-#: Names accepted by `detector_config`.
-MODEL_NAMES: tuple[str, ...] = tuple(_CONFIGS)
-
-
-def detector_config(name: str) -> DetectorConfig:
-    """Return a named configuration.
+    Args:
+        model: name of a shipped one, or path of a YAML file that gives fields of `DetectorConfig`;
+            the model is called like the file.
 
     Raises:
-        ValueError: if there is no such model; the message lists the names.
+        ConfigError: if there is no such model, or its file has unknown keys, wrong types or values
+            that cannot be.
+        FileError: if the file is missing or is no plain YAML.
     """
-    if name not in _CONFIGS:
-        raise ValueError(f"no model named '{name}'; known: {', '.join(MODEL_NAMES)}")
-    return _CONFIGS[name]()
+    path = Path(model)
+    if not is_model_file(model):
+        if model not in MODEL_NAMES:
+            raise ConfigError(
+                f"model '{model}' is not one of {', '.join(MODEL_NAMES)}; choose one, or give the "
+                "path of a YAML file that describes yours"
+            )
+        path = _FOLDER / f"{model}.yaml"
+    elif path.stem in MODEL_NAMES and path.resolve().parent != _FOLDER.resolve():
+        raise ConfigError(
+            f"'{model}' is called like a model that comes with the package; rename the file"
+        )
+    content = read_yaml(path, "model file")
+    if isinstance(content, dict) and "name" in content:
+        raise ConfigError(f"{path}: the model is called like its file; remove the key 'name'")
+    if isinstance(content, dict):
+        content["name"] = path.stem
+    return from_mapping(DetectorConfig, content, str(path))
+
+
+def model_name(model: str) -> str:
+    """Return the name of a model that is given by its name or its file."""
+    return Path(model).stem if is_model_file(model) else model
+
+
+def is_model_file(model: str) -> bool:
+    """Tell whether a model is given by its file."""
+    return model.endswith((".yaml", ".yml"))

@@ -31,7 +31,9 @@ _OF_ROS_PREFIX = ("qos_overrides.", "ros_")
 class ModelParameters:
     """Which network runs, and where."""
 
-    name: str = parameter("", "Model name; empty takes the one stored with the weights")
+    name: str = parameter(
+        "", "Model name or its YAML file; empty takes the one stored with the weights"
+    )
     weights: str = parameter(
         "",
         "Weights: a .safetensors file, a folder of exported graphs, or, to try topics and timing "

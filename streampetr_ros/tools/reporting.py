@@ -9,7 +9,7 @@ import typer
 
 from streampetr_ros.backends.base import is_short_of_memory
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.model.config import detector_config
 
 
 @contextmanager
@@ -44,12 +44,15 @@ def expected_sentence(error: Exception) -> str | None:
     return None
 
 
-def known_model(name: str) -> str:
-    """Check a model name given as an option.
+def known_model(model: str) -> str:
+    """Check a model given as an option; see `detector_config`. None may be given at all.
 
     Raises:
-        typer.BadParameter: if there is no such model; the message lists the names.
+        typer.BadParameter: if there is no such model, or its file cannot be used.
     """
-    if name not in MODEL_NAMES:
-        raise typer.BadParameter(f"'{name}' is not one of {', '.join(MODEL_NAMES)}")
-    return name
+    try:
+        if model:
+            detector_config(model)
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from error
+    return model

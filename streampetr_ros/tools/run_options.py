@@ -8,7 +8,12 @@ import typer
 
 from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
 from streampetr_ros.backends.opening import BACKENDS, PRECISIONS
+from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
+from streampetr_ros.tools.reporting import known_model
+
+MODELS = f"Of {', '.join(MODEL_NAMES)}, or the YAML file of another."
+ModelOption = Annotated[str, typer.Option(help=MODELS, callback=known_model)]
 
 BackendOption = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
 PrecisionOption = Annotated[

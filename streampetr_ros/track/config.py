@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from streampetr_ros.core.config import ConfigError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindConfig:
@@ -209,13 +211,13 @@ class TrackingConfig:
         """Return the index in `kinds` for each class; -1 for ignored ones.
 
         Raises:
-            ValueError: if a class is neither in a kind nor ignored.
+            ConfigError: if a class is neither in a kind nor ignored.
         """
         index = {name: i for i, kind in enumerate(self.kinds) for name in kind.class_names}
         index |= dict.fromkeys(self.ignored_classes, -1)
         unknown = [name for name in class_names if name not in index]
         if unknown:
-            raise ValueError(
+            raise ConfigError(
                 f"tracking has no settings for class {', '.join(unknown)}; add it to class_names "
                 "of a kind or to ignored_classes, or switch tracking off"
             )

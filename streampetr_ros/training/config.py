@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.model.config import detector_config
 from streampetr_ros.training.data.augment import Augmentation
 from streampetr_ros.training.data.sampler import WindowConfig
 from streampetr_ros.training.losses.denoise import DenoisingConfig
@@ -93,7 +93,7 @@ class TrainConfig:
 
     Attributes:
         name: names the result folder.
-        model: detector configuration.
+        model: name of a shipped detector, or its YAML file.
         mode: "streaming" (one frame per step, memory carried), "window" (clips) or "images"
             (backbone and neck alone, towards the token head; a start for `initial_weights`).
         window: shape of a clip in window mode; one frame without memory for single-frame models.
@@ -151,7 +151,7 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self) -> None:
-        _one_of("model", self.model, MODEL_NAMES)
+        detector_config(self.model)
         _one_of("mode", self.mode, ("streaming", "window", "images"))
         if self.mode == "images" and not self.token_head:
             raise ValueError("mode 'images' needs token_head: true")

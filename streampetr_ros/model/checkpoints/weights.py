@@ -6,7 +6,6 @@ checkpoints are read with ``weights_only=True``: nothing in them is executed.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pickle
 from collections.abc import Mapping
@@ -19,10 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from streampetr_ros.core.config import from_mapping, to_mapping
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import replacing
+from streampetr_ros.core.reading import parse_json
 from streampetr_ros.model.checkpoints import published as official
-from streampetr_ros.model.config import DetectorConfig, ImageConfig, detector_config
+from streampetr_ros.model.config import DetectorConfig, detector_config, is_model_file, model_name
 from streampetr_ros.model.detector import Detector, build_detector
 
 #: Tolerance when constants in a published checkpoint are compared with the configuration.
@@ -36,25 +37,43 @@ class CheckpointError(UserError, ValueError):
 
 def config_to_json(config: DetectorConfig) -> str:
     """Serialise a configuration."""
-    return json.dumps(dataclasses.asdict(config))
+    return json.dumps(to_mapping(config))
 
 
 def config_from_json(text: str) -> DetectorConfig:
     """Read a configuration back.
 
     Raises:
-        ValueError: if it is not JSON, or has unknown or missing entries.
+        ConfigError: if it has unknown or missing entries.
+        FileError: if it is not JSON.
     """
-    values = json.loads(text)
-    try:
-        image = ImageConfig(**_with_tuples(values.pop("image")))
-        return DetectorConfig(image=image, **_with_tuples(values))
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"not a detector configuration: {error}") from error
+    return from_mapping(DetectorConfig, parse_json(text, "detector configuration"))
 
 
-def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+def check_model(found: DetectorConfig, wanted: str, what: str) -> None:
+    """Refuse weights of another model than the one asked for.
+
+    Args:
+        found: configuration stored with the weights.
+        wanted: see `detector_config`; empty takes any. Of a shipped model only the name has to
+            agree, of a user's file everything but what is for training alone.
+        what: the weights as the beginning of a sentence that names a model.
+
+    Raises:
+        CheckpointError: naming both.
+    """
+    name = model_name(wanted)
+    if name not in ("", found.name):
+        raise CheckpointError(f"{what} model '{found.name}', not '{name}'; choose that model")
+    if not is_model_file(wanted):
+        return
+    described = to_mapping(detector_config(wanted))
+    for key, value in to_mapping(found).items():
+        if key != "dropout" and value != described[key]:
+            raise CheckpointError(
+                f"{what} model '{name}' with {key} {value}, but '{wanted}' says {described[key]}; "
+                "give the file as it was for these weights, or other weights"
+            )
 
 
 def save_weights(path: Path, detector: Detector, metadata: Mapping[str, str] | None = None) -> None:
@@ -108,12 +127,12 @@ def read_metadata(path: Path) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
-def load_weights(path: Path, name: str | None = None) -> tuple[DetectorConfig, Detector]:
+def load_weights(path: Path, model: str = "") -> tuple[DetectorConfig, Detector]:
     """Read a detector from an own weights file.
 
     Args:
         path: a ``.safetensors`` file written by `save_weights`.
-        name: configuration the caller expects; None takes the one in the file.
+        model: that the caller expects, see `check_model`.
 
     Returns:
         Configuration and detector on the CPU, in evaluation mode.
@@ -131,10 +150,7 @@ def load_weights(path: Path, name: str | None = None) -> tuple[DetectorConfig, D
         config = config_from_json(metadata[_CONFIG_FIELD])
     except ValueError as error:
         raise CheckpointError(f"weights '{path}' have an unreadable header: {error}") from error
-    if name is not None and config.name != name:
-        raise CheckpointError(
-            f"weights '{path}' are for model '{config.name}', not '{name}'; choose that model"
-        )
+    check_model(config, model, f"weights '{path}' are for")
     with _opened(path) as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     detector = build_detector(config)
@@ -180,12 +196,12 @@ def _fill(detector: Detector, tensors: Mapping[str, Tensor], path: Path) -> None
     detector.load_state_dict(tensors)
 
 
-def convert(path: Path, name: str) -> Detector:
+def convert(path: Path, model: str) -> Detector:
     """Read a published ``.pth`` checkpoint strictly.
 
     Args:
         path: checkpoint of the original framework.
-        name: configuration it belongs to.
+        model: that it belongs to, see `detector_config`.
 
     Returns:
         The detector, in evaluation mode.
@@ -194,8 +210,7 @@ def convert(path: Path, name: str) -> Detector:
         CheckpointError: if anything about the file does not fit exactly.
         ValueError: if there is no model of that name.
     """
-    config = detector_config(name)
-    return load_official(read_official(path), config, path)
+    return load_official(read_official(path), detector_config(model), path)
 
 
 def read_official(path: Path) -> dict[str, Tensor]:

@@ -201,7 +201,7 @@ def _draw_one(
 def _parsed() -> DemoOptions:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--source", default="synthetic:3", help="recording, or synthetic[:seed]")
-    parser.add_argument("--model", default="tiny", help="model name")
+    parser.add_argument("--model", default="tiny", help="model name or its YAML file")
     parser.add_argument("--weights", default="", help="weights file, or random:SEED")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--frames", type=int, default=20, help="most frame sets; 0: all")

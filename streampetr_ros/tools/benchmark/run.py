@@ -55,7 +55,7 @@ class BenchmarkCase:
     """What to measure.
 
     Attributes:
-        model: configuration name; of no meaning with `weights`.
+        model: name or file; of no meaning with `weights`.
         frames: frame sets timed.
         warm_up: frame sets run before.
         device: "cpu", "cuda" or "cuda:N".

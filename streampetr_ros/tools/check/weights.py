@@ -11,14 +11,15 @@ import yaml
 
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.exported import ExportedModel, open_exported
-from streampetr_ros.backends.opening import check_choice, check_model, is_exported, is_random
+from streampetr_ros.backends.opening import check_choice, is_exported, is_random
 from streampetr_ros.backends.stand_in import is_stand_in
 from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
 from streampetr_ros.backends.tensorrt.engine_state import engine_states
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
-from streampetr_ros.model.checkpoints.weights import load_weights
-from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.core.reading import read_yaml
+from streampetr_ros.model.checkpoints.weights import check_model, load_weights
+from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.parameters.node import ModelParameters
 
 #: Frame sets may come this much slower than in training before it is worth a word.
@@ -81,11 +82,13 @@ def _lines(
 ) -> Iterable[str]:
     weights = wanted.weights
     if is_random(weights) or is_stand_in(weights):
+        if wanted.name:
+            detector_config(wanted.name)
         yield f"weights {weights}: nothing is trained, so boxes mean nothing"
         return
     if is_exported(weights):
         model = open_exported(Path(weights))
-        check_model(model.config.name, wanted.name, weights)
+        check_model(model.config, wanted.name, f"folder '{weights}' holds")
         yield (
             f"weights {weights}: {model.config.name} as {model.precision} graphs for "
             f"{model.cameras} cameras, checksums fit"
@@ -93,7 +96,7 @@ def _lines(
         yield from _pace(model.config, {}, period_s, problem)
         yield from _engines(model, wanted)
         return
-    config, _ = load_weights(Path(weights), wanted.name or None)
+    config, _ = load_weights(Path(weights), wanted.name)
     manifest = _manifest(Path(weights), problem)
     about = "as its manifest says" if manifest else "no manifest beside it"
     yield f"weights {weights}: {config.name}, SHA-256 {sha256(Path(weights))[:12]}, {about}"
@@ -101,11 +104,14 @@ def _lines(
 
 
 def _manifest(weights: Path, problem: Callable[[str], None]) -> dict[str, Any]:
-    """Read what a manifest says about the file, if there is one."""
-    if not manifest_path(weights).is_file():
+    """Read what a manifest says about the file, if there is one and not the file of its model."""
+    path = manifest_path(weights)
+    if not path.is_file():
         return {}
     try:
-        return read_manifest(weights)
+        content = read_yaml(path, "manifest")
+        is_model = isinstance(content, dict) and "backbone" in content
+        return {} if is_model else read_manifest(weights)
     except UserError as error:
         problem(str(error))
         return {}

@@ -96,7 +96,7 @@ class ReplayJob:
     def key(self) -> str:
         """Return a text that changes with anything that the results depend on."""
         choice = replace(self.choice, threads=0)
-        files = [Path(self.source), Path(self.weights)]
+        files = map(Path, (self.source, self.weights, self.model))
         return run_key(
             *(file_facts(file) for file in files if file.exists()),
             (self.source, self.model, self.weights, self.limit, choice),

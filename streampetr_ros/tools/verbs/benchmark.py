@@ -12,12 +12,11 @@ import typer
 
 from streampetr_ros.backends.opening import AUTO, is_exported
 from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
-from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.tools.benchmark.machine import machine
 from streampetr_ros.tools.benchmark.run import METHOD, BenchmarkCase, measure_case
 from streampetr_ros.tools.benchmark.sweep import Sweep, variations
 from streampetr_ros.tools.reporting import known_model, user_errors
-from streampetr_ros.tools.run_options import BackendOption, DeviceOption, PrecisionOption
+from streampetr_ros.tools.run_options import MODELS, BackendOption, DeviceOption, PrecisionOption
 
 _Reduction = Annotated[
     int, typer.Option(help="Decode images 1, 2, 4 or 8 times narrower and lower.")
@@ -31,7 +30,7 @@ _Publish = Annotated[bool, typer.Option(help="Measure publishing too, where ROS 
 def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     model: Annotated[
         list[str] | None,
-        typer.Option(help=f"Repeat for several; default tiny. Of {', '.join(MODEL_NAMES)}."),
+        typer.Option(help=f"Repeat for several; default tiny. {MODELS}"),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frame sets timed.")] = 20,
     warm_up: Annotated[int, typer.Option(min=0, help="Frame sets run before.")] = 3,

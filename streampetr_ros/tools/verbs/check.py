@@ -13,8 +13,9 @@ import yaml
 
 from streampetr_ros.backends.opening import BACKENDS, default_weights
 from streampetr_ros.core.source import SourceError
-from streampetr_ros.model.config import MODEL_NAMES
-from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.model.config import is_model_file
+from streampetr_ros.tools.reporting import user_errors
+from streampetr_ros.tools.run_options import ModelOption
 
 if TYPE_CHECKING:
     from streampetr_ros.parameters.bag import BagOptions
@@ -30,10 +31,6 @@ _GIVEN = (
 )
 #: How long the ROS graph is listened to unless told otherwise.
 _LISTENING_S = 5.0
-
-
-def _known_or_none(name: str) -> str:
-    return known_model(name) if name else ""
 
 
 def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
@@ -57,9 +54,7 @@ def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
     base_frame: Annotated[str, typer.Option(help="Frame of the vehicle.")] = "",
     odometry: Annotated[str, typer.Option(help="Topic of the pose instead of TF.")] = "",
     sets: Annotated[int, typer.Option(min=1, help="Frame sets to try.")] = 20,
-    model: Annotated[
-        str, typer.Option(help=f"One of {', '.join(MODEL_NAMES)}.", callback=_known_or_none)
-    ] = "",
+    model: ModelOption = "",
     weights: Annotated[
         str, typer.Option(help="Weights file or folder of exported graphs to look at as well.")
     ] = "",
@@ -140,10 +135,16 @@ def _write(
 
     content: dict[str, Any] = parameters(report, options)
     if wanted is not None:
-        path = Path(wanted.weights)
-        # The node may be started in another folder.
-        there = replace(wanted, weights=str(path.resolve())) if path.exists() else wanted
         names = ("name", "weights", "backend", "device", "precision")
-        content.setdefault("model", {}).update({name: getattr(there, name) for name in names})
+        named = {name: getattr(wanted, name) for name in names}
+        content.setdefault("model", {}).update(named | _in_full(wanted))
     text = yaml.safe_dump({"/**": {"ros__parameters": content}}, sort_keys=False)
     file.write_text(text, encoding="utf-8")
+
+
+def _in_full(wanted: ModelParameters) -> dict[str, str]:
+    """Name files in full, since the node may be started in another folder."""
+    files = {"weights": wanted.weights}
+    if is_model_file(wanted.name):
+        files["name"] = wanted.name
+    return {key: str(Path(file).resolve()) for key, file in files.items() if Path(file).exists()}

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from streampetr_ros.model.checkpoints import weights as checkpoint
-from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.tools.reporting import user_errors
+from streampetr_ros.tools.run_options import ModelOption
 
 
 def convert(
     official: Annotated[Path, typer.Argument(help="Published .pth file.")],
-    model: Annotated[str, typer.Option(help="Model it was trained as.", callback=known_model)],
+    model: ModelOption,
     output: Annotated[Path, typer.Option("--output", "-o", help=".safetensors file to write.")],
 ) -> None:
     """Read a published checkpoint strictly and write a clean weights file.
@@ -26,4 +27,5 @@ def convert(
         checkpoint.save_weights(output, detector, {"converted_from": official.name})
         digest = hashlib.sha256(output.read_bytes()).hexdigest()
     count = sum(parameter.numel() for parameter in detector.parameters())
-    typer.echo(f"wrote {output}: {model}, {count / 1e6:.1f} million parameters, sha256 {digest}")
+    name = detector.config.name
+    typer.echo(f"wrote {output}: {name}, {count / 1e6:.1f} million parameters, sha256 {digest}")

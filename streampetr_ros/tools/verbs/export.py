@@ -16,9 +16,9 @@ from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.backends.tensorrt.api import TensorRt, load_tensorrt
 from streampetr_ros.backends.tensorrt.build import build_engines
 from streampetr_ros.export.parity import FRAMES, compare_backends
-from streampetr_ros.model.config import MODEL_NAMES
 from streampetr_ros.model.detector import Detector
-from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.tools.reporting import user_errors
+from streampetr_ros.tools.run_options import ModelOption
 
 
 class Target(str, Enum):
@@ -41,13 +41,7 @@ def export(  # noqa: PLR0913, PLR0917 - one argument per command line option
         str, typer.Argument(help="Weights file, random:SEED, or a folder exported before.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help=f"One of {', '.join(MODEL_NAMES)}; the one stored with the weights by default.",
-            callback=lambda name: name and known_model(name),
-        ),
-    ] = "",
+    model: ModelOption = "",
     to: Annotated[Target, typer.Option(help="Graphs, or also engines.")] = Target.ONNX,
     precision: Annotated[
         Precision, typer.Option(help="Of the matrix work in the graphs.")

@@ -13,19 +13,20 @@ from tqdm import tqdm
 
 from streampetr_ros.backends.opening import AUTO, Choice, default_weights, is_random
 from streampetr_ros.core.config import load_config
-from streampetr_ros.model.config import MODEL_NAMES
+from streampetr_ros.model.config import model_name
 from streampetr_ros.parameters.bag import bag_options
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.sources import SourceError
 from streampetr_ros.tools.replay.fleet import run_in_processes, run_on_ray
 from streampetr_ros.tools.replay.job import ReplayJob, run_job
 from streampetr_ros.tools.replay.output import PictureOptions
-from streampetr_ros.tools.reporting import known_model, user_errors
+from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.tools.run_options import (
     BackendOption,
     CudaGraphsOption,
     DeviceOption,
     MemoryIntervalOption,
+    ModelOption,
     PrecisionOption,
 )
 from streampetr_ros.track import TrackingConfig
@@ -44,9 +45,6 @@ _INPUTS = ("frames.fixed", "frames.base", "pose.odometry_topic")
 _Source = Annotated[
     list[str],
     typer.Argument(help="Bag, recording folder or synthetic[:SEED]; several are allowed."),
-]
-_Model = Annotated[
-    str, typer.Option(help=f"One of {', '.join(MODEL_NAMES)}.", callback=known_model)
 ]
 _Out = Annotated[Path, typer.Option(help="Folder for boxes, pictures and summary.")]
 _Weights = Annotated[
@@ -85,7 +83,7 @@ _RayAddress = Annotated[
 
 def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     source: _Source,
-    model: _Model,
+    model: ModelOption,
     out: _Out,
     weights: _Weights = "",
     backend: BackendOption = AUTO,
@@ -188,7 +186,8 @@ def _one_each(plain: ReplayJob, sources: Sequence[str]) -> list[ReplayJob]:
 
 
 def _drawing(draw_above: float, truth: bool, model: str, weights: str) -> PictureOptions:
-    caption = f"{model}, random weights" if is_random(weights) else model
+    name = model_name(model)
+    caption = f"{name}, random weights" if is_random(weights) else name
     return PictureOptions(draw_above=draw_above, truth=truth, caption=caption)
 
 

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from streampetr_ros.core.config import dump_config
 from streampetr_ros.core.errors import UserError, first_line
-from streampetr_ros.model.config import DetectorConfig
+from streampetr_ros.model.config import DetectorConfig, model_name
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.data.dataset import LoadedFrame, killed_loaders_named
 from streampetr_ros.training.data.samples import Batch, Moment, collate
@@ -156,7 +156,7 @@ class Trainer:
         """Return what all processes share."""
         return {
             "step": self.step,
-            "model": self.config.model,
+            "model": model_name(self.config.model),
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -182,10 +182,11 @@ class Trainer:
         """
         path = self.folder / "last.pt"
         state = load_state(path, self.process.device)
-        if state["model"] != self.config.model:
+        name = model_name(self.config.model)
+        if state["model"] != name:
             raise UserError(
-                f"'{path}' holds model '{state['model']}', the configuration says "
-                f"'{self.config.model}'; use another result folder"
+                f"'{path}' holds model '{state['model']}', the configuration says '{name}'; use "
+                "another result folder"
             )
         try:
             self.objective.load_state_dict(state["objective"])

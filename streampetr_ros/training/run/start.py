@@ -19,7 +19,7 @@ from streampetr_ros.model.checkpoints.weights import (
     save_tensors,
     save_weights,
 )
-from streampetr_ros.model.config import DetectorConfig, detector_config
+from streampetr_ros.model.config import NUSCENES_CLASSES, DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.training.config import TrainConfig
@@ -66,11 +66,20 @@ class Slice:
 
 
 def open_frames(config: TrainConfig) -> FrameSource:
-    """Open the source of training frames."""
-    data = config.data
+    """Open the source of training frames.
+
+    Raises:
+        UserError: if it cannot be read, or has no objects of some class of the model.
+    """
+    data, model = config.data, detector_config(config.model)
+    if model.own_classes:
+        raise UserError(
+            f"no training frame shows class '{model.own_classes[0]}' of model '{model.name}'; name "
+            f"classes among {', '.join(NUSCENES_CLASSES)}"
+        )
     if data.source == "nuscenes":
         return NuscenesSource(data.root, data.version, data.split)
-    return SyntheticSequences(data, detector_config(config.model).image)
+    return SyntheticSequences(data, model.image)
 
 
 def _detector_config(config: TrainConfig) -> DetectorConfig:

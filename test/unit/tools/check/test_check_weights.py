@@ -14,6 +14,7 @@ from streampetr_ros.backends.exported import ExportedModel, checksum, describe_e
 from streampetr_ros.backends.tensorrt.build import ENGINES, engine_key
 from streampetr_ros.backends.tensorrt.engine_file import write_engine
 from streampetr_ros.backends.tensorrt.engine_state import engine_states
+from streampetr_ros.core.config import to_mapping
 from streampetr_ros.core.files import sha256
 from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.model.forms.graphs import signatures
@@ -95,6 +96,18 @@ def test_weights_that_cannot_be_used(weights, tmp_path):
     assert "is not the file that" in check(weights).problems[0]
     weights.write_bytes(weights.read_bytes()[:-100])
     assert "not a complete safetensors file" in check(weights).problems[0]
+
+
+def test_the_file_of_the_model_beside_its_weights_is_no_manifest(weights):
+    path = weights.with_suffix(".yaml")
+    content = to_mapping(micro.config())
+    del content["name"]
+    path.write_text(yaml.safe_dump(content))
+    report = check(weights, name=str(path))
+    assert not report.problems
+    assert "no manifest beside it" in report.facts[0]
+    (problem,) = check("random:0", name=str(path.with_name("none.yaml"))).problems
+    assert "cannot read model file" in problem
 
 
 def test_cameras_that_are_slower_than_in_training(weights):
