@@ -73,7 +73,7 @@ class VehicleFrames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSettings:
-    """Wiring of one camera.
+    """Settings of one camera.
 
     Attributes:
         name: of the camera.
@@ -131,7 +131,7 @@ class Assembler:
 
     Args:
         frames: of the vehicle.
-        cameras: wiring by camera.
+        cameras: settings by camera.
         info_of: returns the newest CameraInfo message of a camera, None before the first.
         look_up: transforms.
         remedy: what helps where a transform is missing.

@@ -59,11 +59,11 @@ def bag_options(
     except ParameterError as error:
         raise ParameterError(f"parameter file '{path}': {error}" if path else str(error)) from error
     named = parameters.cameras.settings() if "cameras.names" in values else ()
-    settings = tuple(map(_wiring, cameras)) or named
-    return BagOptions(parameters=parameters, cameras=settings, given=values)
+    by_hand = tuple(map(_camera, cameras))
+    return BagOptions(parameters=parameters, cameras=by_hand or named, given=values)
 
 
-def _wiring(text: str) -> CameraSettings:
+def _camera(text: str) -> CameraSettings:
     name, _, topics = text.partition("=")
     image_topic, _, info_topic = topics.partition(",")
     if not name or not image_topic:

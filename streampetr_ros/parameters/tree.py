@@ -70,7 +70,7 @@ def _leaf(name: str, hint: Any, field: dataclasses.Field[Any]) -> Leaf:
         kind=elements[0] if is_list else hint,
         is_list=is_list,
         length=len(elements) if is_list and elements[-1] is not Ellipsis else 0,
-        default=field.default,
+        default=typing.cast("Value", field.default),
         rule=field.metadata["rule"],
     )
 

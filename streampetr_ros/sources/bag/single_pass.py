@@ -195,7 +195,7 @@ def bag_assembler(
     """
     assembler = Assembler(
         options.parameters.frames,
-        {camera.name: camera.wiring for camera in topics.cameras},
+        {camera.name: camera.settings for camera in topics.cameras},
         infos.get,
         tree.lookup,
         f"{place.verb} this transform, or name the frames with --fixed-frame and --base-frame",

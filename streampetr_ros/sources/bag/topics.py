@@ -27,24 +27,24 @@ class CameraTopics:
     """Topics of one camera as they are in the bag.
 
     Attributes:
-        wiring: name and settings; `info_topic` is filled in.
+        settings: name and settings; `info_topic` is filled in.
         image_topic: topic of the images.
         packed: whether they are compressed.
     """
 
-    wiring: CameraSettings
+    settings: CameraSettings
     image_topic: str
     packed: bool
 
     @property
     def name(self) -> str:
         """Name of the camera."""
-        return self.wiring.name
+        return self.settings.name
 
     @property
     def info_topic(self) -> str:
         """Topic of its CameraInfo."""
-        return self.wiring.info_topic
+        return self.settings.info_topic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class BagTopics:
         """Say which topics are used."""
         cameras = [
             f"camera {each.name}: {each.image_topic}, {each.info_topic or 'no CameraInfo'}"
-            + (" (rectified)" if each.wiring.rectified else "")
+            + (" (rectified)" if each.settings.rectified else "")
             for each in self.cameras
         ]
         transforms = [*self.moving, *self.static, *([self.odometry] if self.odometry else [])]
@@ -93,7 +93,7 @@ def find_topics(topics: Sequence[TopicFacts], options: BagOptions, place: Place 
     used = [topic for topic in topics if topic.count]
     wanted = options.cameras or _found_cameras(used)
     problems: list[str] = []
-    cameras = [found for wiring in wanted if (found := _camera(wiring, used, place, problems))]
+    cameras = [found for each in wanted if (found := _camera(each, used, place, problems))]
     if not wanted:
         problems.append(_no_cameras(topics, place))
     trees = [topic.name for topic in used if topic.kind == TF]
@@ -132,11 +132,11 @@ def _found_cameras(used: Sequence[TopicFacts]) -> tuple[CameraSettings, ...]:
     first: dict[str, str] = {}
     for topic in images:
         first.setdefault(camera_name(topic.name), topic.name)
-    wirings = [
+    found = [
         CameraSettings(name=name, image_topic=topic, rectified="image_rect" in topic)
         for name, topic in first.items()
     ]
-    return tuple(sorted(wirings, key=lambda wiring: nuscenes_order(wiring.name)))
+    return tuple(sorted(found, key=lambda camera: nuscenes_order(camera.name)))
 
 
 def _drawn(names: Iterable[str]) -> set[str]:
@@ -146,30 +146,30 @@ def _drawn(names: Iterable[str]) -> set[str]:
 
 
 def _camera(
-    wiring: CameraSettings, used: Sequence[TopicFacts], place: Place, problems: list[str]
+    settings: CameraSettings, used: Sequence[TopicFacts], place: Place, problems: list[str]
 ) -> CameraTopics | None:
     kinds = {topic.name: topic.kind for topic in used if topic.kind in (IMAGE, COMPRESSED)}
-    base = _absolute(wiring.image_topic)
-    candidates = _candidates(base, wiring.transport)
+    base = _absolute(settings.image_topic)
+    candidates = _candidates(base, settings.transport)
     image_topic = next((name for name in candidates if name in kinds), "")
     if not image_topic:
         problems.append(
-            f"camera '{wiring.name}': {place.noun} has no images on "
+            f"camera '{settings.name}': {place.noun} has no images on "
             f"{' or '.join(repr(name) for name in candidates)}; {place.verb} them or name the "
             "topic with "
-            f"--camera {wiring.name}=TOPIC ({_listed('images are on', kinds)})"
+            f"--camera {settings.name}=TOPIC ({_listed('images are on', kinds)})"
         )
         return None
-    info_topic = _info_topic(wiring, image_topic, used)
+    info_topic = _info_topic(settings, image_topic, used)
     if not info_topic:
         problems.append(
             f"images on '{image_topic}' have no CameraInfo"
-            + (f" on '{_absolute(wiring.info_topic)}'" if wiring.info_topic else " beside them")
+            + (f" on '{_absolute(settings.info_topic)}'" if settings.info_topic else " beside them")
             + f"; {place.verb} it too, or choose other cameras with "
             "--camera NAME=IMAGE_TOPIC,INFO_TOPIC"
         )
     return CameraTopics(
-        wiring=replace(wiring, image_topic=base, info_topic=info_topic),
+        settings=replace(settings, image_topic=base, info_topic=info_topic),
         image_topic=image_topic,
         packed=kinds[image_topic] == COMPRESSED,
     )
@@ -181,11 +181,11 @@ def _candidates(base: str, transport: str) -> tuple[str, ...]:
     return {"raw": (base,), "compressed": (packed,)}.get(transport, (base, packed))
 
 
-def _info_topic(wiring: CameraSettings, image_topic: str, used: Sequence[TopicFacts]) -> str:
+def _info_topic(settings: CameraSettings, image_topic: str, used: Sequence[TopicFacts]) -> str:
     """Return the given CameraInfo topic, or the one in the nearest folder of the images'."""
     known = [topic.name for topic in used if topic.kind == CAMERA_INFO]
-    if wiring.info_topic:
-        given = _absolute(wiring.info_topic)
+    if settings.info_topic:
+        given = _absolute(settings.info_topic)
         return given if given in known else ""
     folder = image_topic
     while "/" in folder.strip("/"):

@@ -106,7 +106,7 @@ def _other_clock(transforms: Transforms, stamp_ns: int) -> list[str]:
 
 def optical_name(camera: CameraTopics, image: BagMessage) -> str:
     """Return the name of a camera's optical frame as given or as in its image; may be empty."""
-    return (camera.wiring.frame_id or image.content.header.frame_id).lstrip("/")
+    return (camera.settings.frame_id or image.content.header.frame_id).lstrip("/")
 
 
 def _gap(tree: TransformTree, target: str, source: str, stamp_ns: int) -> str:

@@ -209,7 +209,6 @@ def parameters(report: BagReport, options: BagOptions) -> dict[str, object]:
     """
     cameras = report.topics.cameras
     names = [camera.name for camera in cameras]
-    wirings = [camera.wiring for camera in cameras]
     p = options.parameters
     found: dict[str, object] = {
         "cameras.names": names,
@@ -218,9 +217,9 @@ def parameters(report: BagReport, options: BagOptions) -> dict[str, object]:
         ],
         "cameras.info_topics": [camera.info_topic for camera in cameras],
         "cameras.transports": ["compressed" if camera.packed else "raw" for camera in cameras],
-        "cameras.rectified": [wiring.rectified for wiring in wirings],
-        "cameras.reductions": [wiring.reduction for wiring in wirings],
-        "cameras.frame_ids": [wiring.frame_id for wiring in wirings],
+        "cameras.rectified": [camera.settings.rectified for camera in cameras],
+        "cameras.reductions": [camera.settings.reduction for camera in cameras],
+        "cameras.frame_ids": [camera.settings.frame_id for camera in cameras],
         "frames.fixed": p.frames.fixed,
         "frames.base": p.frames.base,
         "pose.source": p.pose.source,

@@ -180,7 +180,7 @@ def _camera_frames(source: BagSource) -> dict[str, str]:
     frames = {}
     for camera in source.topics.cameras:
         first = next(iter(source.file.messages([camera.image_topic])))
-        frames[camera.name] = camera.wiring.frame_id or first.content.header.frame_id
+        frames[camera.name] = camera.settings.frame_id or first.content.header.frame_id
     return frames
 
 

@@ -146,7 +146,7 @@ def facts(name: str, reliability: int, durability: int, *publishers: str) -> Top
 
 def test_offers_that_the_node_does_not_match_are_named():
     camera = CameraTopics(
-        wiring=CameraSettings(name="c", image_topic="/c/image", info_topic="/c/info"),
+        settings=CameraSettings(name="c", image_topic="/c/image", info_topic="/c/info"),
         image_topic="/c/image",
         packed=False,
     )
