@@ -5,6 +5,8 @@ nobody listens to markers. What runs between the first image of a set and the ar
 counts, in the order of first use; the median over some sets is printed.
 
     python studies/frame_path.py --list
+
+With ``--write`` the files go into docs/architecture.md, each with what it says about itself.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ from streampetr_ros.ros.executor import StreamExecutor
 from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.node.node import StreamPetrNode
 from streampetr_ros.sources import open_source
+from studies.generate import ROOT, with_tables
+from studies.rooms import summary
+from studies.topics import table
 
 PACKAGE = str(Path(streampetr_ros.core.types.__file__).parents[1])
 _PATIENCE_S = 60.0
@@ -150,6 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--sets", type=int, default=9, help="frame sets looked at")
     parser.add_argument("--list", action="store_true", help="name the files in order of first use")
+    parser.add_argument("--write", action="store_true", help="write them into docs/architecture.md")
     options = parser.parse_args()
     found = measured(options.sets)
     if not found:
@@ -157,11 +163,21 @@ def main() -> None:
     files = [list(dict.fromkeys(code.co_filename for code in codes)) for codes in found]
     print(f"{len(found)} sets: {statistics.median(map(len, files)):g} files, ", end="")
     print(f"{statistics.median(map(len, found)):g} functions")
+    middle = sorted(zip(map(len, files), range(len(files)), strict=True))[len(files) // 2][1]
     if options.list:
-        middle = sorted(zip(map(len, files), range(len(files)), strict=True))[len(files) // 2][1]
         for name in files[middle]:
             count = sum(code.co_filename == name for code in found[middle])
             print(f"{count:4d}  {Path(name).relative_to(PACKAGE)}")
+    if options.write:
+        write([Path(name) for name in files[middle]])
+
+
+def write(files: list[Path]) -> None:
+    """Put the files of one set into the page about the architecture, in order of first use."""
+    rows = [(f"`{path.relative_to(PACKAGE)}`", summary(path)) for path in files]
+    page = ROOT / "docs" / "architecture.md"
+    tables = {"frame": table(("file", "what it does"), rows)}
+    page.write_text(with_tables(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes anew what is made from the code: parameter file, tables of parameters and of topics.
+"""Writes anew what is made from the code: parameter file, tables of parameters, topics, rooms.
 
     scripts/generate
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from streampetr_ros.core.parameter import Value
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import change_text, constraint_text, leaves, type_name
-from studies import topics
+from studies import rooms, topics
 
 ROOT = Path(__file__).resolve().parents[1]
 _HEAD = """\
@@ -62,6 +62,7 @@ def artefacts() -> dict[str, str]:
         "README.md": {"topics": topics.front_page()},
         "docs/node.md": {"topics": topics.node_page(), "parameters": parameter_table()},
         "docs/messages.md": {"topics": topics.messages_page()},
+        "docs/architecture.md": {"rooms": rooms.architecture_page()},
     }
     return {
         "config/streampetr.yaml": parameter_file(),
