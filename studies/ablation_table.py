@@ -20,10 +20,11 @@ import numpy as np
 from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.evaluation.metrics import Metrics, Scope, import_devkit, run_devkit, summarise
+from streampetr_ros.evaluation.metrics import Metrics, Scope, run_devkit, summarise
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.model.config import detector_config
+from streampetr_ros.nuscenes.devkit import import_devkit
 from studies.rendered_scenes import Scenes, kept_row, rendered_scenes, seed_range
 
 #: Frame sets per second of the scenes that every row picks from.
@@ -202,7 +203,7 @@ def main() -> None:
     """Judge the rows one after the other."""
     comparison, rows = parsed()
     try:
-        import_devkit("detection")
+        import_devkit()
         print(HEADER, "|---" * HEADER.count(" | ") + "|---|", sep="\n", flush=True)
         for name in rows:
             outcome = judge_row(comparison, name)

@@ -21,13 +21,14 @@ from streampetr_ros.backends.opening import Choice, is_exported, open_backend, o
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.evaluation.metrics import Metrics, Scope, import_devkit, run_devkit, summarise
+from streampetr_ros.evaluation.metrics import Metrics, Scope, run_devkit, summarise
 from streampetr_ros.evaluation.scenes import Protocol, SceneJob, run_jobs
 from streampetr_ros.evaluation.streams import open_stream
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.export.parity import largest_differences
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
+from streampetr_ros.nuscenes.devkit import import_devkit
 from streampetr_ros.preprocess.inputs import InputConfig, PreviousFrame, prepare_inputs
 from studies.rendered_scenes import kept_row, rendered_scenes, seed_range
 
@@ -212,7 +213,7 @@ def main() -> None:
     """Judge every way of running, one after the other."""
     try:
         study = parsed()
-        import_devkit("detection")
+        import_devkit()
         print(HEADER, flush=True)
         exact = judge_way(study, WAYS[0])
         for way in WAYS:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import tempfile
-import unittest
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
+from streampetr_ros.nuscenes.devkit import import_devkit
 from streampetr_ros.nuscenes.results import Record, truth_records, write_results
 
 #: Edges of the rings around the vehicle that are judged by themselves, metres.
@@ -27,22 +25,6 @@ _SHORT_NAMES = {
     "vel_err": "mAVE",
     "attr_err": "mAAE",
 }
-
-
-def import_devkit(task: str) -> Any:
-    """Import the part of nuscenes-devkit that judges a task, "detection" or "tracking".
-
-    Raises:
-        UserError: if it or one of its parts is not installed.
-    """
-    try:
-        return importlib.import_module(f"nuscenes.eval.{task}.evaluate")
-    # The devkit turns a missing motmetrics or pandas into unittest.SkipTest.
-    except (ImportError, unittest.SkipTest) as error:
-        raise UserError(
-            f"{task} metrics need nuscenes-devkit, which needs numpy < 2, motmetrics and pandas "
-            f"({error}); install them with: pip install 'streampetr_ros[evaluation]'"
-        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +104,7 @@ def run_devkit(
         detections: records of every one of them, by sample token.
         scope: which boxes count.
     """
-    judge = import_devkit("detection").DetectionEval
+    judge = import_devkit("nuscenes.eval.detection.evaluate").DetectionEval
     # The official evaluation, without its constructor, which reads files.
     runner = object.__new__(judge)
     runner.verbose, runner.cfg = False, detection_rules()
@@ -217,7 +199,7 @@ def evaluate_split(tables: Any, split: str, records: Mapping[str, list[Record]])
     Returns:
         Means over all ten classes, also those that the split does not contain.
     """
-    evaluate = import_devkit("detection")
+    evaluate = import_devkit("nuscenes.eval.detection.evaluate")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "results_nusc.json"
         write_results(dict(records), file)

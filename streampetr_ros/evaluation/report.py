@@ -16,7 +16,6 @@ from streampetr_ros.evaluation.metrics import (
     Scope,
     distance_table,
     evaluate_split,
-    import_devkit,
     run_devkit,
     save_distance_plot,
     save_plots,
@@ -35,6 +34,7 @@ from streampetr_ros.evaluation.tracking import (
     own_tracker,
     track_scenes,
 )
+from streampetr_ros.nuscenes.devkit import import_devkit
 from streampetr_ros.nuscenes.results import Record, write_results
 
 
@@ -149,7 +149,7 @@ def evaluate(evaluation: Evaluation) -> Judged:
         CheckpointError, SourceError: if weights or frames cannot be read.
         BackendError, ExportError: if what is to run the detector cannot.
     """
-    import_devkit("detection")
+    import_devkit()
     stream = partial(open_stream, evaluation.weights, evaluation.memory_interval, evaluation.choice)
     jobs = [
         SceneJob(

@@ -18,8 +18,8 @@ import numpy as np
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
-from streampetr_ros.evaluation.metrics import import_devkit
 from streampetr_ros.model.config import NUSCENES_CLASSES
+from streampetr_ros.nuscenes.devkit import import_devkit
 from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
 from streampetr_ros.nuscenes.results import Record, box_records, write_results
 from streampetr_ros.track import Tracker, TrackingConfig
@@ -145,7 +145,7 @@ def evaluate_tracks(
         frame_sets: with truth; `sequence` names the scene.
         results: tracking records of every sample.
     """
-    devkit = import_devkit("tracking")
+    devkit = import_devkit("nuscenes.eval.tracking.evaluate")
     config = devkit.config_factory("tracking_nips_2019")
     tables = ExportOptions()
     with tempfile.TemporaryDirectory() as name, _quiet():

@@ -15,6 +15,7 @@ from streampetr_ros.core.reading import read_json
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.car import CAMERA_ORDER
+from streampetr_ros.nuscenes.devkit import import_devkit
 from streampetr_ros.nuscenes.tables import placed
 
 _TABLES = (
@@ -40,7 +41,8 @@ def open_tables(root: str, version: str) -> Any:
     """Open the tables with the devkit.
 
     Raises:
-        SourceError: if a table is missing or unreadable, or the devkit is not installed.
+        SourceError: if a table is missing or unreadable.
+        UserError: if the devkit is not installed.
     """
     for table in _TABLES:
         path = Path(root) / version / f"{table}.json"
@@ -48,15 +50,9 @@ def open_tables(root: str, version: str) -> Any:
             raise SourceError(
                 f"nuScenes table '{path}' is missing; unpack the metadata of {version} in '{root}'"
             )
+    devkit = import_devkit()
     try:
-        from nuscenes import NuScenes  # noqa: PLC0415
-    except ImportError as error:
-        raise SourceError(
-            f"reading nuScenes needs nuscenes-devkit ({error}); install it with: "
-            "pip install 'streampetr_ros[evaluation]'"
-        ) from error
-    try:
-        return NuScenes(version=version, dataroot=root, verbose=False)
+        return devkit.NuScenes(version=version, dataroot=root, verbose=False)
     except (ValueError, KeyError) as error:
         raise SourceError(
             f"{_damaged(Path(root) / version)} ({error}); unpack the metadata of {version} again"

@@ -31,16 +31,14 @@ def read_poses(folder: Path) -> list[FrameSet]:
     Raises:
         SourceError: if a table is missing or damaged.
     """
-    tables = {table: _load(folder / f"{table}.json") for table in _POSE_TABLES}
+    tables = {
+        table: read_json(folder / f"{table}.json", "table", RESULTS) for table in _POSE_TABLES
+    }
     try:
         frame_sets = _pose_frame_sets(tables)
     except (KeyError, TypeError) as error:
         raise SourceError(f"the tables in '{folder}' lack {error}; unpack them again") from error
     return sorted(frame_sets, key=lambda frame_set: (frame_set.sequence, frame_set.stamp_ns))
-
-
-def _load(path: Path) -> Any:
-    return read_json(path, "table", RESULTS)
 
 
 def _pose_frame_sets(tables: Mapping[str, list[Row]]) -> list[FrameSet]:

@@ -1,4 +1,4 @@
-"""Baseline, simulated detector, tables and the official metrics around the tracker."""
+"""Tracks of detection files: the verb, the tables it reads, the official metrics."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from moving_boxes import SECOND, SIZES, START_NS, Thing, planar_pose
+from moving_boxes import drive, perfect_records
 from typer.testing import CliRunner
 
-from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.core.types import Boxes, FrameSet, Truth
 from streampetr_ros.evaluation.result_file import read_drives
 from streampetr_ros.evaluation.tracking import (
     evaluate_tracks,
@@ -20,152 +18,9 @@ from streampetr_ros.evaluation.tracking import (
     track_scenes,
 )
 from streampetr_ros.nuscenes.export import ExportOptions, export_nuscenes
-from streampetr_ros.nuscenes.results import detection_records, truth_records, write_results
+from streampetr_ros.nuscenes.results import write_results
 from streampetr_ros.nuscenes.tables import read_poses
 from streampetr_ros.tools.cli import build_app
-from studies.drives import densified, synthetic_drive
-from studies.greedy_baseline import GreedyTracker, greedy_tracker
-from studies.noisy_detector import NoiseConfig, NoisyDetector
-
-THINGS = [
-    Thing("car", (8.0, 4.0), (5.0, 0.5)),
-    Thing("car", (30.0, -4.0), (-4.0, 0.0)),
-    Thing("pedestrian", (12.0, -6.0), (0.5, 1.2)),
-]
-
-OFFSET = np.array([100.0, 50.0, 0.0])
-
-
-def drive(name="drive", count=8, things=THINGS):
-    frame_sets = []
-    for index in range(count):
-        time = 0.5 * index
-        fixed_from_base = planar_pose(100.0 + 3.0 * time, 50.0, 0.2)
-        boxes = Boxes(
-            centers=np.array([thing.place(time) + OFFSET for thing in things]),
-            sizes=np.array([SIZES[thing.name] for thing in things]),
-            yaws=np.array([thing.yaw for thing in things]),
-            velocities=np.array([thing.velocity for thing in things]),
-        )
-        truth = Truth(
-            boxes=boxes.transformed(geometry.inverse(fixed_from_base)),
-            class_names=tuple(thing.name for thing in things),
-            instance_ids=np.arange(len(things)),
-            visibilities=np.ones(len(things)),
-        )
-        frame_sets.append(
-            FrameSet(
-                stamp_ns=START_NS + round(time * SECOND),
-                cameras=(),
-                fixed_from_base=fixed_from_base,
-                base_from_model=np.eye(4),
-                sequence=name,
-                token=f"{name}-{index}",
-                truth=truth,
-            )
-        )
-    return frame_sets
-
-
-def perfect_records(frame_sets, score=0.8):
-    found = {}
-    for frame_set in frame_sets:
-        found[frame_set.token] = truth_records(frame_set)
-        for record in found[frame_set.token]:
-            record["detection_score"] = score
-    return found
-
-
-def box(name, x, y, score, velocity=(0.0, 0.0)):
-    return {
-        "sample_token": "",
-        "translation": [x, y, 0.0],
-        "size": [1.0, 1.0, 1.0],
-        "rotation": [1.0, 0.0, 0.0, 0.0],
-        "velocity": list(velocity),
-        "detection_name": name,
-        "detection_score": score,
-    }
-
-
-def numbers(records):
-    return [int(record["tracking_id"]) for record in records]
-
-
-def test_greedy_moves_back_by_velocity_and_takes_the_nearest():
-    tracker = GreedyTracker()
-    assert numbers(tracker.step([box("car", 0, 0, 0.9), box("car", 6, 0, 0.8)], 0)) == [1, 2]
-    moved = [box("car", 6, 0, 0.9, (12, 0)), box("car", 12, 0, 0.8, (12, 0))]
-    assert numbers(tracker.step(moved, SECOND // 2)) == [1, 2]
-
-
-def test_greedy_knows_gate_class_and_threshold():
-    tracker = GreedyTracker()
-    tracker.step([box("car", 0, 0, 0.9)], 0)
-    later = [
-        box("car", 2.6, 0, 0.9),
-        box("truck", 0, 0, 0.8),
-        box("car", 0, 0, 0.2),
-        box("barrier", 0, 0, 0.9),
-    ]
-    assert numbers(tracker.step(later, SECOND // 2)) == [2, 3]
-
-
-@pytest.mark.parametrize(("missing", "expected"), [(2, 1), (3, 2)])
-def test_greedy_keeps_unseen_tracks_for_three_frames(missing, expected):
-    tracker = GreedyTracker()
-    tracker.step([box("car", 0, 0, 0.9)], 0)
-    for index in range(missing):
-        assert tracker.step([], (index + 1) * SECOND) == []
-    assert numbers(tracker.step([box("car", 0, 0, 0.9)], 9 * SECOND)) == [expected]
-
-
-def test_noisy_detector_follows_its_seed():
-    frame_sets = drive()
-    first, again = (list(NoisyDetector(3).run(frame_sets)) for _ in range(2))
-    other = list(NoisyDetector(4).run(frame_sets))
-    for a, b in zip(first, again, strict=True):
-        np.testing.assert_array_equal(a.boxes.centers, b.boxes.centers)
-        np.testing.assert_array_equal(a.scores, b.scores)
-        assert (np.diff(a.scores) <= 0).all()
-    assert any(len(a) != len(b) for a, b in zip(first, other, strict=True))
-
-
-def test_noisy_detector_without_faults_tells_the_truth():
-    config = NoiseConfig(
-        depth_noise=(0, 0),
-        lateral_noise=(0, 0),
-        velocity_noise=(0, 0),
-        velocity_gain_noise=0,
-        detection_rate=(1, 0),
-        hiding_rate=0,
-        duplicate_share=0,
-        confusion_share=0,
-        scattered_alarms=0,
-        cluster_rate=0,
-    )
-    frame_set = drive(count=1)[0]
-    found = NoisyDetector(0, config).step(frame_set)
-    expected = frame_set.truth.boxes.centers[:, :2]
-    assert len(found) == len(expected)
-    assert {tuple(c) for c in found.boxes.centers[:, :2]} == {tuple(c) for c in expected}
-
-
-def test_densified_drive_lies_between_its_frames():
-    frame_sets = drive(count=3)
-    dense = densified(frame_sets, 4)
-    assert len(dense) == 9
-    assert dense[4] is frame_sets[1]
-    middle = dense[2]
-    assert middle.stamp_ns == (frame_sets[0].stamp_ns + frame_sets[1].stamp_ns) // 2
-    centers = middle.truth.boxes.transformed(middle.fixed_from_base).centers
-    np.testing.assert_allclose(centers[0], THINGS[0].place(0.25) + OFFSET)
-
-
-def test_synthetic_drive_has_trajectories_without_rendering():
-    frame_sets = synthetic_drive(3, duration=2.0)
-    assert [frame_set.cameras for frame_set in frame_sets] == [()] * 4
-    assert len(frame_sets[0].truth.class_names) > 5
 
 
 def test_poses_come_back_from_tables(tmp_path):
@@ -194,14 +49,6 @@ def test_official_metrics_of_perfect_and_of_swapped_tracks():
     assert evaluate_tracks(frame_sets, results).switches == 2
 
 
-def test_baseline_and_tracker_keep_identities_of_perfect_detections():
-    frame_sets = drive()
-    for new_tracker in (greedy_tracker, own_tracker):
-        results = track_scenes(frame_sets, perfect_records(frame_sets), new_tracker)
-        identities = {record["tracking_id"] for sample in results.values() for record in sample}
-        assert len(identities) == len(THINGS)
-
-
 def test_missing_devkit_names_the_remedy(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nuscenes.eval.tracking.evaluate", None)
     with pytest.raises(UserError, match="pip install"):
@@ -224,9 +71,11 @@ def files(tmp_path):
     """A detection file and the tables it was made on, which hold one scene more."""
     frame_sets = drive()
     export_nuscenes(frame_sets + drive("unused"), tmp_path)
-    noisy = NoisyDetector(1)
-    found = {f.token: detection_records(noisy.step(f), f) for f in frame_sets}
-    write_results(found, tmp_path / "results_nusc.json", {"use_camera": True, "use_map": True})
+    write_results(
+        perfect_records(frame_sets),
+        tmp_path / "results_nusc.json",
+        {"use_camera": True, "use_map": True},
+    )
     return tmp_path / "results_nusc.json", tmp_path / ExportOptions().version
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from streampetr_ros.core import geometry
-from streampetr_ros.core.types import Boxes, Detections, Tracks
+from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks, Truth
 from streampetr_ros.model.config import NUSCENES_CLASSES
+from streampetr_ros.nuscenes.results import truth_records
 from streampetr_ros.track import Tracker
 
 SECOND = 1_000_000_000
@@ -72,3 +73,55 @@ def nearest(tracks: Tracks, point) -> int:
 def planar_pose(x: float, y: float, yaw: float) -> np.ndarray:
     """Return a (4, 4) pose on the ground."""
     return geometry.transform_from_parts([x, y, 0.0], geometry.rotation_about_z(yaw))
+
+
+THINGS = [
+    Thing("car", (8.0, 4.0), (5.0, 0.5)),
+    Thing("car", (30.0, -4.0), (-4.0, 0.0)),
+    Thing("pedestrian", (12.0, -6.0), (0.5, 1.2)),
+]
+
+#: Where the vehicle is at first, fixed frame.
+OFFSET = np.array([100.0, 50.0, 0.0])
+
+
+def drive(name: str = "drive", count: int = 8) -> list[FrameSet]:
+    """Make frame sets without cameras, half a second apart, of a vehicle among three things."""
+    frame_sets = []
+    for index in range(count):
+        time = 0.5 * index
+        fixed_from_base = planar_pose(100.0 + 3.0 * time, 50.0, 0.2)
+        boxes = Boxes(
+            centers=np.array([thing.place(time) + OFFSET for thing in THINGS]),
+            sizes=np.array([SIZES[thing.name] for thing in THINGS]),
+            yaws=np.array([thing.yaw for thing in THINGS]),
+            velocities=np.array([thing.velocity for thing in THINGS]),
+        )
+        truth = Truth(
+            boxes=boxes.transformed(geometry.inverse(fixed_from_base)),
+            class_names=tuple(thing.name for thing in THINGS),
+            instance_ids=np.arange(len(THINGS)),
+            visibilities=np.ones(len(THINGS)),
+        )
+        frame_sets.append(
+            FrameSet(
+                stamp_ns=START_NS + round(time * SECOND),
+                cameras=(),
+                fixed_from_base=fixed_from_base,
+                base_from_model=np.eye(4),
+                sequence=name,
+                token=f"{name}-{index}",
+                truth=truth,
+            )
+        )
+    return frame_sets
+
+
+def perfect_records(frame_sets: list[FrameSet]) -> dict[str, list[dict]]:
+    """Return what a detector without faults reports of every frame set."""
+    found = {}
+    for frame_set in frame_sets:
+        found[frame_set.token] = truth_records(frame_set)
+        for record in found[frame_set.token]:
+            record["detection_score"] = 0.8
+    return found
