@@ -12,6 +12,7 @@ from rosbags.rosbag2 import Reader
 
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.messages.cdr import typestore
+from streampetr_ros.sources.bag.chunks import check_chunks
 from streampetr_ros.sources.bag.log import BAG, BagMessage, TopicFacts
 
 SUFFIXES = (".mcap", ".db3")
@@ -57,6 +58,8 @@ class BagFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._storage = _storage(path)
+        for part in _parts(self._storage) or [self._storage]:
+            check_chunks(part)
         with self._opened() as reader:
             self.topics = _facts(reader)
             self.start_ns, self.end_ns = reader.start_time, reader.end_time
