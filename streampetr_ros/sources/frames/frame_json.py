@@ -161,7 +161,7 @@ def _camera_frame(
     if folder is None:
         pixels = np.broadcast_to(np.uint8(0), (height, width, 3))
     else:
-        pixels = read_image(folder / str(camera.value("file")))
+        pixels = read_image(_inside(folder, camera))
     return CameraFrame(
         calibration=CameraCalibration(
             name=name,
@@ -221,3 +221,14 @@ def _velocity(box: Entry) -> Array:
     if box.content.get("velocity") is None:
         return np.full(2, np.nan)
     return box.numbers("velocity", 2)
+
+
+def _inside(folder: Path, camera: Entry) -> Path:
+    """Return the image that an entry names, which lies in the folder of the recording."""
+    name = Path(str(camera.value("file")))
+    if name.is_absolute() or ".." in name.parts:
+        raise SourceError(
+            f"{camera.where} names the image '{name}' outside of its folder; put the images beside "
+            "the frame.json"
+        )
+    return folder / name

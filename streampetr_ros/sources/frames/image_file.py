@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from streampetr_ros.core.reading import DESCRIPTION, read_bytes
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
 from streampetr_ros.ingest.pictures.raw import ImageError
@@ -19,14 +20,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (height, width, 3) uint8, RGB.
 
     Raises:
-        SourceError: if the file is missing, is no JPEG or PNG, or ends early.
+        FileError: if there is no such file, or it cannot be read.
+        SourceError: if it is no JPEG or PNG, or is damaged.
     """
     try:
-        return decode_compressed(path.read_bytes())
-    except OSError as error:
-        raise SourceError(
-            f"image '{path}' named by the frame.json beside it cannot be read ({error.strerror}); "
-            "copy the recording again"
-        ) from error
+        return decode_compressed(read_bytes(path, "image", DESCRIPTION))
     except ImageError as error:
         raise SourceError(f"image '{path}' is broken: {error}") from error

@@ -1,6 +1,7 @@
 """Recordings come back as they were written; what is broken is named."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -165,9 +166,25 @@ def test_files_that_are_no_json_object(tmp_path, text):
 
 def test_missing_image_is_named(tmp_path):
     one_frame(tmp_path).with_name("CAM_BACK.png").unlink()
-    with pytest.raises(
-        SourceError, match=r"CAM_BACK\.png' named by the frame.json .* cannot be read"
-    ):
+    with pytest.raises(UserError, match=r"cannot read image '.*CAM_BACK\.png': No such file"):
+        list(open_source(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../other/CAM_BACK.png", "a/../../b.png"])
+def test_images_lie_in_the_folder(tmp_path, name):
+    def change(frame):
+        frame["cameras"]["CAM_BACK"]["file"] = name
+
+    edited(one_frame(tmp_path), change)
+    with pytest.raises(SourceError, match=r"names the image .* outside of its folder; put"):
+        list(open_source(tmp_path))
+
+
+def test_an_image_that_is_a_pipe(tmp_path):
+    image = one_frame(tmp_path).with_name("CAM_BACK.png")
+    image.unlink()
+    os.mkfifo(image)
+    with pytest.raises(UserError, match=r"CAM_BACK\.png' is a pipe; give a file"):
         list(open_source(tmp_path))
 
 
