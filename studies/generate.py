@@ -1,4 +1,4 @@
-"""Writes anew what is made from the code: parameter file, tables of parameters, topics, rooms.
+"""Writes anew what is made from the code: files in config, tables of the documents.
 
     scripts/generate
 
@@ -14,6 +14,7 @@ from streampetr_ros.core.parameter import Value
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import change_text, constraint_text, leaves, type_name
 from studies import rooms, topics
+from studies.security_policy import security_policy
 
 ROOT = Path(__file__).resolve().parents[1]
 _HEAD = """\
@@ -66,6 +67,7 @@ def artefacts() -> dict[str, str]:
     }
     return {
         "config/streampetr.yaml": parameter_file(),
+        "config/sros2_policy.xml": security_policy(),
         **{
             name: with_tables((ROOT / name).read_text(encoding="utf-8"), tables)
             for name, tables in pages.items()

@@ -7,6 +7,27 @@ from dataclasses import dataclass, field
 
 from streampetr_ros.core.types import Detections, FrameSet, Tracks
 
+#: Time from the reference stamp of a set to its publication by the node's clock, which may be
+#: simulated; below 0 if stamps are ahead of that clock.
+END_TO_END = "end_to_end"
+#: From the arrival of the last image to the publication.
+TOTAL = "total"
+#: How long decoding of that image took, beside other stages; has no topic.
+LAST_IMAGE = "last_image"
+#: Stages that have a topic, in the order they run.
+STAGES = (
+    "queue",
+    "transforms",
+    "images",
+    "preprocess",
+    "network",
+    "decode",
+    "track",
+    "message",
+    TOTAL,
+    END_TO_END,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetReport:

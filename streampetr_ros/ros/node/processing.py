@@ -14,14 +14,13 @@ from streampetr_ros.core.problems import Problem, ProblemLog, SkippedSet
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.ingest.messages import stamp_text
 from streampetr_ros.ingest.sync.types import SyncedSet
-from streampetr_ros.messages.results import SetReport, SetResult
+from streampetr_ros.messages.results import END_TO_END, LAST_IMAGE, TOTAL, SetReport, SetResult
 from streampetr_ros.msg import Object3D
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.data import StepResult, WholeSet
 from streampetr_ros.pipeline.streaming import StreamingPipeline
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.inputs.inputs import Inputs
-from streampetr_ros.ros.outputs.latency import END_TO_END, LAST_IMAGE, TOTAL
 from streampetr_ros.ros.outputs.objects import detections_message, write_latencies
 from streampetr_ros.ros.outputs.outputs import Outputs
 
