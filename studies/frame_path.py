@@ -36,8 +36,7 @@ from streampetr_ros.ros.messages import make
 from streampetr_ros.ros.node.node import StreamPetrNode
 from streampetr_ros.sources import open_source
 from studies.generate import ROOT, with_tables
-from studies.rooms import summary
-from studies.topics import table
+from studies.rooms import files as table_of
 
 PACKAGE = str(Path(streampetr_ros.core.types.__file__).parents[1])
 _PATIENCE_S = 60.0
@@ -169,15 +168,14 @@ def main() -> None:
             count = sum(code.co_filename == name for code in found[middle])
             print(f"{count:4d}  {Path(name).relative_to(PACKAGE)}")
     if options.write:
-        write([Path(name) for name in files[middle]])
+        write([str(Path(name).relative_to(PACKAGE)) for name in files[middle]])
 
 
-def write(files: list[Path]) -> None:
+def write(names: list[str]) -> None:
     """Put the files of one set into the page about the architecture, in order of first use."""
-    rows = [(f"`{path.relative_to(PACKAGE)}`", summary(path)) for path in files]
     page = ROOT / "docs" / "architecture.md"
-    tables = {"frame": table(("file", "what it does"), rows)}
-    page.write_text(with_tables(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    text = with_tables(page.read_text(encoding="utf-8"), {"frame": table_of(names)})
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

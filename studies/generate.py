@@ -59,11 +59,16 @@ def parameter_table() -> str:
 
 def artefacts() -> dict[str, str]:
     """Make everything: names of files, and what they should hold."""
+    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     pages = {
         "README.md": {"topics": topics.front_page()},
         "docs/node.md": {"topics": topics.node_page(), "parameters": parameter_table()},
         "docs/messages.md": {"topics": topics.messages_page()},
-        "docs/architecture.md": {"rooms": rooms.architecture_page()},
+        "docs/architecture.md": {
+            "rooms": rooms.folders(),
+            # Which files they are only a running node can tell: studies/frame_path.py.
+            "frame": rooms.files(rooms.named_files(architecture)),
+        },
     }
     return {
         "config/streampetr.yaml": parameter_file(),

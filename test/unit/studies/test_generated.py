@@ -1,13 +1,11 @@
 """Files that are made from the code are those that the code makes."""
 
-import re
-
 import pytest
 import yaml
 
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build, leaves
-from studies import generate, rooms
+from studies import generate
 
 
 @pytest.mark.parametrize("name", generate.artefacts())
@@ -29,12 +27,3 @@ def test_the_parameter_file_means_the_defaults():
 def test_a_table_without_a_place_is_named():
     with pytest.raises(ValueError, match="generated: topics"):
         generate.with_tables("no markers", {"topics": "| a |"})
-
-
-def test_the_way_of_a_frame_names_files_by_what_they_say_of_themselves():
-    page = (generate.ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.partition("<!-- generated: frame -->")[2].partition("<!-- end -->")[0]
-    rows = dict(re.findall(r"^\| `(.+?)` \| (.+) \|$", table, flags=re.MULTILINE))
-    assert len(rows) > 20
-    said = {name: rooms.summary(rooms.PACKAGE / name) for name in rows}
-    assert rows == said, "run python studies/frame_path.py --write"
