@@ -7,13 +7,46 @@ nuScenes weights the roof LiDAR: x right, y forward, z up).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
+
+RowIndex = NDArray[np.int64] | NDArray[np.bool_]
+_C = TypeVar("_C", bound="Columns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """Parallel arrays: row i of every array field belongs to the same thing.
+
+    Fields that are columns themselves take part; any other holds for all rows.
+    """
+
+    def selected(self: _C, index: RowIndex) -> _C:
+        """Return the rows at an integer or boolean index."""
+        chosen = {
+            name: column.selected(index) if isinstance(column, Columns) else column[index]
+            for name, column in self._columns()
+        }
+        return replace(self, **chosen)
+
+    def joined(self: _C, other: _C) -> _C:
+        """Return the rows of both."""
+        joined = {}
+        for name, column in self._columns():
+            more = getattr(other, name)
+            nested = isinstance(column, Columns)
+            joined[name] = column.joined(more) if nested else np.concatenate([column, more])
+        return replace(self, **joined)
+
+    def _columns(self) -> list[tuple[str, Any]]:
+        values = [(each.name, getattr(self, each.name)) for each in fields(self)]
+        return [each for each in values if isinstance(each[1], (Columns, np.ndarray))]
 
 
 def _no_distortion() -> Array:
@@ -73,7 +106,7 @@ class CameraFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Boxes:
+class Boxes(Columns):
     """Upright 3D boxes in one frame.
 
     Attributes:
@@ -102,15 +135,6 @@ class Boxes:
             sizes=self.sizes,
             yaws=geometry.rotate_yaws(target_from_source, self.yaws),
             velocities=geometry.rotate_planar(target_from_source, self.velocities),
-        )
-
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Boxes:
-        """Return the boxes at an integer or boolean index."""
-        return Boxes(
-            centers=self.centers[index],
-            sizes=self.sizes[index],
-            yaws=self.yaws[index],
-            velocities=self.velocities[index],
         )
 
     def corners(self) -> Array:
@@ -159,7 +183,7 @@ class FrameSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Detections:
+class Detections(Columns):
     """Scored boxes of one frame set, best first.
 
     Attributes:
@@ -191,20 +215,9 @@ class Detections:
         """Express the detections in another frame, named `frame`."""
         return replace(self, boxes=self.boxes.transformed(target_from_source), frame=frame)
 
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Detections:
-        """Return the detections at an integer or boolean index."""
-        return replace(
-            self,
-            boxes=self.boxes.selected(index),
-            scores=self.scores[index],
-            labels=self.labels[index],
-            track_ids=None if self.track_ids is None else self.track_ids[index],
-            query_ids=None if self.query_ids is None else self.query_ids[index],
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tracks:
+class Tracks(Columns):
     """Objects followed over time, most certain first.
 
     Attributes:
@@ -247,18 +260,4 @@ class Tracks:
             boxes=self.boxes.transformed(target_from_source),
             covariances=rotation @ self.covariances @ rotation.T,
             frame=frame,
-        )
-
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Tracks:
-        """Return the tracks at an integer or boolean index."""
-        return replace(
-            self,
-            boxes=self.boxes.selected(index),
-            scores=self.scores[index],
-            labels=self.labels[index],
-            ids=self.ids[index],
-            ages=self.ages[index],
-            unseen=self.unseen[index],
-            covariances=self.covariances[index],
-            sources=self.sources[index],
         )

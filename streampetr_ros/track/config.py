@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,16 +57,17 @@ class KindConfig:
     max_unseen: float = 2.0
 
     def __post_init__(self) -> None:
-        for entry in dataclasses.fields(self):
-            value = getattr(self, entry.name)
-            if entry.name == "class_names":
-                continue
+        for name, _ in _SETTINGS:
+            value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{entry.name} must be zero or more, got {value}")
+                raise ValueError(f"{name} must be zero or more, got {value}")
         if not 0 < self.even_score < 1:
             raise ValueError(f"even_score must lie between 0 and 1, got {self.even_score}")
         if min(self.position_noise, self.velocity_noise, self.yaw_noise) == 0:
             raise ValueError("position_noise, velocity_noise and yaw_noise must be above 0")
+
+
+_SETTINGS = [(entry.name, float) for entry in dataclasses.fields(KindConfig)[1:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,9 +205,11 @@ class TrackingConfig:
         """Every kind, in a fixed order."""
         return (self.vehicle, self.cycle, self.pedestrian, self.static)
 
-    def of_kind(self, setting: str, kinds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return a setting of `KindConfig` for each object, given the indices of their kinds."""
-        return np.array([getattr(kind, setting) for kind in self.kinds], dtype=np.float64)[kinds]
+    def settings(self, kinds: NDArray[np.int64]) -> np.recarray[Any, Any]:
+        """Return the numbers of `KindConfig` by name, (n,) each, given the kinds of n objects."""
+        rows = [tuple(getattr(kind, name) for name, _ in _SETTINGS) for kind in self.kinds]
+        table: np.recarray[Any, Any] = np.array(rows, dtype=_SETTINGS).view(np.recarray)[kinds]
+        return table
 
     def kind_indices(self, class_names: Sequence[str]) -> tuple[int, ...]:
         """Return the index in `kinds` for each class; -1 for ignored ones.

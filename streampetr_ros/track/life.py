@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.track.association import first_of_each_cluster
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.motion import Belief, correct, planar, start
-from streampetr_ros.track.sightings import Sightings, log_odds
+from streampetr_ros.track.sightings import Sightings, first_of_each_cluster, log_odds
 from streampetr_ros.track.table import TrackTable
 
 # Agreeing headings that a reversal has to outweigh.
@@ -48,7 +47,7 @@ def begin(
         config: of the tracker.
     """
     count = len(sightings)
-    turn_rates = config.of_kind("turn_rate", sightings.kinds)
+    turn_rates = config.settings(sightings.kinds).turn_rate
     class_weights = np.zeros((count, like.class_weights.shape[1]))
     class_weights[np.arange(count), sightings.labels] = sightings.scores
     stamps = np.full(count, stamp_ns, dtype=np.int64)
@@ -141,7 +140,7 @@ def confirmed(table: TrackTable, config: TrackingConfig) -> TrackTable:
 
 def surviving(table: TrackTable, stamp_ns: int, config: TrackingConfig) -> TrackTable:
     """Drop tracks that are unlikely, unseen for too long, or the double of a better one."""
-    max_unseen = config.of_kind("max_unseen", table.kinds)
+    max_unseen = config.settings(table.kinds).max_unseen
     max_unseen = np.where(table.confirmed, max_unseen, config.unsure_unseen)
     unseen = (stamp_ns - table.seen_ns) * 1e-9
     alive = (unseen <= max_unseen) & (table.log_odds >= log_odds(config.drop_probability))
@@ -149,6 +148,6 @@ def surviving(table: TrackTable, stamp_ns: int, config: TrackingConfig) -> Track
     # Of two tracks on one object the surer one stays, the older one when equally sure. Objects
     # that pass each other closely differ in velocity.
     order = np.lexsort((table.ids, -table.log_odds))
-    radii = config.of_kind("duplicate_distance", table.kinds)
-    points = planar(table.belief)[0]
+    radii = config.settings(table.kinds).duplicate_distance
+    points, _ = planar(table.belief.means, table.belief.covariances)
     return table.selected(first_of_each_cluster(points, table.kinds, radii, order))

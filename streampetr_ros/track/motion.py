@@ -8,12 +8,17 @@ the constant-velocity model. A detection measures the first six.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import Columns
+
+#: Settings of `KindConfig` for n objects, (n,) each.
+Settings = np.recarray[Any, Any]
 
 #: Length of the state and of a measurement.
 STATE = 7
@@ -29,7 +34,7 @@ _NO_INFORMATION = 1e4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Belief:
+class Belief(Columns):
     """Normal distributions over states.
 
     Attributes:
@@ -40,33 +45,19 @@ class Belief:
     means: Array
     covariances: Array
 
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Belief:
-        """Return some of them."""
-        return Belief(means=self.means[index], covariances=self.covariances[index])
 
+def predict(belief: Belief, kinds: Settings, elapsed: float, turn_memory: float) -> Belief:
+    """Move the beliefs on.
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MotionNoise:
-    """What may change between frames, one value per track.
-
-    Attributes:
-        acceleration: (n,) m/s per square root of second.
-        turn_rate: (n,) rad/s.
-        yaw_drift: (n,) rad per square root of second.
+    Args:
+        belief: of n objects.
+        kinds: settings of each object.
+        elapsed: seconds.
         turn_memory: seconds after which a turn rate is forgotten.
     """
-
-    acceleration: Array
-    turn_rate: Array
-    yaw_drift: Array
-    turn_memory: float
-
-
-def predict(belief: Belief, noise: MotionNoise, elapsed: float) -> Belief:
-    """Move the beliefs on by some seconds."""
-    moved, jacobians = _turned(belief.means, elapsed, noise.turn_memory)
+    moved, jacobians = _turned(belief.means, elapsed, turn_memory)
     spread = jacobians @ belief.covariances @ jacobians.transpose(0, 2, 1)
-    return Belief(means=moved, covariances=spread + _process_noise(noise, elapsed))
+    return Belief(means=moved, covariances=spread + _process_noise(kinds, elapsed, turn_memory))
 
 
 def _turned(means: Array, elapsed: float, turn_memory: float) -> tuple[Array, Array]:
@@ -109,9 +100,9 @@ def _arc(turn: Array) -> tuple[Array, Array, Array, Array]:
     return along, across, d_along, d_across
 
 
-def _process_noise(noise: MotionNoise, elapsed: float) -> Array:
+def _process_noise(kinds: Settings, elapsed: float, turn_memory: float) -> Array:
     """Return (n, 7, 7): white acceleration, drifting heading and height, fading turn rate."""
-    density = noise.acceleration**2
+    density = kinds.acceleration**2
     covariances = np.zeros((len(density), STATE, STATE))
     for position, velocity in ((0, 4), (1, 5)):
         covariances[:, position, position] = density * elapsed**3 / 3.0
@@ -119,14 +110,14 @@ def _process_noise(noise: MotionNoise, elapsed: float) -> Array:
         covariances[:, velocity, position] = density * elapsed**2 / 2.0
         covariances[:, velocity, velocity] = density * elapsed
     covariances[:, 2, 2] = _HEIGHT_DRIFT**2 * elapsed
-    covariances[:, _YAW, _YAW] = noise.yaw_drift**2 * elapsed
-    forgotten = 1.0 - np.exp(-2.0 * elapsed / noise.turn_memory)
-    covariances[:, _TURN, _TURN] = noise.turn_rate**2 * forgotten
+    covariances[:, _YAW, _YAW] = kinds.yaw_drift**2 * elapsed
+    forgotten = 1.0 - np.exp(-2.0 * elapsed / turn_memory)
+    covariances[:, _TURN, _TURN] = kinds.turn_rate**2 * forgotten
     return covariances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Measurement:
+class Measurement(Columns):
     """Detections as measurements of the first six state values.
 
     Attributes:
@@ -140,57 +131,28 @@ class Measurement:
     covariances: Array
     has_velocity: NDArray[np.bool_]
 
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Measurement:
-        """Return some of them."""
-        return Measurement(
-            values=self.values[index],
-            covariances=self.covariances[index],
-            has_velocity=self.has_velocity[index],
-        )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SensorNoise:
-    """Standard deviations of detections, one value per detection; see `KindConfig`.
-
-    Attributes:
-        position: (n,) metres.
-        depth: (n,) metres per metre of distance.
-        lateral: (n,) metres per metre of distance.
-        velocity: (n,) m/s.
-        yaw: (n,) rad.
-        usual_speed: (n,) m/s.
-    """
-
-    position: Array
-    depth: Array
-    lateral: Array
-    velocity: Array
-    yaw: Array
-    usual_speed: Array
-
-
-def measure(values: Array, origin_fixed: Array, noise: SensorNoise) -> Measurement:
+def measure(values: Array, origin_fixed: Array, kinds: Settings) -> Measurement:
     """Attach error covariances to detections; cameras see direction well and distance badly.
 
     Args:
         values: (n, 6) as in `Measurement`; an unknown velocity is NaN.
         origin_fixed: (3,) vehicle position, from which distances count.
-        noise: of the detections.
+        kinds: settings of each detection.
     """
     sight = values[:, :2] - origin_fixed[:2]
     distance = np.hypot(sight[:, 0], sight[:, 1])
     ray = sight / np.maximum(distance, 1e-6)[:, None]
     normal = np.stack([-ray[:, 1], ray[:, 0]], axis=1)
-    depth = (noise.position**2 + (noise.depth * distance) ** 2)[:, None, None]
-    lateral = (noise.position**2 + (noise.lateral * distance) ** 2)[:, None, None]
+    depth = (kinds.position_noise**2 + (kinds.depth_noise * distance) ** 2)[:, None, None]
+    lateral = (kinds.position_noise**2 + (kinds.lateral_noise * distance) ** 2)[:, None, None]
     known = np.isfinite(values[:, 4:]).all(axis=1)
     covariances = np.zeros((len(values), MEASURED, MEASURED))
     covariances[:, :2, :2] = depth * ray[:, :, None] * ray[:, None, :]
     covariances[:, :2, :2] += lateral * normal[:, :, None] * normal[:, None, :]
-    covariances[:, 2, 2] = _HEIGHT_NOISE**2 + (noise.lateral * distance) ** 2
-    covariances[:, _YAW, _YAW] = noise.yaw**2
-    speed_variance = np.where(known, noise.velocity, noise.usual_speed) ** 2
+    covariances[:, 2, 2] = _HEIGHT_NOISE**2 + (kinds.lateral_noise * distance) ** 2
+    covariances[:, _YAW, _YAW] = kinds.yaw_noise**2
+    speed_variance = np.where(known, kinds.velocity_noise, kinds.usual_speed) ** 2
     covariances[:, 4, 4] = covariances[:, 5, 5] = speed_variance
     filled = values.copy()
     filled[~known, 4:] = 0.0
@@ -249,13 +211,6 @@ def _kalman(belief: Belief, residuals: Array, noise: Array) -> Belief:
     return Belief(means=means, covariances=covariances)
 
 
-def planar(belief: Belief) -> tuple[Array, Array]:
-    """Return means (n, 4) and covariances (n, 4, 4) of position and velocity."""
-    rows = _PLANAR[:, None]
-    return belief.means[:, _PLANAR], belief.covariances[:, rows, _PLANAR]
-
-
-def planar_measurement(measurement: Measurement) -> tuple[Array, Array]:
-    """Return values (n, 4) and covariances (n, 4, 4) of position and velocity."""
-    rows = _PLANAR[:, None]
-    return measurement.values[:, _PLANAR], measurement.covariances[:, rows, _PLANAR]
+def planar(values: Array, covariances: Array) -> tuple[Array, Array]:
+    """Return (n, 4) and (n, 4, 4) of position and velocity, of states or measurements."""
+    return values[:, _PLANAR], covariances[:, _PLANAR[:, None], _PLANAR]

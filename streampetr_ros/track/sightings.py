@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.core.types import Detections
-from streampetr_ros.track.association import first_of_each_cluster
+from streampetr_ros.core.types import Columns, Detections
 from streampetr_ros.track.config import TrackingConfig
-from streampetr_ros.track.motion import Measurement, SensorNoise, measure
+from streampetr_ros.track.motion import Measurement, measure
+
+# Largest difference of two velocities of one object, m/s.
+_ALIKE_VELOCITY = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sightings:
+class Sightings(Columns):
     """Detections of one frame set, prepared for tracking; the strongest first.
 
     Attributes:
@@ -42,20 +45,6 @@ class Sightings:
 
     def __len__(self) -> int:
         return len(self.scores)
-
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Sightings:
-        """Return some of them."""
-        return Sightings(
-            measurement=self.measurement.selected(index),
-            sizes=self.sizes[index],
-            scores=self.scores[index],
-            support=self.support[index],
-            evidence=self.evidence[index],
-            labels=self.labels[index],
-            kinds=self.kinds[index],
-            sources=self.sources[index],
-            queries=self.queries[index],
-        )
 
 
 def log_odds(probability: Array | float) -> Array:
@@ -94,7 +83,7 @@ def prepare(
     if detections.frame == "base":
         detections = detections.transformed(fixed_from_base, "fixed")
     sightings = _sightings(detections, used, fixed_from_base[:3, 3], class_kinds, config)
-    radii = config.of_kind("duplicate_distance", sightings.kinds)
+    radii = config.settings(sightings.kinds).duplicate_distance
     centers, ranks = sightings.measurement.values[:, :2], np.arange(len(sightings))
     return sightings.selected(first_of_each_cluster(centers, sightings.kinds, radii, ranks))
 
@@ -113,11 +102,12 @@ def _sightings(
         raise ValueError(f"detections at stamp {detections_fixed.stamp_ns} ns are not finite")
     scores, labels = detections_fixed.scores, detections_fixed.labels
     kinds = class_kinds[labels]
-    support = log_odds(scores) - log_odds(config.of_kind("even_score", kinds))
+    settings = config.settings(kinds)
+    support = log_odds(scores) - log_odds(settings.even_score)
     limit = config.score_evidence
     queries = detections_fixed.query_ids
     sightings = Sightings(
-        measurement=measure(values, origin_fixed, _sensor_noise(kinds, config)),
+        measurement=measure(values, origin_fixed, settings),
         sizes=boxes.sizes,
         scores=scores,
         support=support,
@@ -131,12 +121,34 @@ def _sightings(
     return sightings.selected(np.lexsort((values[:, 1], values[:, 0], labels, -scores)))
 
 
-def _sensor_noise(kinds: NDArray[np.int64], config: TrackingConfig) -> SensorNoise:
-    return SensorNoise(
-        position=config.of_kind("position_noise", kinds),
-        depth=config.of_kind("depth_noise", kinds),
-        lateral=config.of_kind("lateral_noise", kinds),
-        velocity=config.of_kind("velocity_noise", kinds),
-        yaw=config.of_kind("yaw_noise", kinds),
-        usual_speed=config.of_kind("usual_speed", kinds),
-    )
+def first_of_each_cluster(
+    points: Array, kinds: NDArray[np.int64], radii: Array, order: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Keep, of objects closer together than a radius, the one that comes first.
+
+    Args:
+        points: (n, 2) planar positions, metres, or (n, 4) with velocities, which must then be
+            alike too.
+        kinds: (n,) only equal kinds compete.
+        radii: (n,) metres, the same for objects of a kind.
+        order: (n,) indices, most important object first.
+
+    Returns:
+        (n,) True for objects to keep.
+    """
+    keep = np.ones(len(points), dtype=bool)
+    if len(points) == 0:
+        return keep
+    pairs = cKDTree(points[:, :2]).query_pairs(float(radii.max()), output_type="ndarray")
+    offsets = points[pairs[:, 0]] - points[pairs[:, 1]]
+    close = np.hypot(offsets[:, 0], offsets[:, 1]) < radii[pairs[:, 0]]
+    close &= np.linalg.norm(offsets[:, 2:], axis=1) < _ALIKE_VELOCITY
+    close &= kinds[pairs[:, 0]] == kinds[pairs[:, 1]]
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    rivals = np.sort(ranks[pairs[close]], axis=1)
+    # By rank of the better one, so that it is settled whether it stays before it displaces others.
+    for better, worse in rivals[np.lexsort((rivals[:, 1], rivals[:, 0]))]:
+        if keep[order[better]]:
+            keep[order[worse]] = False
+    return keep

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import Columns
 from streampetr_ros.track.motion import STATE, Belief
-
-Index = NDArray[np.int64] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrackTable:
+class TrackTable(Columns):
     """State of n tracks; a step makes a new table.
 
     Attributes:
@@ -64,28 +62,6 @@ class TrackTable:
     def existence(self) -> Array:
         """(n,) probability that the object is real."""
         return 1.0 / (1.0 + np.exp(-self.log_odds))
-
-    def selected(self, index: Index) -> TrackTable:
-        """Return some of the tracks."""
-        columns = {
-            field.name: getattr(self, field.name)[index]
-            for field in dataclasses.fields(self)
-            if field.name != "belief"
-        }
-        return TrackTable(belief=self.belief.selected(index), **columns)
-
-    def joined(self, other: TrackTable) -> TrackTable:
-        """Return the tracks of both tables."""
-        columns = {
-            field.name: np.concatenate([getattr(self, field.name), getattr(other, field.name)])
-            for field in dataclasses.fields(self)
-            if field.name != "belief"
-        }
-        belief = Belief(
-            means=np.concatenate([self.belief.means, other.belief.means]),
-            covariances=np.concatenate([self.belief.covariances, other.belief.covariances]),
-        )
-        return TrackTable(belief=belief, **columns)
 
     def replaced(self, index: NDArray[np.int64], part: TrackTable) -> TrackTable:
         """Return the table with the tracks at `index` exchanged for those of `part`."""

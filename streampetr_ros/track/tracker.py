@@ -9,16 +9,10 @@ from numpy.typing import NDArray
 
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
-from streampetr_ros.track.association import Gates, Side, pair
+from streampetr_ros.track.association import pair
 from streampetr_ros.track.config import TrackingConfig
 from streampetr_ros.track.life import begin, confirmed, continued, missed, surviving
-from streampetr_ros.track.motion import (
-    MEASURED,
-    MotionNoise,
-    planar,
-    planar_measurement,
-    predict,
-)
+from streampetr_ros.track.motion import MEASURED, predict
 from streampetr_ros.track.sightings import Sightings, prepare
 from streampetr_ros.track.table import TrackTable, empty_table
 
@@ -66,22 +60,22 @@ class Tracker:
         self._learn_classes(detections.class_names)
         sightings = prepare(detections, fixed_from_base, self._class_kinds, self._config)
         elapsed = self._elapsed(detections.stamp_ns)
-        table = self._predicted(elapsed)
-        rows, columns = self._pairs(table, sightings)
-        part = continued(
-            table.selected(rows),
-            sightings.selected(columns),
-            elapsed,
-            detections.stamp_ns,
-            self._config,
-        )
+        config, table = self._config, self.table
+        settings = config.settings(table.kinds)
+        belief = predict(table.belief, settings, elapsed, config.turn_memory)
+        table = replace(table, belief=belief)
+        rows, columns = pair(table, sightings, config)
+        known, seen = table.selected(rows), sightings.selected(columns)
+        part = continued(known, seen, elapsed, detections.stamp_ns, config)
         unseen = np.ones(len(table), dtype=bool)
         unseen[rows] = False
-        table = missed(table.replaced(rows, part), unseen, elapsed, self._config)
+        table = missed(table.replaced(rows, part), unseen, elapsed, config)
         table = table.joined(self._births(sightings, columns, detections.stamp_ns))
-        table = surviving(table, detections.stamp_ns, self._config)
-        self.table = confirmed(table, self._config)
-        return self._report(detections.stamp_ns)
+        table = surviving(table, detections.stamp_ns, config)
+        self.table = confirmed(table, config)
+        unseen_s = (detections.stamp_ns - self.table.seen_ns) * 1e-9
+        shown = self.table.confirmed & (unseen_s <= config.report_unseen)
+        return _report(self.table.selected(shown), detections.stamp_ns, self._class_names)
 
     def _learn_classes(self, class_names: tuple[str, ...]) -> None:
         if class_names == self._class_names:
@@ -101,46 +95,6 @@ class Tracker:
         self._last_ns = stamp_ns
         return elapsed
 
-    def _predicted(self, elapsed: float) -> TrackTable:
-        config, kinds = self._config, self.table.kinds
-        noise = MotionNoise(
-            acceleration=config.of_kind("acceleration", kinds),
-            turn_rate=config.of_kind("turn_rate", kinds),
-            yaw_drift=config.of_kind("yaw_drift", kinds),
-            turn_memory=config.turn_memory,
-        )
-        return replace(self.table, belief=predict(self.table.belief, noise, elapsed))
-
-    def _pairs(
-        self, table: TrackTable, sightings: Sightings
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        track_means, track_covariances = planar(table.belief)
-        means, covariances = planar_measurement(sightings.measurement)
-        tracks = Side(
-            means=track_means,
-            covariances=track_covariances,
-            kinds=table.kinds,
-            labels=table.labels,
-            penalties=-np.log(table.existence),
-            queries=table.queries,
-        )
-        seen = Side(
-            means=means,
-            covariances=covariances,
-            kinds=sightings.kinds,
-            labels=sightings.labels,
-            penalties=-np.log(sightings.scores),
-            queries=sightings.queries,
-        )
-        gates = Gates(
-            distances=np.array([kind.gate for kind in self._config.kinds]),
-            chi2=self._config.gate_chi2,
-            new_density=self._config.new_density,
-            class_change_cost=self._config.class_change_cost,
-            query_evidence=self._config.query_evidence,
-        )
-        return pair(tracks, seen, gates)
-
     def _births(self, sightings: Sightings, paired: NDArray[np.int64], stamp_ns: int) -> TrackTable:
         free = sightings.scores >= self._config.birth_score
         free[paired] = False
@@ -149,31 +103,29 @@ class Tracker:
         self._next_id += len(new)
         return begin(new, ids, stamp_ns, self.table, self._config)
 
-    def _report(self, stamp_ns: int) -> Tracks:
-        table = self.table
-        unseen = (stamp_ns - table.seen_ns) * 1e-9
-        shown = table.confirmed & (unseen <= self._config.report_unseen)
-        order = np.lexsort((table.ids, -table.log_odds))
-        table = table.selected(order[shown[order]])
-        means = table.belief.means
-        return Tracks(
-            stamp_ns=stamp_ns,
-            boxes=Boxes(
-                centers=means[:, :3],
-                sizes=table.sizes,
-                yaws=means[:, 3],
-                velocities=means[:, 4:MEASURED],
-            ),
-            scores=table.existence,
-            labels=table.labels,
-            ids=table.ids,
-            ages=(stamp_ns - table.born_ns) * 1e-9,
-            unseen=(stamp_ns - table.seen_ns) * 1e-9,
-            covariances=table.belief.covariances[:, :MEASURED, :MEASURED],
-            sources=table.sources,
-            class_names=self._class_names,
-            frame="fixed",
-        )
+
+def _report(table: TrackTable, stamp_ns: int, class_names: tuple[str, ...]) -> Tracks:
+    """Return tracks as they are told others, in the fixed frame; the most certain first."""
+    table = table.selected(np.lexsort((table.ids, -table.log_odds)))
+    means = table.belief.means
+    return Tracks(
+        stamp_ns=stamp_ns,
+        boxes=Boxes(
+            centers=means[:, :3],
+            sizes=table.sizes,
+            yaws=means[:, 3],
+            velocities=means[:, 4:MEASURED],
+        ),
+        scores=table.existence,
+        labels=table.labels,
+        ids=table.ids,
+        ages=(stamp_ns - table.born_ns) * 1e-9,
+        unseen=(stamp_ns - table.seen_ns) * 1e-9,
+        covariances=table.belief.covariances[:, :MEASURED, :MEASURED],
+        sources=table.sources,
+        class_names=class_names,
+        frame="fixed",
+    )
 
 
 class NullTracker:
@@ -184,21 +136,5 @@ class NullTracker:
 
     def step(self, detections: Detections, fixed_from_base: Array) -> Tracks:
         """Return no tracks."""
-        return Tracks(
-            stamp_ns=detections.stamp_ns,
-            boxes=Boxes(
-                centers=np.zeros((0, 3)),
-                sizes=np.zeros((0, 3)),
-                yaws=np.zeros(0),
-                velocities=np.zeros((0, 2)),
-            ),
-            scores=np.zeros(0),
-            labels=np.zeros(0, dtype=np.int64),
-            ids=np.zeros(0, dtype=np.int64),
-            ages=np.zeros(0),
-            unseen=np.zeros(0),
-            covariances=np.zeros((0, 6, 6)),
-            sources=np.zeros(0, dtype=np.int64),
-            class_names=detections.class_names,
-            frame="fixed",
-        )
+        names = detections.class_names
+        return _report(empty_table(len(names)), detections.stamp_ns, names)

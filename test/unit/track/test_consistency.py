@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,19 +15,19 @@ from streampetr_ros.track.motion import (
     MEASURED,
     Belief,
     Measurement,
-    MotionNoise,
     correct,
     predict,
     start,
 )
 
+TURN_MEMORY = 1.5
 
-def noise_of(count, acceleration, turn_rate):
-    return MotionNoise(
+
+def noise_of(count, acceleration, turn_rate, yaw_drift=0.1):
+    return SimpleNamespace(
         acceleration=np.full(count, acceleration),
         turn_rate=np.full(count, turn_rate),
-        yaw_drift=np.full(count, 0.1),
-        turn_memory=1.5,
+        yaw_drift=np.full(count, yaw_drift),
     )
 
 
@@ -35,10 +36,10 @@ def test_prediction_does_not_depend_on_the_number_of_steps():
         means=np.array([[1.0, 2.0, 0.5, 0.3, 4.0, 1.0, 0.0]]),
         covariances=0.1 * np.eye(7)[None],
     )
-    once = predict(belief, noise_of(1, 1.0, 0.0), 1.2)
+    once = predict(belief, noise_of(1, 1.0, 0.0), 1.2, TURN_MEMORY)
     often = belief
     for _ in range(12):
-        often = predict(often, noise_of(1, 1.0, 0.0), 0.1)
+        often = predict(often, noise_of(1, 1.0, 0.0), 0.1, TURN_MEMORY)
     np.testing.assert_allclose(often.means, once.means, atol=1e-9)
     # The turn rate fades within a prediction, which one long step can only approximate.
     np.testing.assert_allclose(
@@ -48,20 +49,23 @@ def test_prediction_does_not_depend_on_the_number_of_steps():
 
 def test_jacobian_is_the_derivative():
     random = np.random.default_rng(0)
-    silent = noise_of(1, 0.0, 0.0)
-    silent = replace(silent, yaw_drift=np.zeros(1))
+    silent = noise_of(1, 0.0, 0.0, yaw_drift=0.0)
     for _ in range(20):
         mean = random.normal(size=7) * np.array([5, 5, 1, 1, 6, 6, 0.5])
         step = 1e-5
         spread = np.eye(7)[None]
-        exact = predict(Belief(means=mean[None], covariances=spread), silent, 0.7).covariances[0]
+        exact = predict(
+            Belief(means=mean[None], covariances=spread), silent, 0.7, TURN_MEMORY
+        ).covariances[0]
         columns = []
         for i in range(7):
             up, down = mean.copy(), mean.copy()
             up[i] += step
             down[i] -= step
             ends = [
-                predict(Belief(means=m[None], covariances=spread), silent, 0.7).means[0]
+                predict(Belief(means=m[None], covariances=spread), silent, 0.7, TURN_MEMORY).means[
+                    0
+                ]
                 for m in (up, down)
             ]
             columns.append((ends[0] - ends[1]) / (2 * step))
@@ -89,7 +93,7 @@ def test_errors_match_covariances_when_the_world_is_as_assumed(elapsed):
         if belief is None:
             belief = start(measurement, np.zeros(count))
         else:
-            belief, _ = correct(predict(belief, noise, elapsed), measurement, 1.0)
+            belief, _ = correct(predict(belief, noise, elapsed, TURN_MEMORY), measurement, 1.0)
         planar = np.array([0, 1, 4, 5])
         residuals = (truth - belief.means)[:, planar]
         spreads = belief.covariances[:, planar[:, None], planar]
