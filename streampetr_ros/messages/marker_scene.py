@@ -12,7 +12,6 @@ from streampetr_ros.messages.markers import (
     DELETE,
     MarkerPen,
     detection_figures,
-    track_colors,
     track_figures,
 )
 from streampetr_ros.messages.results import SetResult
@@ -79,10 +78,10 @@ class MarkerWriter:
         )
 
     def _track_markers(self, result: SetResult, pen: MarkerPen, fixed_pen: MarkerPen) -> list[Any]:
-        tracks, color_by, trail_s = result.tracks, self.looks.color_by, self.looks.trail_s
-        places = self._trails.update(tracks, result.frame_set.fixed_from_base, trail_s)
-        trails = fixed_pen.trails(places, track_colors(tracks, color_by)) if trail_s else []
-        return [*pen.objects(track_figures(tracks, color_by)), *trails]
+        figures, trail_s = track_figures(result.tracks, self.looks.color_by), self.looks.trail_s
+        places = self._trails.update(result.tracks, result.frame_set.fixed_from_base, trail_s)
+        trails = fixed_pen.trails(places, figures.colors) if trail_s else []
+        return [*pen.objects(figures), *trails]
 
 
 class MarkerLife:

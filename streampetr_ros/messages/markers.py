@@ -77,24 +77,15 @@ def track_figures(tracks: Tracks, color_by: str = "class") -> Figures:
     identities = tracks.ids.tolist()
     names = tuple(tracks.class_names[label] for label in tracks.labels.tolist())
     rows = zip(names, identities, tracks.scores.tolist(), strict=True)
+    rgbs = map(track_color, identities) if color_by == "track" else map(class_color, names)
+    shades = [_PALE if unseen > 0 else 1.0 for unseen in tracks.unseen.tolist()]
     return Figures(
         boxes=tracks.boxes,
         names=names,
         numbers=tuple(identity % _LARGEST_ID for identity in identities),
         texts=tuple(f"{name} {identity} {score:.2f}" for name, identity, score in rows),
-        colors=track_colors(tracks, color_by),
+        colors=tuple(map(_color, rgbs, shades)),
     )
-
-
-def track_colors(tracks: Tracks, color_by: str) -> tuple[Rgba, ...]:
-    """Return a color per track, by its class or its identity."""
-    colors = []
-    for row, label in enumerate(tracks.labels.tolist()):
-        rgb = class_color(tracks.class_names[label])
-        if color_by == "track":
-            rgb = track_color(int(tracks.ids[row]))
-        colors.append(_color(rgb, _PALE if tracks.unseen[row] > 0 else 1.0))
-    return tuple(colors)
 
 
 class MarkerPen:

@@ -24,15 +24,12 @@ from rich.console import Console
 from streampetr_ros.backends.opening import default_weights, is_random
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
-from streampetr_ros.core.types import Detections, FrameSet
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.vehicle import IMAGE_ENCODINGS, FrameNames
 from streampetr_ros.ros.demo.record import DemoRecorder, print_summary
 from streampetr_ros.ros.outputs.objects import detections_from
 from streampetr_ros.sources import SourceError, open_source
-from streampetr_ros.viz.bev import render_top_view
-from streampetr_ros.viz.layer import detection_layer, truth_layer
-from streampetr_ros.viz.overlay import render_cameras
+from streampetr_ros.viz.frame_picture import PictureOptions, draw_frame_set
 
 #: The node has nothing left to say when it is silent for this long.
 _QUIET_S = 8.0
@@ -178,24 +175,15 @@ def _draw(options: DemoOptions, recorder: DemoRecorder) -> int:
         for index in np.linspace(0, len(stamps) - 1, min(options.pictures, len(stamps))).astype(int)
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    drawn = 0
+    looks, drawn = PictureOptions(draw_above=options.draw_above), 0
     for frame_set in islice(open_source(options.source), options.frames or None):
         if frame_set.stamp_ns in wanted:
-            _draw_one(frame_set, options, drawn, detections_from(found[frame_set.stamp_ns]))
+            detections = detections_from(found[frame_set.stamp_ns])
+            cameras, top_view = draw_frame_set(frame_set, detections, np.eye(4), looks)
+            Image.fromarray(cameras).save(options.out / f"{drawn:03d}_cameras.jpg", quality=92)
+            Image.fromarray(top_view).save(options.out / f"{drawn:03d}_top_view.png")
             drawn += 1
     return drawn
-
-
-def _draw_one(
-    frame_set: FrameSet, options: DemoOptions, number: int, detections: Detections
-) -> None:
-    layers = [detection_layer(detections, np.eye(4), options.draw_above)]
-    if frame_set.truth is not None:
-        layers.append(truth_layer(frame_set.truth, frame_set.base_from_model))
-    cameras = render_cameras(frame_set, layers)
-    Image.fromarray(cameras).save(options.out / f"{number:03d}_cameras.jpg", quality=92)
-    top_view = render_top_view(frame_set, layers)
-    Image.fromarray(top_view).save(options.out / f"{number:03d}_top_view.png")
 
 
 def _parsed() -> DemoOptions:

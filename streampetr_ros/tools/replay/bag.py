@@ -19,8 +19,8 @@ from streampetr_ros.messages.results import SetReport, SetResult
 from streampetr_ros.messages.vehicle import FrameNames, optical_frame_name
 from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.sources.bag.writer import BagWriter, write_frame_set
-from streampetr_ros.tools.replay.output import PictureOptions
 from streampetr_ros.tools.replay.records import ResultRecord, recorded_detections, recorded_tracks
+from streampetr_ros.viz.frame_picture import PictureOptions
 
 #: Stamps this much before the recording are of another clock.
 _CLOCKS_NS = 60_000_000_000

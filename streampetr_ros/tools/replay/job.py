@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,7 +23,6 @@ from streampetr_ros.tools.replay.bag import (
     write_result_bag,
 )
 from streampetr_ros.tools.replay.output import (
-    PictureOptions,
     ReplayWriter,
     foreign_picture,
     remove_pictures,
@@ -35,6 +35,7 @@ from streampetr_ros.tools.replay.records import (
     read_summary,
     summary_of,
     write_nuscenes,
+    write_summary,
 )
 from streampetr_ros.tools.replay.state import (
     ReplayState,
@@ -47,6 +48,7 @@ from streampetr_ros.tools.replay.state import (
 )
 from streampetr_ros.tools.replay.video import VIDEO, write_video
 from streampetr_ros.track import TrackingConfig
+from streampetr_ros.viz.frame_picture import PictureOptions
 
 #: Told about what is read and what goes wrong, in sentences.
 Tell = Callable[[str], None]
@@ -135,7 +137,7 @@ def run_job(job: ReplayJob, tell: Tell, progress: ReplayProgress) -> Mapping[str
     if finished_key(job.out) == key:
         tell(f"'{job.out}' holds the results of this run already; they are kept")
     else:
-        _Detection(job, key, source, tell).run(progress)
+        _detect(job, key, source, tell, progress)
     _write_others(job, source)
     return read_summary(job.out)
 
@@ -237,71 +239,47 @@ def replay_source(
     }
 
 
-class _Detection:
-    """The part that needs the network."""
+def _detect(job: ReplayJob, key: str, source: Source, tell: Tell, progress: ReplayProgress) -> None:
+    """Process the frame sets that are not done and write the summary; needs the network."""
+    state = load_replay_state(job.out, key)
+    if not state.count:
+        _check_pictures_place(job)
+    backend = open_backend(job.weights, job.model, job.choice, tell)
+    config = PipelineConfig(policy=job.policy, tracking=job.tracking)
+    pipeline = StreamingPipeline(backend, config)
+    if state.snapshot is not None:
+        pipeline.restore(state.snapshot)
+        tell(f"going on after {state.count} frame sets of the run that was ended")
+    total = min(job.limit or len(source), len(source))
+    progress(state.count, total)
+    _forget_earlier(job, state.count)
+    writer = ReplayWriter(job.out, job.drawing if job.draws else None, state.count)
 
-    def __init__(self, job: ReplayJob, key: str, source: Source, tell: Tell) -> None:
-        self._job, self._key, self._source = job, key, source
-        self._state = load_replay_state(job.out, key)
-        self._count = 0 if self._state is None else self._state.count
-        self._earlier = {} if self._state is None else self._state.problems
-        if self._state is None:
-            _check_pictures_place(job)
-        backend = open_backend(job.weights, job.model, job.choice, tell)
-        config = PipelineConfig(policy=job.policy, tracking=job.tracking)
-        self._pipeline = StreamingPipeline(backend, config)
-        if self._state is not None:
-            self._pipeline.restore(self._state.snapshot)
-            tell(f"going on after {self._count} frame sets of the run that was ended")
-
-    def run(self, progress: ReplayProgress) -> None:
-        """Process the frame sets that are not done and write the summary."""
-        job = self._job
-        total = min(job.limit or len(self._source), len(self._source))
-        progress(self._count, total)
-
-        def done() -> None:
-            self._count += 1
-            self._save()
-            progress(self._count, total)
-
-        _forget_earlier(job, self._count)
-        drawing = job.drawing if job.draws else None
-        with ReplayWriter(job.out, drawing, self._count) as writer:
-            left = total - self._count
-            summary = replay_source(self._frames(), self._pipeline, writer, left, done)
-        self._pipeline.close()
-        writer.write_summary(
-            {
-                "source": job.source,
-                "weights": job.weights,
-                **summary,
-                "problems": self._problems(),
-                "key": self._key,
-            }
-        )
-        finish_state(job.out)
-
-    def _frames(self) -> Iterator[FrameSet]:
-        start = 0 if self._state is None else self._state.position
-        if hasattr(self._source, "position"):
-            return self._source.frame_sets(start)
-        return islice(iter(self._source), start, None)
-
-    def _save(self) -> None:
-        save_state(
-            self._job.out,
-            ReplayState(
-                key=self._key,
-                count=self._count,
-                position=getattr(self._source, "position", self._count),
-                problems=self._problems(),
-                snapshot=self._pipeline.snapshot(),
-            ),
-        )
-
-    def _problems(self) -> dict[str, int]:
+    def problems() -> dict[str, int]:
         """Count what was wrong in the bag, before and after an interruption."""
-        now: Mapping[str, int] = getattr(self._source, "problems", {})
-        names = [*self._earlier, *(name for name in now if name not in self._earlier)]
-        return {name: self._earlier.get(name, 0) + now.get(name, 0) for name in names}
+        return dict(Counter(state.problems) + Counter(getattr(source, "problems", {})))
+
+    def done() -> None:
+        position = getattr(source, "position", writer.count)
+        now = ReplayState(
+            key=key,
+            count=writer.count,
+            position=position,
+            problems=problems(),
+            snapshot=pipeline.snapshot(),
+        )
+        save_state(job.out, now)
+        progress(writer.count, total)
+
+    left = _frames_after(source, state.position)
+    summary = replay_source(left, pipeline, writer, total - state.count, done)
+    pipeline.close()
+    about = {"source": job.source, "weights": job.weights, **summary}
+    write_summary(job.out, {**about, "problems": problems(), "key": key})
+    finish_state(job.out)
+
+
+def _frames_after(source: Source, position: int) -> Iterator[FrameSet]:
+    if hasattr(source, "position"):
+        return source.frame_sets(position)
+    return islice(iter(source), position, None)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,8 @@ from streampetr_ros.core.files import replacing
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.pipeline.data import StepResult
-from streampetr_ros.tools.replay.records import RESULTS, SUMMARY, result_record
-from streampetr_ros.viz.bev import render_top_view
-from streampetr_ros.viz.layer import detection_layer, truth_layer
-from streampetr_ros.viz.overlay import render_cameras
+from streampetr_ros.tools.replay.records import RESULTS, result_record
+from streampetr_ros.viz.frame_picture import PictureOptions, draw_frame_set
 
 #: Folders of the pictures.
 PICTURES = ("cameras", "top_view")
@@ -31,25 +27,8 @@ _NUMBERED = re.compile(r"(\d{6,})\.(?:jpg|png)")
 _SOFTWARE, _MARK = 0x0131, "streampetr replay"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureOptions:
-    """What pictures show.
-
-    Attributes:
-        draw_above: lowest score drawn.
-        truth: whether annotations are drawn where the source has them.
-        caption: written in a corner of the top view.
-        width: of the camera pictures, pixels.
-    """
-
-    draw_above: float = 0.3
-    truth: bool = True
-    caption: str = ""
-    width: int = 1600
-
-
 class ReplayWriter:
-    """Writes results as they come; use as a context manager.
+    """Writes results as they come.
 
     Args:
         folder: made if it is not there.
@@ -58,31 +37,21 @@ class ReplayWriter:
 
     Attributes:
         folder: as given.
+        count: results in it.
     """
 
     def __init__(self, folder: Path, pictures: PictureOptions | None, kept: int = 0) -> None:
         self.folder = folder
         self._pictures = pictures
-        self._count = kept
+        self.count = kept
         self._rectify = Rectifier()
         folder.mkdir(parents=True, exist_ok=True)
         if pictures is not None:
             for name in PICTURES:
                 (folder / name).mkdir(exist_ok=True)
         self._file = folder / RESULTS
-        _keep_lines(self._file, kept)
-        self._lines = self._file.open("a", encoding="utf-8")
-
-    def __enter__(self) -> ReplayWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lines.close()
+        lines = self._file.read_bytes().splitlines(keepends=True)[:kept] if kept else []
+        self._file.write_bytes(b"".join(lines))
 
     def write(self, frame_set: FrameSet, result: StepResult, load_ms: float = 0.0) -> None:
         """Write the pictures and the line of one frame set.
@@ -94,28 +63,21 @@ class ReplayWriter:
         """
         if self._pictures is not None:
             self._draw(frame_set, result, self._pictures)
-        line = {"index": self._count, **result_record(frame_set, result)}
+        line = {"index": self.count, **result_record(frame_set, result)}
         line["timings_ms"] = {"load": round(load_ms, 3), **line["timings_ms"]}
         # A line is whole on disk before anything counts it as done.
-        self._lines.write(json.dumps(line) + "\n")
-        self._lines.flush()
-        self._count += 1
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write what was run and how long it took."""
-        with replacing(self.folder / SUMMARY) as temporary:
-            temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        with self._file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
+        self.count += 1
 
     def _draw(self, frame_set: FrameSet, result: StepResult, options: PictureOptions) -> None:
         # Boxes are projected by pinhole cameras.
         frame_set = self._rectify.frame_set(frame_set)
         base_from_model = frame_set.base_from_model
-        layers = [detection_layer(result.detections_model, base_from_model, options.draw_above)]
-        if options.truth and frame_set.truth is not None:
-            layers.append(truth_layer(frame_set.truth, base_from_model))
-        cameras = render_cameras(frame_set, layers, options.width)
-        top_view = render_top_view(frame_set, layers, caption=options.caption)
-        name = f"{self._count:06d}"
+        cameras, top_view = draw_frame_set(
+            frame_set, result.detections_model, base_from_model, options
+        )
+        name = f"{self.count:06d}"
         _save(cameras, self.folder / "cameras" / f"{name}.jpg", "JPEG", quality=92)
         _save(top_view, self.folder / "top_view" / f"{name}.png", "PNG")
 
@@ -163,9 +125,3 @@ def _pictures(folder: Path) -> Iterator[tuple[int, Path]]:
         for file in sorted(place.iterdir()) if place.is_dir() else ():
             if named := _NUMBERED.fullmatch(file.name):
                 yield int(named[1]), file
-
-
-def _keep_lines(file: Path, count: int) -> None:
-    """Cut a file after so many lines."""
-    lines = file.read_bytes().splitlines(keepends=True)[:count] if count else []
-    file.write_bytes(b"".join(lines))

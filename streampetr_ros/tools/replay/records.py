@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.files import replacing
 from streampetr_ros.core.timing import stage_percentiles
 from streampetr_ros.core.types import Boxes, Detections, FrameSet, Tracks
 from streampetr_ros.nuscenes.results import detection_records as nuscenes_records
@@ -44,6 +45,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return summary if isinstance(summary, dict) else {}
 
 
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write what was run and how long it took, completely or not at all."""
+    with replacing(folder / SUMMARY) as temporary:
+        temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
 def summary_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum up written results: sets, boxes, resets and percentiles of stage times."""
     resets = Counter(each["reset_reason"] for each in records if each["reset_reason"])
@@ -56,8 +63,12 @@ def summary_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
-    """Turn a result into plain values; boxes are in the base frame at the reference time."""
-    reason = result.reset_reason
+    """Turn a result into plain values; boxes are in the base frame at the reference time.
+
+    The `track_id` of a detection is 0 without a track; times are seconds.
+    """
+    reason, tracks, track_ids = result.reset_reason, result.tracks, result.detections.track_ids
+    identities = {} if track_ids is None else {"track_id": track_ids.tolist()}
     return {
         "stamp_ns": frame_set.stamp_ns,
         "sequence": frame_set.sequence,
@@ -68,8 +79,13 @@ def result_record(frame_set: FrameSet, result: StepResult) -> dict[str, Any]:
         "reset_reason": None if reason is None else reason.value,
         "wrote_memory": result.wrote_memory,
         "timings_ms": {name: round(ms, 3) for name, ms in result.timings_ms.items()},
-        "detections": _detection_records(result.detections),
-        "tracks": _track_records(result.tracks),
+        "detections": _object_records(result.detections, **identities),
+        "tracks": _object_records(
+            tracks,
+            track_id=tracks.ids.tolist(),
+            age=_rounded(tracks.ages),
+            unseen=_rounded(tracks.unseen),
+        ),
     }
 
 
@@ -121,41 +137,24 @@ def write_nuscenes(records: Sequence[ResultRecord], folder: Path) -> None:
     write_results(results, folder / NUSCENES)
 
 
-def _detection_records(detections: Detections) -> list[dict[str, Any]]:
-    """Turn detections into plain values, best first; `track_id` is 0 without a track."""
-    track_ids = detections.track_ids
-    return [
-        {
-            **_object_record(detections, row),
-            **({} if track_ids is None else {"track_id": int(track_ids[row])}),
-        }
-        for row in range(len(detections))
-    ]
-
-
-def _track_records(tracks: Tracks) -> list[dict[str, Any]]:
-    """Turn tracks into plain values, most certain first; times in seconds."""
-    return [
-        {
-            "track_id": int(tracks.ids[row]),
-            **_object_record(tracks, row),
-            "age": round(float(tracks.ages[row]), _DECIMALS),
-            "unseen": round(float(tracks.unseen[row]), _DECIMALS),
-        }
-        for row in range(len(tracks))
-    ]
-
-
-def _object_record(found: Detections | Tracks, row: int) -> dict[str, Any]:
+def _object_records(found: Detections | Tracks, **more: Any) -> list[dict[str, Any]]:
+    """Turn objects into plain values in their order; `more` are further columns."""
     boxes = found.boxes
-    return {
-        "class": found.class_names[found.labels[row]],
-        "score": round(float(found.scores[row]), _DECIMALS),
-        "center": _numbers(boxes.centers[row]),
-        "size_lwh": _numbers(boxes.sizes[row]),
-        "yaw": round(float(boxes.yaws[row]), _DECIMALS),
-        "velocity": _numbers(boxes.velocities[row]),
+    columns = {
+        "class": [found.class_names[label] for label in found.labels],
+        "score": _rounded(found.scores),
+        "center": _rounded(boxes.centers),
+        "size_lwh": _rounded(boxes.sizes),
+        "yaw": _rounded(boxes.yaws),
+        # Numbers that are unknown have no place in JSON.
+        "velocity": [v if np.isfinite(v).all() else None for v in _rounded(boxes.velocities)],
+        **more,
     }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _rounded(values: NDArray[np.float64]) -> list[Any]:
+    return np.round(values, _DECIMALS).tolist()
 
 
 def _objects(record: ResultRecord, found: Sequence[ResultRecord]) -> dict[str, Any]:
@@ -184,10 +183,3 @@ def _column(found: Sequence[ResultRecord], name: str) -> NDArray[np.float64]:
 def _pose(transform: NDArray[np.float64]) -> dict[str, list[float]]:
     quaternion = mat2quat(transform[:3, :3])
     return {"translation": transform[:3, 3].tolist(), "rotation_wxyz": quaternion.tolist()}
-
-
-def _numbers(values: NDArray[np.float64]) -> list[float] | None:
-    """Round; numbers that are unknown have no place in JSON."""
-    if not np.isfinite(values).all():
-        return None
-    return [round(float(value), _DECIMALS) for value in values]

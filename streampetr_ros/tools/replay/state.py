@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from streampetr_ros.core.files import replacing
@@ -16,21 +17,21 @@ _STATE = ".replay_state"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReplayState:
-    """A replay after some frame set.
+    """A replay after some frame set, or before the first.
 
     Attributes:
         key: tells runs of other inputs or settings apart.
         count: results written.
         position: sets of the source tried.
         problems: what was wrong with sets so far, by reason.
-        snapshot: of the pipeline.
+        snapshot: of the pipeline; None before the first.
     """
 
     key: str
-    count: int
-    position: int
-    problems: dict[str, int]
-    snapshot: PipelineSnapshot
+    count: int = 0
+    position: int = 0
+    problems: Mapping[str, int] = field(default_factory=dict)
+    snapshot: PipelineSnapshot | None = None
 
 
 def run_key(*parts: object) -> str:
@@ -54,19 +55,17 @@ def save_state(folder: Path, state: ReplayState) -> None:
         temporary.write_bytes(pickle.dumps(state))
 
 
-def load_replay_state(folder: Path, key: str) -> ReplayState | None:
-    """Read the state of an interrupted run; None if there is none of this key to go on with."""
-    file = folder / _STATE
-    if not file.is_file():
-        return None
+def load_replay_state(folder: Path, key: str) -> ReplayState:
+    """Read the state of an interrupted run, that of a new one if there is none of this key."""
+    new = ReplayState(key=key)
     try:
         # Written by `save_state` into the folder of the user's own results.
-        state = pickle.loads(file.read_bytes())  # noqa: S301
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError):
-        return None
-    if not isinstance(state, ReplayState) or state.key != key:
-        return None
-    return state if _lines(folder / RESULTS) >= state.count else None
+        state = pickle.loads((folder / _STATE).read_bytes())  # noqa: S301
+        lines = (folder / RESULTS).read_bytes().count(b"\n")
+    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError):
+        return new
+    known = isinstance(state, ReplayState) and state.key == key and lines >= state.count
+    return state if known else new
 
 
 def finish_state(folder: Path) -> None:
@@ -77,7 +76,3 @@ def finish_state(folder: Path) -> None:
 def finished_key(folder: Path) -> str:
     """Return the key of the run whose results are complete in a folder; empty if there is none."""
     return str(read_summary(folder).get("key", ""))
-
-
-def _lines(file: Path) -> int:
-    return file.read_bytes().count(b"\n") if file.is_file() else 0

@@ -19,7 +19,6 @@ from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.sources import SourceError
 from streampetr_ros.tools.replay.fleet import run_in_processes, run_on_ray
 from streampetr_ros.tools.replay.job import ReplayJob, run_job
-from streampetr_ros.tools.replay.output import PictureOptions
 from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.tools.run_options import (
     BackendOption,
@@ -30,6 +29,7 @@ from streampetr_ros.tools.run_options import (
     PrecisionOption,
 )
 from streampetr_ros.track import TrackingConfig
+from streampetr_ros.viz.frame_picture import PictureOptions
 
 _RANDOM_NOTICE = (
     "NOTE: the network has RANDOM WEIGHTS ({weights}), so its boxes mean nothing; give trained "

@@ -18,7 +18,6 @@ from streampetr_ros.messages.marker_scene import MarkerLife, MarkerScene
 from streampetr_ros.messages.markers import (
     MarkerPen,
     detection_figures,
-    track_colors,
     track_figures,
 )
 from streampetr_ros.ros.messages import make
@@ -82,7 +81,7 @@ def test_tracks_keep_their_marker_and_name_their_identity() -> None:
 
 def test_colors_by_class_or_track_and_pale_when_unseen() -> None:
     two_cars = replace(tracks(), labels=np.array([1, 1]))
-    by_class, by_track = (track_colors(two_cars, by) for by in ("class", "track"))
+    by_class, by_track = (track_figures(two_cars, by).colors for by in ("class", "track"))
     assert by_class[0][:3] == by_class[1][:3]
     assert by_track[0][:3] != by_track[1][:3]
     seen, unseen = by_track
@@ -139,10 +138,10 @@ def test_trails_stay_in_the_fixed_frame() -> None:
     np.testing.assert_allclose(car[:, 0] - start[0], [10.0, 20.0, 30.0])
     np.testing.assert_allclose(car[:, 2], start[2] - 0.5 * tracks().boxes.sizes[0, 2])
     assert len(pedestrian) == 1, "what stands has no trail"
-    lines = PEN.trails(places[:1], track_colors(tracks(), "class")[:1])[0]
+    lines = PEN.trails(places[:1], track_figures(tracks()).colors[:1])[0]
     assert len(lines.points) == len(lines.colors) == 4
     assert lines.colors[0].a < lines.colors[-1].a
-    assert PEN.trails(places[1:], track_colors(tracks(), "class")[1:]) == []
+    assert PEN.trails(places[1:], track_figures(tracks()).colors[1:]) == []
     trails.update(now.selected(np.array([1])), fixed_from_base, 2.5)
     back = trails.update(now, fixed_from_base, 2.5)
     assert len(back[0]) == 1, "a trail does not survive its track"

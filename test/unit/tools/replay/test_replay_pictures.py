@@ -9,7 +9,8 @@ from rigs import frame_set
 from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.pipeline.streaming import StreamingPipeline
-from streampetr_ros.tools.replay.output import PictureOptions, ReplayWriter
+from streampetr_ros.tools.replay.output import ReplayWriter
+from streampetr_ros.viz.frame_picture import PictureOptions
 from streampetr_ros.viz.overlay import render_cameras
 
 
@@ -36,8 +37,7 @@ def test_pictures_are_straightened(tmp_path):
     one = distorted()
     pipeline = StreamingPipeline(open_backend("random:0", "tiny"))
     options = PictureOptions(draw_above=1.0, truth=False, width=960)
-    with ReplayWriter(tmp_path, options) as writer:
-        writer.write(one, pipeline.step(one))
+    ReplayWriter(tmp_path, options).write(one, pipeline.step(one))
     pipeline.close()
     (path,) = (tmp_path / "cameras").iterdir()
     drawn = np.asarray(Image.open(path)).astype(int)
