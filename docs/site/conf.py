@@ -47,12 +47,15 @@ def setup(app: Sphinx) -> None:
 
 
 def complete(_: Sphinx, name: str, source: list[str]) -> None:
-    """Put the table of contents under the front page; take the pages of the code out of it.
+    """Put the table of contents under the front page, links of the changelog to pages.
 
-    Three hundred modules in the margin of every page would triple the time of a build.
+    Pages of the code are taken out of the contents: three hundred modules in the margin of every
+    page would triple the time of a build.
     """
     if name == root_doc:
         source[0] += "\n" + (HERE / "contents.txt").read_text(encoding="utf-8")
+    elif name == "CHANGELOG":
+        source[0] = re.sub(r"<(docs/\w+)\.md", r"<\1.html", source[0])
     elif name.startswith(autoapi_root):
         text = CHILDREN.sub(children, source[0])
         up = "../" * name.count("/")
