@@ -1,7 +1,7 @@
 """Where the two TensorRT runtimes and their versions differ, and nothing else.
 
-The calls are those that the modules `tensorrt` 8.6, 10 and 11 and `tensorrt_rtx` 1.x share; what
-one of them lacks is asked for here, so that the rest need not know versions.
+The calls are those that the modules `tensorrt` 10 and 11 and `tensorrt_rtx` 1.x share; what one of
+them lacks is asked for here, so that the rest need not know versions.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ RUNTIMES = {
     "tensorrt_rtx": "install it with 'pip install tensorrt-rtx'",
 }
 
+#: Major version of `tensorrt`; `tensorrt_rtx` could do all from its first one on.
+_OLDEST = 10
 _LOGGER = logging.getLogger(__name__)
 _LEVELS = (logging.ERROR, logging.ERROR, logging.WARNING, logging.DEBUG, logging.DEBUG)
 _ERROR = 1
@@ -53,13 +55,6 @@ class TensorRt:
         return f"{self.name} {self.version}"
 
     @property
-    def keeps_types(self) -> bool:
-        """Whether the types written in a graph are kept as they are (not so before version 9)."""
-        # Since version 11 this is so without the flag, which only remains for old programs.
-        flags = self.module.NetworkDefinitionCreationFlag
-        return hasattr(flags, "STRONGLY_TYPED") or not hasattr(flags, "EXPLICIT_BATCH")
-
-    @property
     def builds_for_other_gpus(self) -> bool:
         """Whether engines can be built without the GPU that will run them."""
         return self.name == "tensorrt_rtx"
@@ -79,12 +74,10 @@ class TensorRt:
             ) from error
 
     def network(self, builder: Any) -> Any:
-        """Create an empty network that takes its types from the graph wherever possible."""
-        flags = self.module.NetworkDefinitionCreationFlag
-        for wanted in ("STRONGLY_TYPED", "EXPLICIT_BATCH"):
-            if hasattr(flags, wanted):
-                return builder.create_network(1 << int(getattr(flags, wanted)))
-        return builder.create_network(0)
+        """Create an empty network that keeps the types written in the graph."""
+        # Since version 11 this is so without the flag, which only remains for old programs.
+        flag = getattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+        return builder.create_network(0 if flag is None else 1 << int(flag))
 
     def builder_config(self, builder: Any, compute_capability: str) -> Any:
         """Create a configuration for a GPU; float32 stays float32 (no TF32).
@@ -115,7 +108,7 @@ class TensorRt:
         return config
 
     def watch(self, config: Any, progress: Callable[[str, int, int], None]) -> Any:
-        """Report the steps of a build where the runtime can.
+        """Report the steps of a build.
 
         Args:
             config: from `builder_config`.
@@ -124,8 +117,6 @@ class TensorRt:
         Returns:
             What has to be kept until the build ends.
         """
-        if not hasattr(self.module, "IProgressMonitor"):
-            return None
         config.progress_monitor = monitor = _make_monitor(self.module, progress)
         return monitor
 
@@ -160,10 +151,12 @@ def load_tensorrt(name: str) -> TensorRt:
         name: key of `RUNTIMES`.
 
     Raises:
-        BackendError: if it is not installed or its libraries do not load.
+        BackendError: if it is not installed, too old, or its libraries do not load.
     """
     try:
         module = importlib.import_module(name)
+        if not hasattr(module, "Builder"):
+            raise ModuleNotFoundError(f"a folder '{name}' on Python's path is no package")
     except ModuleNotFoundError as error:
         raise BackendError(f"backend '{name}' is not installed; {RUNTIMES[name]}") from error
     except (ImportError, OSError) as error:
@@ -172,7 +165,13 @@ def load_tensorrt(name: str) -> TensorRt:
             f"backend '{name}' is installed but does not load ({reason}); repair it: "
             f"{RUNTIMES[name]}"
         ) from error
-    return TensorRt(module, name)
+    runtime = TensorRt(module, name)
+    if name == "tensorrt" and int(runtime.version.split(".")[0]) < _OLDEST:
+        raise BackendError(
+            f"{runtime.title} is too old, since it cannot keep the types of a graph; install "
+            f"version {_OLDEST} or newer, on a Jetson JetPack 6.1 or newer"
+        )
+    return runtime
 
 
 def _capabilities(targets: Any) -> list[str]:

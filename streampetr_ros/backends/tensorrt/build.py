@@ -111,11 +111,6 @@ def rebuilt_engine(
 def _build(
     runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: BuildProgress
 ) -> bytes:
-    if model.precision != "fp32" and not runtime.keeps_types:
-        raise BackendError(
-            f"{runtime.title} cannot keep the types of an {model.precision} graph; use version 10 "
-            "or newer, or export with --precision fp32"
-        )
     runtime.reason()
     builder = runtime.builder()
     network = runtime.network(builder)
@@ -166,9 +161,8 @@ def _parse(runtime: TensorRt, network: Any, model: ExportedModel, graph: str) ->
 
 
 def _described(error: Any) -> str:
-    """Say what a parser found; versions before 9 do not name operators."""
-    operator = error.node_operator() if hasattr(error, "node_operator") else ""
-    node = error.node_name() if hasattr(error, "node_name") else f"node {error.node()}"
+    """Say what a parser found."""
+    operator, node = error.node_operator(), error.node_name()
     text = " ".join(str(error.desc()).split())
     return f"operator {operator} ('{node}') is not supported ({text})" if operator else text
 

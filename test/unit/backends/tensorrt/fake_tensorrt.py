@@ -3,18 +3,16 @@
 It reads inputs from and writes outputs to the addresses it is given, and refuses engines of another
 GPU or version as the real one does. Of the interface it has what the version in question has and
 the backend uses, with the names, values and results in the Python bindings of NVIDIA/TensorRT
-(`python/src` of v8.6.1, v10.3.0 and v11.1, wheels of 8.6.1, 10.3.0 and 11.4.0); configurations take
-no other attributes, as there:
+(`python/src` of v10.3.0 and v11.1, wheels of 10.3.0 and 11.4.0); configurations take no other
+attributes, as there:
 
-=============================  =======================  =======================  ================
-                               8.6                      10                       11
-=============================  =======================  =======================  ================
-NetworkDefinitionCreationFlag  EXPLICIT_BATCH 0,        EXPLICIT_BATCH 0,        STRONGLY_TYPED 0
-                               EXPLICIT_PRECISION 1     STRONGLY_TYPED 1         (ignored)
-IProgressMonitor               none                     since 9.1                as before
-ParserError.node_operator      none                     since 9.1                as before
-Builder, Runtime without GPU   TypeError                TypeError                TypeError
-=============================  =======================  =======================  ================
+=============================  =======================  ================
+                               10                       11
+=============================  =======================  ================
+NetworkDefinitionCreationFlag  EXPLICIT_BATCH 0,        STRONGLY_TYPED 0
+                               STRONGLY_TYPED 1         (ignored)
+Builder, Runtime without GPU   TypeError                TypeError
+=============================  =======================  ================
 """
 
 import ctypes
@@ -37,7 +35,6 @@ _KINDS = {
 }
 #: Of `NetworkDefinitionCreationFlag`, by major version.
 _FLAGS = {
-    8: {"EXPLICIT_BATCH": 0, "EXPLICIT_PRECISION": 1},
     10: {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1},
     11: {"STRONGLY_TYPED": 0, "PREFER_JIT_PYTHON_PLUGINS": 1, "PREFER_AOT_PYTHON_PLUGINS": 2},
 }
@@ -133,12 +130,14 @@ def session(content):
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def parser_error(operator, major):
-    """A `ParserError` on an operator; the first versions do not say which."""
-    said = {"desc": lambda: f"No importer registered for op: {operator}", "node": lambda: 0}
-    if major >= 9:
-        said |= {"node_operator": lambda: operator, "node_name": lambda: "the_node"}
-    return SimpleNamespace(**said)
+def parser_error(operator):
+    """A `ParserError` on an operator."""
+    return SimpleNamespace(
+        desc=lambda: f"No importer registered for op: {operator}",
+        node=lambda: 0,
+        node_operator=lambda: operator,
+        node_name=lambda: "the_node",
+    )
 
 
 class OnnxParser:
@@ -157,7 +156,7 @@ class OnnxParser:
     def parse_from_file(self, model):
         assert isinstance(model, str)
         if self._module.lacks_operator:
-            self._errors.append(parser_error(self._module.lacks_operator, self._module.major))
+            self._errors.append(parser_error(self._module.lacks_operator))
             return False
         with open(model, "rb") as file:
             self._network.content = file.read()
@@ -223,33 +222,26 @@ class Engine:
 
 
 class BuilderConfig:
-    __slots__ = ("_cleared",)
+    __slots__ = ("_cleared", "progress_monitor")
 
     def __init__(self, cleared):
         self._cleared = cleared
+        self.progress_monitor = None
 
     def clear_flag(self, flag):
         self._cleared.append(flag)
-
-
-class WatchedBuilderConfig(BuilderConfig):
-    __slots__ = ("progress_monitor",)
-
-    def __init__(self, cleared):
-        super().__init__(cleared)
-        self.progress_monitor = None
 
 
 class FakeModule:
     """Looks like the module `tensorrt` of a version."""
 
     ILogger = ILogger
+    IProgressMonitor = IProgressMonitor
     OnnxParser = OnnxParser
     BuilderFlag = SimpleNamespace(TF32="tf32")
 
     def __init__(self, version, gpu):
         self.__version__ = version
-        self.major = int(version.split(".")[0])
         self.gpu = gpu
         self.builds = 0
         self.cleared = []
@@ -257,9 +249,7 @@ class FakeModule:
         self.fails_to_run = self.fails_to_build = self.is_out_of_memory = False
         self.refuses_addresses = False
         self.lacks_operator = ""
-        self.NetworkDefinitionCreationFlag = SimpleNamespace(**_FLAGS[self.major])
-        if self.major >= 9:
-            self.IProgressMonitor = IProgressMonitor
+        self.NetworkDefinitionCreationFlag = SimpleNamespace(**_FLAGS[int(version.split(".")[0])])
 
     def say(self, error):
         self.logger.log(Severity.ERROR, error)
@@ -273,10 +263,9 @@ class FakeModule:
 
     def Builder(self, logger):
         self._take(logger)
-        config = WatchedBuilderConfig if self.major >= 9 else BuilderConfig
         return SimpleNamespace(
             create_network=self._create_network,
-            create_builder_config=lambda: config(self.cleared),
+            create_builder_config=lambda: BuilderConfig(self.cleared),
             build_serialized_network=self._build,
         )
 
@@ -289,7 +278,7 @@ class FakeModule:
         if self.fails_to_build:
             self.say(self.fails_to_build)
             return None
-        if not self._goes_on(getattr(config, "progress_monitor", None)):
+        if not self._goes_on(config.progress_monitor):
             return None
         head = {"version": self.__version__, "gpu": self.gpu.compute_capability}
         return memoryview(json.dumps(head).encode() + b"\n" + network.content)

@@ -117,6 +117,14 @@ def test_missing_runtime_is_one_line_with_a_remedy(monkeypatch):
         load_tensorrt("tensorrt")
 
 
+def test_folder_of_the_name_is_no_runtime(monkeypatch, tmp_path):
+    (tmp_path / "tensorrt").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(BackendError, match=r"'tensorrt' is not installed; .*pip install tensorrt"):
+        load_tensorrt("tensorrt")
+
+
 def test_runtime_that_does_not_load_is_told_from_a_missing_one(monkeypatch, tmp_path):
     package = tmp_path / "tensorrt"
     package.mkdir()
