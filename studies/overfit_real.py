@@ -24,10 +24,10 @@ from streampetr_ros.model.detector import build_detector
 from streampetr_ros.nuscenes.results import detection_records
 from streampetr_ros.pipeline.decode import decode
 from streampetr_ros.sources import open_source
-from streampetr_ros.training.config import OptimiserConfig, TrainConfig
+from streampetr_ros.training.config import DataConfig, OptimiserConfig, TrainConfig
 from streampetr_ros.training.data.augment import Augmentation
 from streampetr_ros.training.data.dataset import LoadedFrame
-from streampetr_ros.training.data.samples import Draws, collate, make_sample
+from streampetr_ros.training.data.samples import collate, make_sample
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run.loop import Trainer
 from streampetr_ros.training.run.processes import Process
@@ -43,8 +43,8 @@ def load_frames(root: Path) -> list:
 
 def plain_sample(frame_set, config):
     """Prepare a frame without any augmentation."""
-    draws = Draws.random(Augmentation(), frame_set, config.image, np.random.default_rng(0))
-    return make_sample(frame_set, config, draws)
+    draws = Augmentation().draw(frame_set, config.image, np.random.default_rng(0))
+    return make_sample(frame_set, config, draws, DataConfig())
 
 
 def average_precision(detector, frames, samples) -> float:

@@ -1,12 +1,13 @@
 """Augmentation of images, image boxes, poses and 3D boxes; geometry always moves with the pixels.
 
 Every draw is a value, so that the same draw can be applied to the six views of a frame and checked
-against recorded numbers; `Augmentation.draw` is the only place that uses randomness.
+against recorded numbers; `Augmentation.draw` and `random_grid_mask` alone use randomness.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from PIL import Image
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.core.types import Boxes
+from streampetr_ros.core.types import Boxes, Columns, FrameSet
+from streampetr_ros.model.config import ImageConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class ImageDraw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ImageBoxes:
+class ImageBoxes(Columns):
     """Axis-aligned boxes of objects on one image, pixels.
 
     Attributes:
@@ -83,16 +85,6 @@ class ImageBoxes:
     depths: Array
     labels: NDArray[np.int64]
     objects: NDArray[np.int64]
-
-    def selected(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ImageBoxes:
-        """Return the boxes at an integer or boolean index."""
-        return ImageBoxes(
-            corners=self.corners[index],
-            centers=self.centers[index],
-            depths=self.depths[index],
-            labels=self.labels[index],
-            objects=self.objects[index],
-        )
 
 
 def augment_image_boxes(boxes: ImageBoxes, draw: ImageDraw) -> ImageBoxes:
@@ -146,12 +138,14 @@ class SceneDraw:
     def apply(self, boxes_model: Boxes) -> Boxes:
         """Rotate and scale boxes: centre, size and velocity scale, heading turns by -angle."""
         moved = boxes_model.transformed(self.augmented_from_model())
-        return Boxes(
-            centers=moved.centers,
-            sizes=moved.sizes * self.scale,
-            yaws=moved.yaws,
-            velocities=moved.velocities,
-        )
+        return replace(moved, sizes=moved.sizes * self.scale)
+
+
+class Draws(NamedTuple):
+    """Augmentation of one frame: the views share it, frames do not."""
+
+    image: ImageDraw
+    scene: SceneDraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,78 +166,55 @@ class Augmentation:
     scale: tuple[float, float] = (1.0, 1.0)
     grid_mask: float = 0.0
 
-    def draw_image(
-        self,
-        rng: np.random.Generator,
-        source: tuple[int, int],
-        network: tuple[int, int],
-    ) -> ImageDraw:
-        """Draw for images of ``source`` height, width and a network of ``network`` height, width.
+    def draw(self, frame_set: FrameSet, network: ImageConfig, rng: np.random.Generator) -> Draws:
+        """Draw for the images of a frame set, which have one size.
 
         The crop keeps the bottom of the image, as the published recipe does.
         """
-        height, width = network
-        fit = max(height / source[0], width / source[1])
+        source = frame_set.cameras[0].calibration
+        fit = max(network.height / source.height, network.width / source.width)
         resize = fit * rng.uniform(*self.resize)
-        resized_height, resized_width = int(source[0] * resize), int(source[1] * resize)
-        left = int(rng.uniform(0, max(0, resized_width - width)))
+        beside = max(0, int(source.width * resize) - network.width)
+        left = int(rng.uniform(0, beside))
         if self.resize == (1.0, 1.0):
-            left = int(max(0, resized_width - width) / 2)
-        return ImageDraw(
+            left = int(beside / 2)
+        image = ImageDraw(
             resize=resize,
             crop_left=left,
-            crop_top=resized_height - height,
-            width=width,
-            height=height,
+            crop_top=int(source.height * resize) - network.height,
+            width=network.width,
+            height=network.height,
             flip=bool(rng.random() < self.flip),
         )
-
-    def draw_scene(self, rng: np.random.Generator) -> SceneDraw:
-        """Draw a rotation and a scale."""
-        return SceneDraw(
-            angle=float(rng.uniform(-self.angle, self.angle)), scale=float(rng.uniform(*self.scale))
-        )
+        angle, scale = rng.uniform(-self.angle, self.angle), rng.uniform(*self.scale)
+        return Draws(image, SceneDraw(angle=float(angle), scale=float(scale)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridDraw:
-    """One draw of the grid mask.
-
-    Attributes:
-        period: distance of the bars, pixels.
-        row_offset: of the first row bar, pixels.
-        column_offset: of the first column bar, pixels.
-    """
-
-    period: int
-    row_offset: int
-    column_offset: int
-
-    @classmethod
-    def random(cls, rng: np.random.Generator, height: int) -> GridDraw:
-        """Draw a period in [2, height) and offsets within it."""
-        period = int(rng.integers(2, height))
-        row, column = (int(value) for value in rng.integers(period, size=2))
-        return cls(period=period, row_offset=row, column_offset=column)
+def random_grid_mask(rng: np.random.Generator, height: int, width: int) -> NDArray[np.bool_]:
+    """Draw the period of a grid in [2, height), its offsets within that, and return its mask."""
+    period = int(rng.integers(2, height))
+    row, column = (int(value) for value in rng.integers(period, size=2))
+    return grid_mask(period, (row, column), (height, width))
 
 
-def grid_mask(draw: GridDraw, height: int, width: int) -> NDArray[np.bool_]:
-    """Return the (height, width) mask of pixels kept: those on a row bar or a column bar.
+def grid_mask(period: int, offsets: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask of pixels kept: those on a row bar or a column bar.
 
     The bars are laid on a canvas of 1.5 times the size, whose centre is cut out.
+
+    Args:
+        period: distance of the bars, pixels.
+        offsets: of the first row bar and of the first column bar, pixels.
+        size: height and width.
     """
-    length = min(max(int(draw.period / 2 + 0.5), 1), draw.period - 1)
-    tall, wide = int(1.5 * height), int(1.5 * width)
-    rows = _bars(tall, draw.period, draw.row_offset, length)
-    columns = _bars(wide, draw.period, draw.column_offset, length)
-    top, left = (tall - height) // 2, (wide - width) // 2
-    return rows[top : top + height, None] | columns[None, left : left + width]
-
-
-def _bars(size: int, period: int, offset: int, length: int) -> NDArray[np.bool_]:
-    """Mark `size // period` bars; pixels before the first and after the last stay unmarked."""
-    marked = np.zeros(size, dtype=bool)
-    for index in range(size // period):
-        start = period * index + offset
-        marked[start : min(start + length, size)] = True
-    return marked
+    length = min(max(int(period / 2 + 0.5), 1), period - 1)
+    bars = []
+    for offset, extent in zip(offsets, size, strict=True):
+        canvas = int(1.5 * extent)
+        number, place = np.divmod(np.arange(canvas) - offset, period)
+        # Pixels before the first and after the last whole period stay unmarked.
+        marked = (number >= 0) & (number < canvas // period) & (place < length)
+        start = (canvas - extent) // 2
+        bars.append(marked[start : start + extent])
+    kept: NDArray[np.bool_] = bars[0][:, None] | bars[1]
+    return kept

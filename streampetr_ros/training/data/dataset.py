@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.model.config import DetectorConfig
-from streampetr_ros.training.data.augment import Augmentation
+from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.data.sampler import Request
-from streampetr_ros.training.data.samples import Demand, Draws, Sample, make_sample
+from streampetr_ros.training.data.samples import Sample, make_sample
 
 
 class FrameSource(Protocol):
@@ -38,61 +38,33 @@ class LoadedFrame(NamedTuple):
     stream: int
 
 
-class SampleDataset(Dataset[list[LoadedFrame]]):
+class SampleDataset(Dataset["list[LoadedFrame] | UserError"]):
     """Turns clips of requests into clips of augmented samples.
+
+    Expected failures are handed over as values; PyTorch would bury them in a worker's traceback.
 
     Args:
         source: of frame sets.
-        config: of the detector.
-        augmentation: ranges.
-        demand: which objects are asked for.
+        model: configuration of the detector.
+        config: of the run.
     """
 
-    def __init__(
-        self,
-        source: FrameSource,
-        config: DetectorConfig,
-        augmentation: Augmentation,
-        demand: Demand,
-    ) -> None:
+    def __init__(self, source: FrameSource, model: DetectorConfig, config: TrainConfig) -> None:
         self._source = source
+        self._model = model
         self._config = config
-        self._augmentation = augmentation
-        self._demand = demand
 
-    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame]:
-        return [
-            LoadedFrame(self._load(request), request.continues, request.stream) for request in clip
-        ]
+    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame] | UserError:
+        try:
+            return [LoadedFrame(self._load(each), each.continues, each.stream) for each in clip]
+        except UserError as error:
+            return error
 
     def _load(self, request: Request) -> Sample:
         frame_set = self._source.frame_set(request.sequence, request.frame)
         rng = np.random.default_rng(request.draw_seed)
-        draws = Draws.random(self._augmentation, frame_set, self._config.image, rng)
-        return make_sample(frame_set, self._config, draws, self._demand)
-
-
-class _Guarded(Dataset["list[LoadedFrame] | UserError"]):
-    """Hands expected failures over as values; PyTorch would bury them in a worker's traceback."""
-
-    def __init__(self, dataset: SampleDataset) -> None:
-        self._dataset = dataset
-
-    def __getitem__(self, clip: list[Request]) -> list[LoadedFrame] | UserError:
-        try:
-            return self._dataset[clip]
-        except UserError as error:
-            return error
-
-
-class _Steps:
-    """The requests of a run as PyTorch's loader wants them."""
-
-    def __init__(self, requests: Iterable[list[list[Request]]]) -> None:
-        self._requests = requests
-
-    def __iter__(self) -> Iterator[list[list[Request]]]:
-        return iter(self._requests)
+        draws = self._config.augmentation.draw(frame_set, self._model.image, rng)
+        return make_sample(frame_set, self._model, draws, self._config.data)
 
 
 def _one_thread(_: int) -> None:
@@ -113,14 +85,17 @@ def load_steps(
         UserError: while iterating, if a frame cannot be loaded.
     """
     loader = DataLoader(
-        _Guarded(dataset),
-        batch_sampler=_Steps(requests),
+        dataset,
+        batch_sampler=requests,
         collate_fn=list,
         num_workers=workers,
         worker_init_fn=_one_thread if workers else None,
     )
     for clips in loader:
-        yield [_loaded(clip) for clip in clips]
+        for clip in clips:
+            if isinstance(clip, UserError):
+                raise clip
+        yield clips
 
 
 @contextmanager
@@ -139,9 +114,3 @@ def killed_loaders_named() -> Iterator[None]:
             f"a loading process ended ({first_line(error)}), often for lack of memory; go "
             "on with --resume and fewer data.workers"
         ) from error
-
-
-def _loaded(clip: list[LoadedFrame] | UserError) -> list[LoadedFrame]:
-    if isinstance(clip, UserError):
-        raise clip
-    return clip

@@ -9,20 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streampetr_ros.core.files import replacing
 from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
 
-_TRUTH_PARTS = ("centers", "sizes", "yaws", "velocities")
-
-
-def _replace_with(path: Path, writer: Any, content: Any) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        writer(stream, content)
+_BOX_PARTS = ("centers", "sizes", "yaws", "velocities")
 
 
 def is_cached(folder: Path, name: str) -> bool:
@@ -31,49 +24,41 @@ def is_cached(folder: Path, name: str) -> bool:
 
 
 def write_sequence(folder: Path, name: str, frame_sets: Sequence[FrameSet]) -> None:
-    """Write a sequence whose frame sets have the same cameras and image sizes.
+    """Write a sequence whose frame sets have truth, the same cameras and image sizes.
 
     Raises:
         OSError: if the disk is full; nothing half-written stays under the final name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pixels = np.stack([[camera.pixels for camera in frame.cameras] for frame in frame_sets])
-    _replace_with(folder / f"{name}.npy", np.save, pixels)
-    arrays = _geometry_arrays(frame_sets) | _truth_arrays(frame_sets)
-    _replace_with(folder / f"{name}.npz", lambda s, c: np.savez(s, **c), arrays)
-
-
-def _geometry_arrays(frame_sets: Sequence[FrameSet]) -> dict[str, NDArray[Any]]:
-    cameras = [frame.cameras for frame in frame_sets]
-    calibrations = [[camera.calibration for camera in row] for row in cameras]
-    return {
+    rows = [frame.cameras for frame in frame_sets]
+    pixels = np.stack([[camera.pixels for camera in row] for row in rows])
+    with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
+        np.save(stream, pixels)
+    lenses = [[camera.calibration for camera in row] for row in rows]
+    arrays = {
         "stamps_ns": np.array([frame.stamp_ns for frame in frame_sets]),
         "fixed_from_base": np.stack([frame.fixed_from_base for frame in frame_sets]),
         "base_from_model": np.stack([frame.base_from_model for frame in frame_sets]),
         "sequence": np.array(frame_sets[0].sequence),
         "tokens": np.array([frame.token for frame in frame_sets]),
-        "camera_names": np.array([item.name for item in calibrations[0]]),
-        "camera_stamps_ns": np.array([[camera.stamp_ns for camera in row] for row in cameras]),
-        "camera_fixed_from_base": np.array([[c.fixed_from_base for c in row] for row in cameras]),
-        "intrinsics": np.array([[item.intrinsic for item in row] for row in calibrations]),
-        "base_from_camera": np.array([[c.base_from_camera for c in row] for row in calibrations]),
+        "camera_names": np.array([lens.name for lens in lenses[0]]),
+        "camera_stamps_ns": np.array([[camera.stamp_ns for camera in row] for row in rows]),
+        "camera_fixed_from_base": np.array([[c.fixed_from_base for c in row] for row in rows]),
+        "intrinsics": np.array([[lens.intrinsic for lens in row] for row in lenses]),
+        "base_from_camera": np.array([[lens.base_from_camera for lens in row] for row in lenses]),
     }
-
-
-def _truth_arrays(frame_sets: Sequence[FrameSet]) -> dict[str, NDArray[Any]]:
     truths = [frame.truth for frame in frame_sets if frame.truth is not None]
-    if len(truths) != len(frame_sets):
-        raise ValueError("a cached sequence needs truth in every frame set")
-    arrays: dict[str, NDArray[Any]] = {
-        part: np.concatenate([getattr(truth.boxes, part) for truth in truths])
-        for part in _TRUTH_PARTS
-    }
     names = [name for truth in truths for name in truth.class_names]
-    arrays["counts"] = np.array([len(truth.boxes) for truth in truths])
-    arrays["class_names"] = np.array(names, dtype=np.str_)
-    arrays["instance_ids"] = np.concatenate([truth.instance_ids for truth in truths])
-    arrays["visibilities"] = np.concatenate([truth.visibilities for truth in truths])
-    return arrays
+    arrays |= {
+        "counts": np.array([len(truth.boxes) for truth in truths]),
+        "class_names": np.array(names, dtype=np.str_),
+        "instance_ids": np.concatenate([truth.instance_ids for truth in truths]),
+        "visibilities": np.concatenate([truth.visibilities for truth in truths]),
+    }
+    for part in _BOX_PARTS:
+        arrays[part] = np.concatenate([getattr(truth.boxes, part) for truth in truths])
+    with replacing(folder / f"{name}.npz") as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)
 
 
 class CachedSequence:
@@ -93,8 +78,7 @@ class CachedSequence:
     def __len__(self) -> int:
         return len(self._pixels)
 
-    def frame_set(self, index: int) -> FrameSet:
-        """Return one frame set."""
+    def __getitem__(self, index: int) -> FrameSet:
         arrays = self._arrays
         return FrameSet(
             stamp_ns=int(arrays["stamps_ns"][index]),
@@ -126,7 +110,7 @@ class CachedSequence:
         end = int(self._ends[index])
         rows = slice(end - int(self._arrays["counts"][index]), end)
         return Truth(
-            boxes=Boxes(**{part: self._arrays[part][rows] for part in _TRUTH_PARTS}),
+            boxes=Boxes(**{part: self._arrays[part][rows] for part in _BOX_PARTS}),
             class_names=tuple(str(name) for name in self._arrays["class_names"][rows]),
             instance_ids=self._arrays["instance_ids"][rows],
             visibilities=self._arrays["visibilities"][rows],

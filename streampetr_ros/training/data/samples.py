@@ -5,7 +5,6 @@ The same path serves the synthetic world and nuScenes: both are sources of `Fram
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,11 +18,11 @@ from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, CameraFrame, FrameSet
 from streampetr_ros.model.config import DetectorConfig, ImageConfig
 from streampetr_ros.model.state import ModelInputs
+from streampetr_ros.training.config import DataConfig
 from streampetr_ros.training.data.augment import (
-    Augmentation,
+    Draws,
     ImageBoxes,
     ImageDraw,
-    SceneDraw,
     augment_image_boxes,
     drop_hidden,
 )
@@ -53,47 +52,6 @@ class Sample:
     image_targets: tuple[ImageTargets, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
-    """Augmentation of one frame: the views share it, frames do not."""
-
-    image: ImageDraw
-    scene: SceneDraw
-
-    @classmethod
-    def random(
-        cls,
-        augmentation: Augmentation,
-        frame_set: FrameSet,
-        image: ImageConfig,
-        rng: np.random.Generator,
-    ) -> Draws:
-        """Draw for the image size of a frame set."""
-        calibration = frame_set.cameras[0].calibration
-        source = (calibration.height, calibration.width)
-        return cls(
-            image=augmentation.draw_image(rng, source, (image.height, image.width)),
-            scene=augmentation.draw_scene(rng),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """Which annotated objects a detector is asked for.
-
-    Attributes:
-        min_visibility: smallest visible share.
-        farthest: largest distance from the vehicle along the ground, metres.
-    """
-
-    min_visibility: float = 0.0
-    farthest: float = math.inf
-
-
-#: Leaves out nothing.
-EVERYTHING = Demand()
-
-
 class LabelledBoxes(NamedTuple):
     """Boxes with class indices."""
 
@@ -101,11 +59,11 @@ class LabelledBoxes(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def trainable_truth(frame_set: FrameSet, config: DetectorConfig, demand: Demand) -> LabelledBoxes:
+def trainable_truth(frame_set: FrameSet, config: DetectorConfig, data: DataConfig) -> LabelledBoxes:
     """Select the annotated objects a detector can be asked for.
 
-    Objects of other classes, that the demand leaves out and with a centre outside the detection
-    range (x and y) do not count. Unknown visibility counts as visible.
+    Objects of other classes, that `data` leaves out and with a centre outside the detection range
+    (x and y) do not count. Unknown visibility counts as visible.
 
     Returns:
         Boxes in the base frame at the reference time.
@@ -119,8 +77,8 @@ def trainable_truth(frame_set: FrameSet, config: DetectorConfig, demand: Demand)
     centers = geometry.transform_points(model_from_base, truth.boxes.centers)
     low, high = np.array(config.detection_range).reshape(2, 3)[:, :2]
     inside = ((centers[:, :2] > low) & (centers[:, :2] < high)).all(axis=1)
-    inside &= np.linalg.norm(truth.boxes.centers[:, :2], axis=1) <= demand.farthest
-    hidden = truth.visibilities < demand.min_visibility
+    inside &= np.linalg.norm(truth.boxes.centers[:, :2], axis=1) <= data.farthest
+    hidden = truth.visibilities < data.min_visibility
     kept = inside & ~hidden & (labels >= 0)
     return LabelledBoxes(truth.boxes.selected(kept), labels[kept])
 
@@ -184,10 +142,10 @@ def make_sample(
     frame_set: FrameSet,
     config: DetectorConfig,
     draws: Draws,
-    demand: Demand = EVERYTHING,
+    data: DataConfig,
 ) -> Sample:
     """Augment a frame set: pixels, calibration, poses, 3D boxes and image boxes together."""
-    truth = trainable_truth(frame_set, config, demand)
+    truth = trainable_truth(frame_set, config, data)
     model_from_base = geometry.inverse(frame_set.base_from_model)
     augmented_from_base = draws.scene.augmented_from_model() @ model_from_base
     network_from_source = np.eye(4)

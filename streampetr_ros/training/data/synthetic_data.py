@@ -14,7 +14,7 @@ from PIL import Image
 
 from streampetr_ros.core.config import to_mapping
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.core.types import CameraFrame, FrameSet
+from streampetr_ros.core.types import FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.synth.rig import RigOptions
 from streampetr_ros.synth.scene import WORLD_VERSION, SceneOptions, SyntheticScene
@@ -49,10 +49,7 @@ class SyntheticSequences:
 
     def frame_set(self, sequence: int, frame: int) -> FrameSet:
         """Return one frame set; renders its whole sequence when it is not cached."""
-        opened = self._open(sequence)
-        if isinstance(opened, CachedSequence):
-            return opened.frame_set(frame)
-        return opened[frame]
+        return self._open(sequence)[frame]
 
     def render(self, sequence: int) -> list[FrameSet]:
         """Render a sequence: half of them at a steady rate, half with changing intervals."""
@@ -108,18 +105,12 @@ def _shrunk(frame_set: FrameSet, factor: int) -> FrameSet:
     """Reduce the images by an integer factor, as preprocessing reduces those of a real camera."""
     if factor == 1:
         return frame_set
-    cameras = tuple(_shrunk_camera(camera, factor) for camera in frame_set.cameras)
-    return replace(frame_set, cameras=cameras)
-
-
-def _shrunk_camera(camera: CameraFrame, factor: int) -> CameraFrame:
-    calibration = camera.calibration
-    size = (calibration.width // factor, calibration.height // factor)
-    scale = np.diag([1.0 / factor, 1.0 / factor, 1.0])
-    return replace(
-        camera,
-        pixels=np.asarray(Image.fromarray(camera.pixels).resize(size)),
-        calibration=replace(
-            calibration, width=size[0], height=size[1], intrinsic=scale @ calibration.intrinsic
-        ),
-    )
+    cameras = []
+    for camera in frame_set.cameras:
+        lens = camera.calibration
+        width, height = lens.width // factor, lens.height // factor
+        intrinsic = np.diag([1.0 / factor, 1.0 / factor, 1.0]) @ lens.intrinsic
+        lens = replace(lens, width=width, height=height, intrinsic=intrinsic)
+        pixels = np.asarray(Image.fromarray(camera.pixels).resize((width, height)))
+        cameras.append(replace(camera, pixels=pixels, calibration=lens))
+    return replace(frame_set, cameras=tuple(cameras))

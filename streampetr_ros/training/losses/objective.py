@@ -13,7 +13,7 @@ from streampetr_ros.model.head import ExtraQueries
 from streampetr_ros.model.position import TokenPosition, ray_directions
 from streampetr_ros.model.state import MemoryState, ModelInputs
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.data.augment import GridDraw, grid_mask
+from streampetr_ros.training.data.augment import random_grid_mask
 from streampetr_ros.training.data.samples import Batch
 from streampetr_ros.training.data.targets import Targets
 from streampetr_ros.training.losses.denoise import (
@@ -225,9 +225,7 @@ class Objective(nn.Module):
         """Set a grid of squares to the mean color, with the configured probability."""
         if rng.random() >= self._config.augmentation.grid_mask:
             return images
-        height, width = images.shape[-2:]
-        mask = grid_mask(GridDraw.random(rng, height), height, width)
-        return images * torch.from_numpy(mask).to(images)
+        return images * torch.from_numpy(random_grid_mask(rng, *images.shape[-2:])).to(images)
 
     def _denoising(self, targets: list[Targets], rng: np.random.Generator) -> Denoising | None:
         model = self.detector.config

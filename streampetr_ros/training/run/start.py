@@ -31,7 +31,7 @@ from streampetr_ros.training.data.sampler import (
     streaming_requests,
     window_requests,
 )
-from streampetr_ros.training.data.samples import Demand, collate
+from streampetr_ros.training.data.samples import collate
 from streampetr_ros.training.data.synthetic_data import SyntheticSequences
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run.attention_warm_up import warm_up_attention
@@ -195,10 +195,7 @@ def _steps(
         requests = streaming_requests(
             pieces, share, config.seed, first_step, config.streams_per_place
         )
-    model = detector_config(config.model)
-    data = config.data
-    demand = Demand(min_visibility=data.min_visibility, farthest=data.farthest)
-    dataset = SampleDataset(source, model, config.augmentation, demand)
+    dataset = SampleDataset(source, detector_config(config.model), config)
     return load_steps(dataset, requests, config.data.workers)
 
 

@@ -17,7 +17,6 @@ from streampetr_ros.training.data.sampler import (
     streaming_requests,
     window_requests,
 )
-from streampetr_ros.training.data.samples import EVERYTHING
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run.loop import Trainer
 from streampetr_ros.training.run.processes import Process
@@ -70,7 +69,7 @@ def steps_for(trainer, workers=0):
     else:
         pieces = split_sequences(source.lengths(), 2)
         requests = streaming_requests(pieces, share, 0, trainer.step, config.streams_per_place)
-    dataset = SampleDataset(source, MICRO, config.augmentation, EVERYTHING)
+    dataset = SampleDataset(source, MICRO, config)
     return load_steps(dataset, requests, workers)
 
 

@@ -26,7 +26,6 @@ from streampetr_ros.training.config import DataConfig, OptimiserConfig
 from streampetr_ros.training.data import frame_cache
 from streampetr_ros.training.data.dataset import SampleDataset, load_steps
 from streampetr_ros.training.data.sampler import Share, split_sequences, streaming_requests
-from streampetr_ros.training.data.samples import EVERYTHING
 from streampetr_ros.training.data.synthetic_data import SyntheticSequences
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run import progress, start
@@ -56,7 +55,7 @@ def killed():
 
 def steps_of(source, workers):
     requests = streaming_requests(split_sequences(source.lengths(), 1), Share(batch_size=1), 0)
-    dataset = SampleDataset(source, MICRO, train_config().augmentation, EVERYTHING)
+    dataset = SampleDataset(source, MICRO, train_config())
     return load_steps(dataset, requests, workers)
 
 

@@ -7,9 +7,10 @@ from scenes import make_frame_set
 
 from streampetr_ros.core import geometry
 from streampetr_ros.model.config import NUSCENES_CLASSES, detector_config
+from streampetr_ros.training.config import DataConfig
 from streampetr_ros.training.data import frame_cache
 from streampetr_ros.training.data.augment import Augmentation
-from streampetr_ros.training.data.samples import Demand, Draws, collate, make_sample
+from streampetr_ros.training.data.samples import collate, make_sample
 
 STRONG = Augmentation(resize=(0.9, 1.3), flip=0.5, angle=0.39, scale=(0.9, 1.1))
 
@@ -18,9 +19,9 @@ def config():
     return detector_config("tiny")
 
 
-def sample_of(frame_set, seed=0, augmentation=STRONG, **kwargs):
-    draws = Draws.random(augmentation, frame_set, config().image, np.random.default_rng(seed))
-    return make_sample(frame_set, config(), draws, **kwargs), draws
+def sample_of(frame_set, seed=0, **asked):
+    draws = STRONG.draw(frame_set, config().image, np.random.default_rng(seed))
+    return make_sample(frame_set, config(), draws, DataConfig(**asked)), draws
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -47,7 +48,7 @@ def test_pixels_calibration_and_boxes_move_together(seed):
 
 
 def test_selection():
-    sample, _ = sample_of(make_frame_set(), demand=Demand(min_visibility=0.6))
+    sample, _ = sample_of(make_frame_set(), min_visibility=0.6)
     assert sample.targets.labels.tolist() == [0, NUSCENES_CLASSES.index("bus")]
     assert sample.images.shape == (2, 128, 352, 3)
     assert all(len(t.boxes) for t in sample.image_targets)
@@ -56,7 +57,7 @@ def test_selection():
 def test_far_objects_are_not_asked_for():
     frame_set = make_frame_set()
     distances = np.linalg.norm(frame_set.truth.boxes.centers[:, :2], axis=1)
-    sample, _ = sample_of(frame_set, demand=Demand(farthest=float(np.sort(distances)[1])))
+    sample, _ = sample_of(frame_set, farthest=float(np.sort(distances)[1]))
     assert len(sample.targets.labels) == 2
     assert max(len(target.labels) for target in sample.image_targets) == 2
 
@@ -86,7 +87,7 @@ def test_cache_round_trip(tmp_path):
     assert len(stored) == 3
     for index, frame in enumerate(frames):
         first, _ = sample_of(frame, index)
-        second, _ = sample_of(stored.frame_set(index), index)
+        second, _ = sample_of(stored[index], index)
         assert (first.images == second.images).all()
         assert torch.equal(first.targets.codes, second.targets.codes)
         np.testing.assert_array_equal(first.model_from_image, second.model_from_image)
