@@ -17,7 +17,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from PIL import Image
 from rich.console import Console
 
@@ -27,6 +26,7 @@ from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.vehicle import IMAGE_ENCODINGS, FrameNames
 from streampetr_ros.ros.demo.record import DemoRecorder, print_summary
+from streampetr_ros.ros.listen.listening import quiet_node
 from streampetr_ros.ros.outputs.objects import detections_from
 from streampetr_ros.sources import SourceError, open_source
 from streampetr_ros.viz.frame_picture import PictureOptions, draw_frame_set
@@ -87,15 +87,15 @@ def run_demo(options: DemoOptions, console: Console) -> None:
             "[yellow]No trained weights given: the network is random and its boxes mean nothing; "
             "transport, geometry and timing are real. Give trained ones with --weights FILE."
         )
-    recorder = DemoRecorder()
-    node = subprocess.Popen(_node_command(options, cameras))  # noqa: S603
-    try:
-        _wait_for_node(node, recorder)
-        count = min(options.frames or len(source), len(source))
-        _play(options, node, recorder, count)
-    finally:
-        _stop(node)
-        recorder.close()
+    count = min(options.frames or len(source), len(source))
+    with quiet_node("demo_recorder") as (listener, spin):
+        recorder = DemoRecorder(listener, spin)
+        node = subprocess.Popen(_node_command(options, cameras))  # noqa: S603
+        try:
+            _wait_for_node(node, recorder)
+            _play(options, node, recorder, count)
+        finally:
+            _stop(node)
     drawn = _draw(options, recorder)
     print_summary(recorder, console, drawn, options.out)
     if not recorder.results:
@@ -206,15 +206,12 @@ def main() -> None:
     options = _parsed()
     console = Console()
     keep_linear_algebra_in_one_thread()
-    rclpy.init()
     try:
         run_demo(options, console)
     except UserError as error:
         raise SystemExit(f"demo: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    finally:
-        rclpy.try_shutdown()
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -20,14 +20,20 @@ _OVERTAKEN = "overtaken sets"
 
 
 class DemoRecorder:
-    """Collects results and the newest diagnostics of the node."""
+    """Collects results and the newest diagnostics of the node.
 
-    def __init__(self) -> None:
+    Args:
+        listener: node that subscribes.
+        spin: takes messages for seconds.
+    """
+
+    def __init__(self, listener: Node, spin: Callable[[float], None]) -> None:
+        self.spin = spin
         self.results: list[Object3DArray] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
         #: `time.monotonic` of the newest result, 0 before the first.
         self.last_result = 0.0
-        self._node = Node("demo_recorder")
+        self._node = listener
         deep = QoSProfile(depth=100)
         self._node.create_subscription(Object3DArray, f"/{_NODE}/detections", self._on_result, deep)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, deep)
@@ -48,12 +54,6 @@ class DemoRecorder:
         """Tell whether the node offers its results."""
         return self._node.count_publishers(f"/{_NODE}/detections") > 0
 
-    def spin(self, seconds: float) -> None:
-        """Take messages for a while."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            rclpy.spin_once(self._node, timeout_sec=left)
-
     def drops(self) -> dict[str, int]:
         """Return what was dropped or went wrong, by reason, from the newest diagnostics."""
         counts: dict[str, int] = {}
@@ -67,10 +67,6 @@ class DemoRecorder:
                 if named and not told and pair.value.isdecimal() and int(pair.value):
                     counts[pair.key.replace("dropped:", "images,")] = int(pair.value)
         return counts
-
-    def close(self) -> None:
-        """Leave the graph."""
-        self._node.destroy_node()
 
     def _on_result(self, message: Object3DArray) -> None:
         self.last_result = time.monotonic()

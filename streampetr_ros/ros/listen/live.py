@@ -13,9 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import rclpy
 from nav_msgs.msg import Odometry
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -35,6 +33,7 @@ from streampetr_ros.core.source import SourceError
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.standard import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
 from streampetr_ros.parameters.bag import BagOptions
+from streampetr_ros.ros.listen.listening import quiet_node
 from streampetr_ros.sources.bag.log import GRAPH, BagMessage, HeardRecording, TopicFacts
 from streampetr_ros.sources.bag.topics import find_topics
 
@@ -72,24 +71,8 @@ def listen(options: BagOptions, seconds: float) -> HeardRecording:
     Raises:
         SourceError: if nobody publishes anything.
     """
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node(_NAME, context=context, start_parameter_services=False)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    try:
-        return _Listener(node, partial(_spin, executor)).record(options, seconds)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
-
-
-def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
-    """Take messages for a while."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=left)
+    with quiet_node(_NAME) as (node, spin):
+        return _Listener(node, spin).record(options, seconds)
 
 
 class _Listener:

@@ -15,6 +15,7 @@ from streampetr_ros.core.types import Detections
 from streampetr_ros.messages.results import SetReport
 from streampetr_ros.msg import Object3D, Object3DArray
 from streampetr_ros.ros import qos
+from streampetr_ros.ros.listen.listening import quiet_node
 from streampetr_ros.ros.outputs.objects import detections_message
 
 _NAME = "streampetr_benchmark"
@@ -106,15 +107,7 @@ def open_probe(model: str, cameras: Sequence[str]) -> Iterator[PublishProbe]:
         RuntimeError: if ROS cannot start.
         TimeoutError: if the process that listens is not found.
     """
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    try:
-        node = rclpy.create_node(_NAME, context=context, start_parameter_services=False)
-        try:
-            probe = PublishProbe(node, model, cameras)
-            with probe.heard():
-                yield probe
-        finally:
-            node.destroy_node()
-    finally:
-        rclpy.try_shutdown(context=context)
+    with quiet_node(_NAME) as (node, _):
+        probe = PublishProbe(node, model, cameras)
+        with probe.heard():
+            yield probe

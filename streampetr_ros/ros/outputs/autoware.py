@@ -50,17 +50,10 @@ class AutowareOutput(Output):
         """Offer the topics."""
         kinds = importlib.import_module(_PACKAGE)
         writer = AutowareWriter(kinds)
-        self.offer(
-            "~/autoware/detections",
-            kinds.DetectedObjects,
-            lambda result: writer.detected_objects(result.detections, result.report.base_frame),
+        self.offer_detections(
+            "~/autoware/detections", kinds.DetectedObjects, writer.detected_objects
         )
-        if self.parameters.tracking.enabled:
-            self.offer(
-                "~/autoware/tracks",
-                kinds.TrackedObjects,
-                lambda result: writer.tracked_objects(result.tracks, result.report.base_frame),
-            )
+        self.offer_tracks("~/autoware/tracks", kinds.TrackedObjects, writer.tracked_objects)
 
 
 def autoware_messages(choice: str) -> ModuleType | None:

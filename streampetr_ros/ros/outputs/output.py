@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 
+from streampetr_ros.core.types import Detections, Tracks
 from streampetr_ros.messages.results import SetResult
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.ros import qos
@@ -75,6 +76,17 @@ class Output:
         """
         publisher = self.node.create_lifecycle_publisher(kind, name, profile or qos.outputs())
         self._topics[name] = _Topic(publisher, make, keeps_awake)
+
+    def offer_detections(
+        self, name: str, kind: type, write: Callable[[Detections, str], Any]
+    ) -> None:
+        """Add a topic of detections; `write` takes them and the TF name of the base frame."""
+        self.offer(name, kind, lambda r: write(r.detections, r.report.base_frame))
+
+    def offer_tracks(self, name: str, kind: type, write: Callable[[Tracks, str], Any]) -> None:
+        """Add a topic of tracks, where objects are followed; see `offer_detections`."""
+        if self.parameters.tracking.enabled:
+            self.offer(name, kind, lambda r: write(r.tracks, r.report.base_frame))
 
     @property
     def has_listeners(self) -> bool:

@@ -34,17 +34,8 @@ class VisionOutput(Output):
     def open(self) -> None:
         """Offer the topics."""
         self.offer(_LABEL_TOPIC, LabelInfo, profile=qos.latched(), keeps_awake=False)
-        self.offer(
-            "~/vision/detections",
-            Detection3DArray,
-            lambda result: detections_to_vision(result.detections, result.report.base_frame),
-        )
-        if self.parameters.tracking.enabled:
-            self.offer(
-                "~/vision/tracks",
-                Detection3DArray,
-                lambda result: tracks_to_vision(result.tracks, result.report.base_frame),
-            )
+        self.offer_detections("~/vision/detections", Detection3DArray, detections_to_vision)
+        self.offer_tracks("~/vision/tracks", Detection3DArray, tracks_to_vision)
 
     def start(self) -> None:
         """Publish the label space."""
