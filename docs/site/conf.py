@@ -36,7 +36,9 @@ napoleon_use_rtype = False
 
 html_copy_source = False
 html_extra_path = ["index.html"]
+html_css_files = ["tables.css"]
 html_show_copyright = False
+html_static_path = ["static"]
 html_theme = "furo"
 html_title = "streampetr_ros"
 
