@@ -49,6 +49,10 @@ SMALLEST_SHARE = 0.5
 #: Stereo baseline in metres that is believed.
 LONGEST_BASELINE = 10.0
 
+#: Differences below which a rig is the same: of entries of the camera matrix in pixels, of lens
+#: coefficients, of a place in metres and of a direction in radians.
+SAME_PIXELS, SAME_COEFFICIENTS, SAME_PLACE, SAME_DIRECTION = 0.5, 1e-3, 0.01, 0.002
+
 
 class CalibrationError(ValueError):
     """A calibration that cannot be used, naming the camera and the remedy."""
@@ -93,30 +97,12 @@ class CameraInfo:
     roi: Region = Region()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RigTolerance:
-    """Differences below which a rig is the same.
-
-    Attributes:
-        pixels: of any entry of the camera matrix.
-        metres: of a camera's position.
-        radians: of a camera's direction.
-        coefficients: of the lens model.
-    """
-
-    pixels: float = 0.5
-    metres: float = 0.01
-    radians: float = 0.002
-    coefficients: float = 1e-3
-
-
 def build_calibration(
     name: str,
     info: CameraInfo,
     base_from_frame: Array,
     *,
     rectified: bool,
-    image_size: tuple[int, int] | None = None,
 ) -> CameraCalibration:
     """Build the calibration of a camera's delivered pictures.
 
@@ -125,7 +111,6 @@ def build_calibration(
         info: what it publishes about itself.
         base_from_frame: (4, 4) mounting of the frame its messages name.
         rectified: whether its pictures are rectified already (then p counts) or raw (k and d).
-        image_size: width and height of its pictures if known, to be compared.
 
     Returns:
         Calibration of the delivered picture; distorted for raw pictures of a lens that distorts.
@@ -136,11 +121,6 @@ def build_calibration(
     where = f"calibration of camera '{name}'"
     _check_full_size(where, info)
     width, height = _delivered_size(where, info)
-    if image_size is not None and tuple(image_size) != (width, height):
-        raise CalibrationError(
-            f"{where} is for pictures of {width} x {height}, they have {image_size[0]} x "
-            f"{image_size[1]}; publish it for this resolution or set binning and roi"
-        )
     _check_mounting(where, base_from_frame)
     if rectified:
         full, camera_in_frame = _rectified_camera(where, info)
@@ -163,50 +143,51 @@ def build_calibration(
 
 
 def rig_changed(
-    before: Sequence[CameraCalibration],
-    after: Sequence[CameraCalibration],
-    tolerance: RigTolerance | None = None,
+    before: Sequence[CameraCalibration], after: Sequence[CameraCalibration]
 ) -> str | None:
     """Say what changed between two rigs, None if nothing did.
 
     Cameras that only one of them has do not count: a set may lack cameras.
     """
     known = {camera.name: camera for camera in before}
-    limit = tolerance or RigTolerance()
     for camera in after:
         # Most rigs are the same objects from set to set.
         if known.get(camera.name, camera) is not camera:
-            change = _change(known[camera.name], camera, limit)
+            change = _change(known[camera.name], camera)
             if change is not None:
                 return f"camera '{camera.name}' {change}"
     return None
 
 
-def _change(before: CameraCalibration, after: CameraCalibration, limit: RigTolerance) -> str | None:
+def _change(before: CameraCalibration, after: CameraCalibration) -> str | None:
     sizes = [(camera.width, camera.height) for camera in (before, after)]
     if sizes[0] != sizes[1]:
         return "went from {}x{} to {}x{} pixels".format(*sizes[0], *sizes[1])
     pixels = float(np.abs(before.intrinsic - after.intrinsic).max())
-    if not pixels <= limit.pixels:
+    if not pixels <= SAME_PIXELS:
         return f"has another camera matrix, by {pixels:.2f} pixels"
-    if _lens_changed(before, after, limit.coefficients):
+    is_same_lens = (
+        before.distortion_model == after.distortion_model
+        and before.distortion.shape == after.distortion.shape
+        and bool(np.all(np.abs(before.distortion - after.distortion) <= SAME_COEFFICIENTS))
+    )
+    if not is_same_lens:
         return "has other lens coefficients"
-    before_from_after = geometry.inverse(before.base_from_camera) @ after.base_from_camera
+    return mounting_change(before.base_from_camera, after.base_from_camera)
+
+
+def mounting_change(before: Array, after: Array) -> str | None:
+    """Say how far one (4, 4) mounting is from another, None if they are about the same."""
+    if np.array_equal(before, after):
+        return None
+    before_from_after = geometry.inverse(before) @ after
     moved = float(np.linalg.norm(before_from_after[:3, 3]))
-    if not moved <= limit.metres:
+    if not moved <= SAME_PLACE:
         return f"moved by {moved:.3f} m"
     turned = geometry.rotation_angle(before_from_after)
-    if not turned <= limit.radians:
+    if not turned <= SAME_DIRECTION:
         return f"turned by {np.degrees(turned):.2f} degrees"
     return None
-
-
-def _lens_changed(before: CameraCalibration, after: CameraCalibration, limit: float) -> bool:
-    if before.distortion_model != after.distortion_model:
-        return True
-    if before.distortion.shape != after.distortion.shape:
-        return True
-    return bool(np.any(np.abs(before.distortion - after.distortion) > limit))
 
 
 def _check_full_size(where: str, info: CameraInfo) -> None:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import CameraFrame
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.messages.picture_topics import TOP_VIEW_TOPIC, overlay_topics
 from streampetr_ros.messages.results import SetResult
 from streampetr_ros.messages.standard import Make, compressed_message, header
 from streampetr_ros.parameters.outputs import MarkerParameters, OverlayParameters
+from streampetr_ros.preprocess.undistort import Rectifier
 from streampetr_ros.viz.bev import render_top_view
 from streampetr_ros.viz.layer import Layer, detection_layer, track_layer
 from streampetr_ros.viz.overlay import render_camera

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from streampetr_ros.core.types import Detections, FrameSet, Tracks
 from streampetr_ros.model.state import MemoryState
-from streampetr_ros.pipeline.lineage import Lineage
+from streampetr_ros.pipeline.decode import Lineage
 from streampetr_ros.pipeline.memory_policy import History, MemoryStatistics, ResetReason
 from streampetr_ros.preprocess.pixel_path import PicturesAhead
 from streampetr_ros.track import NullTracker, Tracker
@@ -59,7 +59,7 @@ class PipelineSnapshot:
 
     Attributes:
         memory: object memory; None when it is empty.
-        history: sets it belongs to, without their pixels; None before the first step.
+        history: sets it belongs to, None before the first step.
         statistics: state of the memory.
         tracker: objects followed.
         lineage: identities of what the memory holds.

@@ -17,10 +17,8 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.parameter import RUN, parameter
 from streampetr_ros.core.types import CameraCalibration, FrameSet
-from streampetr_ros.ingest.rig import RigTolerance, rig_changed
+from streampetr_ros.ingest.rig import mounting_change, rig_changed
 from streampetr_ros.preprocess.inputs import PreviousFrame
-
-_RIG_TOLERANCE = RigTolerance()
 
 
 class ResetReason(str, Enum):
@@ -223,26 +221,18 @@ def plan_step(
             writes_memory=True,
             rig=_fresh_rig(history, frame_set),
         )
+    # The set nearest to the wanted interval is stored, whatever the rate of the cameras.
+    half_step = 0.5 * _seconds_since(history.last, frame_set)
+    stored_after = _seconds_since(history.written, frame_set) + half_step
     return StepPlan(
         reset_reason=None,
         previous=PreviousFrame(
             stamp_ns=history.written.stamp_ns,
             fixed_from_model=history.written.fixed_from_base @ history.written.base_from_model,
         ),
-        writes_memory=_is_time_to_write(history, frame_set, config.stored_every(training_interval)),
+        writes_memory=stored_after >= config.stored_every(training_interval),
         rig=history.rig,
     )
-
-
-def without_pixels(history: History) -> History:
-    """Return the history with the pictures of its sets left out, which no rule looks at."""
-    return replace(history, last=_blank(history.last), written=_blank(history.written))
-
-
-def _blank(frame_set: FrameSet) -> FrameSet:
-    nothing = np.zeros((0, 0, 3), dtype=np.uint8)
-    cameras = tuple(replace(camera, pixels=nothing) for camera in frame_set.cameras)
-    return replace(frame_set, cameras=cameras)
 
 
 def advance(history: History | None, frame_set: FrameSet, plan: StepPlan) -> History:
@@ -253,7 +243,7 @@ def advance(history: History | None, frame_set: FrameSet, plan: StepPlan) -> His
         frame_set: the set processed; its images are not kept.
         plan: what was done.
     """
-    now = _without_images(frame_set)
+    now = replace(frame_set, cameras=(), truth=None)
     if history is None or plan.reset_reason is not None:
         return History(last=now, written=now, rig=plan.rig)
     elapsed = _seconds_since(history.last, now)
@@ -262,7 +252,7 @@ def advance(history: History | None, frame_set: FrameSet, plan: StepPlan) -> His
         written=now if plan.writes_memory else history.written,
         rig=plan.rig,
         step_seconds=elapsed,
-        velocity_fixed=_displacement_fixed(history.last, now) / elapsed,
+        velocity_fixed=(now.fixed_from_base - history.last.fixed_from_base)[:3, 3] / elapsed,
         steps=history.steps + 1,
     )
 
@@ -295,38 +285,21 @@ def _reset_reason(
 ) -> ResetReason | None:
     if history is None:
         return ResetReason.FIRST_FRAME
-    interruption = _interruption(history, frame_set, config)
-    if interruption is not None:
-        return interruption
-    if _is_other_rig(history, frame_set):
-        return ResetReason.RIG_CHANGE
-    return ResetReason.POSE_JUMP if _pose_jumped(history, frame_set, config) else None
-
-
-def _interruption(
-    history: History, frame_set: FrameSet, config: MemoryPolicyConfig
-) -> ResetReason | None:
-    """Find breaks in the order and spacing of sets."""
     if frame_set.sequence != history.last.sequence:
         return ResetReason.SEQUENCE_CHANGE
     if frame_set.stamp_ns <= history.last.stamp_ns:
         return ResetReason.BACKWARD_STAMP
     if _seconds_since(history.written, frame_set) > config.max_gap_s:
         return ResetReason.GAP
-    return None
-
-
-def _is_time_to_write(history: History, frame_set: FrameSet, wanted: float) -> bool:
-    """Pick the set nearest to the wanted interval, whatever the rate of the cameras."""
-    since_write = _seconds_since(history.written, frame_set)
-    since_last = _seconds_since(history.last, frame_set)
-    return since_write + 0.5 * since_last >= wanted
+    if _is_other_rig(history, frame_set):
+        return ResetReason.RIG_CHANGE
+    return ResetReason.POSE_JUMP if _pose_jumped(history, frame_set, config) else None
 
 
 def _pose_jumped(history: History, frame_set: FrameSet, config: MemoryPolicyConfig) -> bool:
     """Detect motion no vehicle makes, such as a relocalisation of the fixed frame."""
     elapsed = _seconds_since(history.last, frame_set)
-    displacement = _displacement_fixed(history.last, frame_set)
+    displacement = (frame_set.fixed_from_base - history.last.fixed_from_base)[:3, 3]
     last_from_now = geometry.inverse(history.last.fixed_from_base) @ frame_set.fixed_from_base
     turned = geometry.rotation_angle(last_from_now)
     if turned > config.max_turn_rate * elapsed + config.angle_tolerance:
@@ -347,15 +320,10 @@ def _is_other_rig(history: History, frame_set: FrameSet) -> bool:
     known = {camera.name for camera in history.rig}
     if not {camera.name for camera in calibrations} <= known:
         return True
-    if rig_changed(history.rig, calibrations, _RIG_TOLERANCE) is not None:
-        return True
-    before, after = history.last.base_from_model, frame_set.base_from_model
-    if np.array_equal(before, after):
-        return False
-    before_from_after = geometry.inverse(before) @ after
-    moved = float(np.linalg.norm(before_from_after[:3, 3]))
-    turned = geometry.rotation_angle(before_from_after)
-    return moved > _RIG_TOLERANCE.metres or turned > _RIG_TOLERANCE.radians
+    return (
+        rig_changed(history.rig, calibrations) is not None
+        or mounting_change(history.last.base_from_model, frame_set.base_from_model) is not None
+    )
 
 
 def _fresh_rig(history: History | None, frame_set: FrameSet) -> tuple[CameraCalibration, ...]:
@@ -380,19 +348,3 @@ def ordered_rig(
 
 def _seconds_since(earlier: FrameSet, later: FrameSet) -> float:
     return (later.stamp_ns - earlier.stamp_ns) * 1e-9
-
-
-def _displacement_fixed(earlier: FrameSet, later: FrameSet) -> Array:
-    displacement: Array = later.fixed_from_base[:3, 3] - earlier.fixed_from_base[:3, 3]
-    return displacement
-
-
-def _without_images(frame_set: FrameSet) -> FrameSet:
-    """Keep stamps, poses and names only, so that no image outlives its step."""
-    return FrameSet(
-        stamp_ns=frame_set.stamp_ns,
-        cameras=(),
-        fixed_from_base=frame_set.fixed_from_base,
-        base_from_model=frame_set.base_from_model,
-        sequence=frame_set.sequence,
-    )

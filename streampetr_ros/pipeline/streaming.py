@@ -21,12 +21,10 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.core.types import CameraFrame, Detections, FrameSet, Tracks
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 from streampetr_ros.pipeline.data import PipelineSnapshot, StepResult, WholeSet
-from streampetr_ros.pipeline.decode import decode
+from streampetr_ros.pipeline.decode import Lineage, continue_lineage, decode, no_lineage
 from streampetr_ros.pipeline.filters import FilterConfig, filter_detections, filter_tracks
-from streampetr_ros.pipeline.lineage import Lineage, continue_lineage, no_lineage
 from streampetr_ros.pipeline.memory_policy import (
     History,
     MemoryPolicyConfig,
@@ -38,17 +36,21 @@ from streampetr_ros.pipeline.memory_policy import (
     ordered_rig,
     plan_step,
     updated_statistics,
-    without_pixels,
 )
 from streampetr_ros.preprocess.device_path import DevicePath
 from streampetr_ros.preprocess.inputs import (
     CameraMask,
     InputConfig,
-    SetGeometry,
     join_images,
     prepare_geometry,
 )
-from streampetr_ros.preprocess.pixel_path import CameraMap, HostPath, PictureAhead
+from streampetr_ros.preprocess.pixel_path import (
+    NOTHING_AHEAD,
+    CameraMap,
+    HostPath,
+    PictureAhead,
+    PixelPath,
+)
 from streampetr_ros.track import NullTracker, Tracker, TrackingConfig
 
 
@@ -86,41 +88,32 @@ class StreamingPipeline:
     Args:
         backend: runs the network.
         config: all else.
-        rectifier: tables that remove lens distortion; None starts with none made.
+
+    Attributes:
+        backend: as given.
+        statistics: state of the memory after the last step.
 
     Raises:
         ValueError: if filters or tracking do not fit the classes of the network, or if the memory
             would be dropped before it is replaced.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        config: PipelineConfig | None = None,
-        rectifier: Rectifier | None = None,
-    ) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, config: PipelineConfig | None = None) -> None:
+        self.backend = backend
+        self.statistics = MemoryStatistics()
         self._config = config or PipelineConfig()
         self._policy = self._config.policy
         self._policy.check_interval(backend.config.training_interval)
         self._inputs = InputConfig(image=backend.config.image, masks=self._config.masks)
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix="prepare")
-        self._pixel_path = make_pixel_path(
-            backend.image_device, rectifier or Rectifier(), self._pool.map
-        )
+        self._pixel_path = make_pixel_path(backend.image_device, self._pool.map)
         self._memory: MemoryState | None = None
         self._lineage = no_lineage(backend.config)
         self._history: History | None = None
-        self._statistics = MemoryStatistics()
         self._requests: list[ResetReason] = []
         self._lock = Lock()
         self._tracker = _make_tracker(self._config.tracking, backend.config.class_names)
         self.filters = self._config.filters
-
-    @property
-    def backend(self) -> Backend:
-        """What runs the network."""
-        return self._backend
 
     @property
     def filters(self) -> FilterConfig:
@@ -129,7 +122,7 @@ class StreamingPipeline:
 
     @filters.setter
     def filters(self, filters: FilterConfig) -> None:
-        filters.check_classes(self._backend.config.class_names)
+        filters.check_classes(self.backend.config.class_names)
         self._filters = filters
 
     def retune(
@@ -141,22 +134,16 @@ class StreamingPipeline:
             ValueError: if filters do not fit the classes of the network, or if the memory would be
                 dropped before it is replaced; nothing has changed then.
         """
-        policy.check_interval(self._backend.config.training_interval)
+        policy.check_interval(self.backend.config.training_interval)
         self.filters = filters
         self._policy = policy
         self._inputs = replace(self._inputs, masks=tuple(masks))
 
-    @property
-    def statistics(self) -> MemoryStatistics:
-        """State of the memory after the last step."""
-        return self._statistics
-
     def is_due(self, stamp_ns: int) -> bool:
         """Tell whether a set of this stamp should be processed, before its images are decoded."""
         with self._lock:
-            if self._requests:
-                return True
-        return is_due(self._history, stamp_ns, self._policy)
+            has_requests = bool(self._requests)
+        return has_requests or is_due(self._history, stamp_ns, self._policy)
 
     def prepare_ahead(self, frame: CameraFrame) -> PictureAhead[Any]:
         """Prepare a picture of a set to come, its pose unused; any number of threads may do so.
@@ -187,21 +174,27 @@ class StreamingPipeline:
                 finite.
             After any error memory and history are as before.
         """
-        clock = StageClock(self._backend.image_device)
-        requests = self._pending_requests()
+        clock, trained = StageClock(self.backend.image_device), self.backend.config
         with clock.stage("plan"):
-            plan = self._plan(frame_set, requests)
+            with self._lock:
+                requests = tuple(self._requests)
+            requested = requests[-1] if requests else None
+            plan = plan_step(
+                self._history, frame_set, self._policy, trained.training_interval, requested
+            )
         with clock.stage("preprocess"):
-            known = self._geometry(frame_set, plan)
-        whole = WholeSet(frame_set, {}) if complete is None else complete()
+            rig = ordered_rig(plan.rig, self._config.cameras)
+            known = prepare_geometry(frame_set, plan.previous, self._inputs, rig)
+        whole = WholeSet(frame_set, NOTHING_AHEAD) if complete is None else complete()
         with clock.stage("preprocess"):
-            path = self._pixel_path.with_ahead(whole.ahead) if whole.ahead else self._pixel_path
-            inputs = join_images(known, whole.frame_set, self._inputs, path)
+            inputs = join_images(
+                known, whole.frame_set, self._inputs, self._pixel_path, whole.ahead
+            )
         with clock.stage("network"):
             outputs, memory = self._run(inputs, plan)
         with clock.stage("decode"):
             query_ids, lineage = self._name_queries(outputs, memory, plan)
-            detections_model = decode(outputs, self._backend.config, frame_set.stamp_ns, query_ids)
+            detections_model = decode(outputs, trained, frame_set.stamp_ns, query_ids)
             detections_base = detections_model.transformed(frame_set.base_from_model, "base")
         with clock.stage("track"):
             detections_base, tracks = self._follow(detections_base, frame_set, plan)
@@ -217,7 +210,7 @@ class StreamingPipeline:
             wrote_memory=plan.writes_memory,
             num_cameras=len(frame_set.cameras),
             timings_ms=clock.timings_ms,
-            statistics=self._statistics,
+            statistics=self.statistics,
         )
 
     def reset(self, reason: ResetReason = ResetReason.MANUAL) -> None:
@@ -232,8 +225,8 @@ class StreamingPipeline:
         """Return what the next step depends on, to go on later; valid until that step."""
         return PipelineSnapshot(
             memory=self._memory,
-            history=None if self._history is None else without_pixels(self._history),
-            statistics=self._statistics,
+            history=self._history,
+            statistics=self.statistics,
             tracker=self._tracker,
             lineage=self._lineage,
         )
@@ -242,46 +235,24 @@ class StreamingPipeline:
         """Go on from a snapshot of a pipeline with the same network and configuration."""
         self._memory = snapshot.memory
         self._history = snapshot.history
-        self._statistics = snapshot.statistics
+        self.statistics = snapshot.statistics
         self._tracker = snapshot.tracker
         self._lineage = snapshot.lineage
 
     def warm_up(self, num_cameras: int = 6) -> None:
         """Run the network on blank images, so that the first real step is not the slowest."""
-        self._backend.run(_blank_inputs(self._inputs, num_cameras), None)
+        self.backend.run(_blank_inputs(self._inputs, num_cameras), None)
 
     def close(self) -> None:
         """Stop the threads; the pipeline cannot be used afterwards."""
         self._pool.shutdown()
         self._memory = None
 
-    def _pending_requests(self) -> Sequence[ResetReason]:
-        with self._lock:
-            return tuple(self._requests)
-
-    def _plan(self, frame_set: FrameSet, requests: Sequence[ResetReason]) -> StepPlan:
-        return plan_step(
-            self._history,
-            frame_set,
-            self._policy,
-            self._backend.config.training_interval,
-            requests[-1] if requests else None,
-        )
-
-    def _geometry(self, frame_set: FrameSet, plan: StepPlan) -> SetGeometry:
-        return prepare_geometry(
-            frame_set,
-            plan.previous,
-            self._inputs,
-            rig=ordered_rig(plan.rig, self._config.cameras),
-            pixel_path=self._pixel_path,
-        )
-
     def _run(
         self, inputs: ModelInputs, plan: StepPlan
     ) -> tuple[DetectorOutputs, MemoryState | None]:
         memory = None if plan.previous is None else self._memory
-        outputs, next_memory = self._backend.run(inputs, memory)
+        outputs, next_memory = self.backend.run(inputs, memory)
         # The memory stays where it is; what becomes boxes is looked at here.
         outputs = DetectorOutputs(*(each.float().cpu() for each in outputs))
         if not all(np.isfinite(each.numpy()).all() for each in outputs):
@@ -294,7 +265,7 @@ class StreamingPipeline:
     def _name_queries(
         self, outputs: DetectorOutputs, memory: MemoryState | None, plan: StepPlan
     ) -> tuple[NDArray[np.int64] | None, Lineage]:
-        config, before = self._backend.config, self._lineage
+        config, before = self.backend.config, self._lineage
         if memory is None:
             return None, before
         if plan.previous is None:
@@ -334,18 +305,14 @@ class StreamingPipeline:
         else:
             self._lineage = replace(self._lineage, next_id=lineage.next_id)
         self._history = advance(self._history, frame_set, plan)
-        self._statistics = updated_statistics(self._statistics, self._history, plan.reset_reason)
+        self.statistics = updated_statistics(self.statistics, self._history, plan.reset_reason)
         with self._lock:
             del self._requests[:served]
 
 
-def make_pixel_path(
-    device: torch.device, rectifier: Rectifier, camera_map: CameraMap
-) -> DevicePath | HostPath:
+def make_pixel_path(device: torch.device, camera_map: CameraMap) -> PixelPath:
     """Choose where images are prepared: on the GPU that takes them, else on the CPU."""
-    if device.type == "cuda":
-        return DevicePath(device, rectifier.undistorter, camera_map)
-    return HostPath(rectifier, camera_map)
+    return DevicePath(device, camera_map) if device.type == "cuda" else HostPath(camera_map)
 
 
 def _make_tracker(

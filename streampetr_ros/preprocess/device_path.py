@@ -1,14 +1,18 @@
 """Pictures to network images on the device of the network: uploaded once, as bytes.
 
 Every step computes what the CPU path does in the same integers and float32 operations, so that the
-images are equal bit by bit. A GPU works on a stream of its own for this, see `picture_stream`.
+images are equal bit by bit.
+
+A GPU works on a stream of its own for this, so that it can run the network at the same time. All
+copies and kernels of all pictures of a device follow each other on that stream, the tables they use
+included, so that the allocator never gives memory away that is still read. One step leaves the
+stream: handing the images of a set over to whoever runs the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -16,7 +20,7 @@ import torch
 from torch import Tensor
 
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.core.types import CameraCalibration, CameraFrame
+from streampetr_ros.core.types import CameraFrame
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import (
     Polygon,
@@ -26,33 +30,77 @@ from streampetr_ros.preprocess.image import (
     plane_order,
     region_mask,
 )
-from streampetr_ros.preprocess.picture_stream import PictureStream, picture_stream
 from streampetr_ros.preprocess.pixel_path import (
+    NOTHING_AHEAD,
     CameraMap,
     PictureAhead,
     PicturesAhead,
     check_size,
     taken,
 )
-from streampetr_ros.preprocess.remapping import MapTables, Remapper
+from streampetr_ros.preprocess.remapping import Remapper
 from streampetr_ros.preprocess.resampling import Resampler, axis_taps
+from streampetr_ros.preprocess.undistort import MapTables, Rectifier
 
 
-class Lens(Protocol):
-    """What undistorting the pictures of a camera takes."""
+class PictureStream(Protocol):
+    """Where pictures are prepared."""
 
-    @property
-    def tables(self) -> MapTables:
-        """Where the pixels of undistorted pictures come from."""
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Put the copies and kernels of the calling thread on the stream."""
         ...
 
-    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
-        """Return the calibration of undistorted pictures of a camera mounted as `raw` is now."""
+    def hand_over(self, images: Tensor) -> None:
+        """Let the caller's own stream use images that were made on this one.
+
+        Args:
+            images: whose memory is kept until the caller's stream is done with it.
+        """
         ...
 
 
-#: Gives the lens of a camera, the same object while it is the same lens; None: it is a pinhole.
-LensOf = Callable[[CameraCalibration], "Lens | None"]
+class CudaPictureStream:
+    """A stream of its own on a GPU; nothing here waits on the CPU.
+
+    Args:
+        device: the GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Put the copies and kernels of the calling thread on the stream."""
+        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+            yield
+
+    def hand_over(self, images: Tensor) -> None:
+        """Let the caller's own stream use images that were made on this one."""
+        caller = torch.cuda.current_stream(self._device)
+        caller.wait_event(self._stream.record_event())
+        # Otherwise the next pictures could be written there as soon as Python lets go of these.
+        images.record_stream(caller)
+
+
+class ImmediateStream:
+    """What a CPU does: everything at once, in the order it is asked for."""
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Change nothing."""
+        yield
+
+    def hand_over(self, images: Tensor) -> None:
+        """Change nothing."""
+
+
+@lru_cache(maxsize=16)
+def picture_stream(device: torch.device) -> PictureStream:
+    """Return the stream of a device."""
+    return CudaPictureStream(device) if device.type == "cuda" else ImmediateStream()
 
 
 class _Source(NamedTuple):
@@ -74,7 +122,6 @@ class DevicePath:
 
     Args:
         device: that the images shall be on.
-        lens_of: finds the lens of a camera.
         camera_map: ``Executor.map`` copies the pictures for the upload side by side.
         stream: that the device works on; None takes the one of the device.
     """
@@ -82,41 +129,27 @@ class DevicePath:
     def __init__(
         self,
         device: torch.device,
-        lens_of: LensOf,
         camera_map: CameraMap = map,
         stream: PictureStream | None = None,
     ) -> None:
         self._device = device
-        self._lens_of = lens_of
+        self._rectifier = Rectifier()
         self._camera_map = camera_map
         self._stream = stream or picture_stream(device)
-        self._ahead: PicturesAhead = {}
-        self._remappers: dict[str, tuple[Lens, ResizeCrop, Remapper]] = {}
-
-    def with_ahead(self, ahead: PicturesAhead) -> DevicePath:
-        """Return the path for a set of which pictures were prepared ahead."""
-        path = copy(self)
-        path._ahead = ahead
-        return path
-
-    def pinhole(self, raw: CameraCalibration) -> CameraCalibration:
-        """Return the calibration of undistorted pictures; see `PixelPath`."""
-        lens = self._lens_of(raw)
-        return raw if lens is None else lens.pinhole(raw)
+        self._remappers: dict[str, tuple[MapTables, ResizeCrop, Remapper]] = {}
 
     def prepare_ahead(
         self, frame: CameraFrame, config: ImageConfig, masks: tuple[Polygon, ...]
     ) -> PictureAhead[Tensor]:
-        """Begin to prepare a picture of a set that is not complete yet; see `HostPath`.
+        """Begin to prepare a picture of a set that is not complete yet; see `PixelPath`.
 
         What is made is the network image, (3, H, W) float32, normalised and masked. The network may
         run meanwhile: the image is ready when the stream has come so far, which only the work of
         the set on the same stream relies on.
         """
         check_size(frame)
-        lens = self._lens_of(frame.calibration)
         with _one_sentence(self._device):
-            source = self._staged(frame, lens, config)
+            source = self._staged(frame, config)
             with self._stream.working():
                 image = self._images([source], config, [masks])[0]
         return PictureAhead(source=frame, config=config, masks=masks, image=image)
@@ -126,38 +159,35 @@ class DevicePath:
         frames: Sequence[CameraFrame | None],
         image: ImageConfig,
         masks: Sequence[tuple[Polygon, ...]],
+        ahead: PicturesAhead = NOTHING_AHEAD,
     ) -> Tensor:
         """Prepare the images of one set; see `PixelPath`."""
-        lenses = [None if frame is None else self._lens_of(frame.calibration) for frame in frames]
-        made = [
-            None if frame is None else taken(self._ahead, frame, image, polygons)
-            for frame, polygons in zip(frames, masks, strict=True)
-        ]
-
+        made = taken(ahead, frames, image, masks)
         # Not even asked for where nothing is left: its threads may be at the next set by now.
         left = {i: frame for i, frame in enumerate(frames) if frame and made[i] is None}
 
         def stage(index: int) -> _Source:
-            return self._staged(left[index], lenses[index], image)
+            return self._staged(left[index], image)
 
         with _one_sentence(self._device):
             staged = dict(zip(left, self._camera_map(stage, left) if left else (), strict=True))
             sources = [staged.get(index) for index in range(len(frames))]
             with self._stream.working():
                 images = self._images(sources, image, masks)
-                for picture, ahead in zip(images, made, strict=True):
-                    if ahead is not None:
-                        picture.copy_(ahead.image)
+                for picture, prepared in zip(images, made, strict=True):
+                    if prepared is not None:
+                        picture.copy_(prepared)
             self._stream.hand_over(images)
         return images
 
-    def _staged(self, frame: CameraFrame, lens: Lens | None, image: ImageConfig) -> _Source:
+    def _staged(self, frame: CameraFrame, image: ImageConfig) -> _Source:
         """Copy the rows that are needed to where they can be uploaded from."""
         check_pixels(frame.pixels)
         plan = plan_resize_crop(frame.pixels.shape[1], frame.pixels.shape[0], image)
+        tables = self._rectifier.tables(frame.calibration)
         # Tables are uploaded when they are made.
         with self._stream.working():
-            remap = None if lens is None else self._remapper(frame.calibration.name, lens, plan)
+            remap = None if tables is None else self._remapper(frame.calibration.name, tables, plan)
             first, end = (remap or _resampler(plan, self._device)).rows_read
         # Page-locked memory is copied by the GPU itself, without making the CPU wait; PyTorch gives
         # it to nobody else before that has happened.
@@ -169,12 +199,12 @@ class DevicePath:
         rows.numpy()[...] = frame.pixels[first:end]
         return _Source(plan, remap, rows)
 
-    def _remapper(self, camera: str, lens: Lens, plan: ResizeCrop) -> Remapper:
+    def _remapper(self, camera: str, tables: MapTables, plan: ResizeCrop) -> Remapper:
         known = self._remappers.get(camera)
-        if known is not None and known[0] is lens and known[1] == plan:
+        if known is not None and known[0] is tables and known[1] == plan:
             return known[2]
-        made = Remapper(lens.tables, _resampler(plan, self._device).rows_read, self._device)
-        self._remappers[camera] = (lens, plan, made)
+        made = Remapper(tables, _resampler(plan, self._device).rows_read, self._device)
+        self._remappers[camera] = (tables, plan, made)
         return made
 
     def _images(

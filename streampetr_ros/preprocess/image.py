@@ -116,7 +116,9 @@ def resize_and_crop(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArray[
     kernel = installed_kernel()
     if kernel is None:
         return resize_with_pillow(pixels, g)
-    return kernel.resize(pixels, _kernel_plan(g))
+    levels = np.empty((g.height, g.width, 3), dtype=np.uint8)
+    kernel.resize(pixels, _kernel_plan(g), levels)
+    return levels
 
 
 def help_resizing() -> None:
@@ -153,8 +155,8 @@ def resize_with_pillow(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArr
         (height, width, 3) uint8, read-only.
     """
     g = geometry
-    skip_x, start_x = common_grid(g.left, g.resized_width, g.source_width)
-    skip_y, start_y = common_grid(g.top, g.resized_height, g.source_height)
+    skip_x, start_x = _common_grid(g.left, g.resized_width, g.source_width)
+    skip_y, start_y = _common_grid(g.top, g.resized_height, g.source_height)
     # The filter reaches two pixels of the coarser grid beyond the first row that is wanted.
     first = max(0, start_y - ceil(2.0 * max(1.0, g.source_height / g.resized_height)) - 1)
     rows = g.source_height - first
@@ -175,18 +177,11 @@ def resize_with_pillow(pixels: NDArray[np.uint8], geometry: ResizeCrop) -> NDArr
     return np.asarray(resized)[top : top + g.height, left : left + g.width]
 
 
-def common_grid(wanted: int, resized: int, source: int) -> tuple[int, int]:
+def _common_grid(wanted: int, resized: int, source: int) -> tuple[int, int]:
     """Find the last resized pixel at or before `wanted` that starts on a whole source pixel.
 
-    Starting the resize there moves no sampling position, so no pixel changes.
-
-    Args:
-        wanted: resized pixel.
-        resized: pixels after resizing.
-        source: pixels before.
-
-    Returns:
-        The resized pixel and the source pixel it starts on.
+    Starting the resize there moves no sampling position, so no pixel changes. Returns the resized
+    pixel and the source pixel it starts on.
     """
     divisor = gcd(resized, source)
     periods = wanted // (resized // divisor)
@@ -214,7 +209,7 @@ def exact_network_image(
     """
     kernel = installed_kernel()
     if kernel is not None and not geometry.keeps_size and out.flags.c_contiguous:
-        kernel.network_image(pixels, _kernel_plan(geometry), _look(config), out)
+        kernel.resize(pixels, _kernel_plan(geometry), out, _look(config))
     else:
         normalise_into(resize_and_crop(pixels, geometry), config, out)
 
@@ -292,7 +287,7 @@ def prepare_image(
     config: ImageConfig,
     out: NDArray[np.float32],
     masked: tuple[Polygon, ...] = (),
-) -> Array:
+) -> None:
     """Turn a camera image into the network image.
 
     Args:
@@ -300,9 +295,6 @@ def prepare_image(
         config: size, channel order and statistics of the network image.
         out: (3, height, width) float32, overwritten.
         masked: regions to blank out with the mean color, such as the own vehicle's body.
-
-    Returns:
-        (3, 3) float64 ``network_from_image``, to be applied to the intrinsics.
 
     Raises:
         UserError: if the array is not an RGB uint8 image.
@@ -312,4 +304,3 @@ def prepare_image(
     exact_network_image(pixels, geometry, config, out)
     if masked:
         out[:, region_mask(masked, geometry)] = 0.0
-    return geometry.network_from_image

@@ -21,7 +21,13 @@ from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.preprocess.image import Polygon, plan_resize_crop
-from streampetr_ros.preprocess.pixel_path import HostPath, PixelPath, check_size
+from streampetr_ros.preprocess.pixel_path import (
+    NOTHING_AHEAD,
+    HostPath,
+    PicturesAhead,
+    PixelPath,
+    check_size,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,7 @@ def prepare_inputs(
     *,
     rig: Sequence[CameraCalibration] = (),
     pixel_path: PixelPath = _ON_THE_CPU,
+    ahead: PicturesAhead = NOTHING_AHEAD,
 ) -> ModelInputs:
     """Prepare one frame set for the network, as a batch of one.
 
@@ -102,8 +109,8 @@ def prepare_inputs(
         config: image preparation.
         rig: all cameras in the order they are fed; those without an image in the set are
             marked absent. Empty: the cameras of the set in their own order.
-        pixel_path: prepares the images; the default does it on the CPU, one after the other, and
-            refuses distorted ones.
+        pixel_path: prepares the images; the default does it on the CPU, one after the other.
+        ahead: what the pixel path made of some pictures already.
 
     Returns:
         Inputs of batch size 1, images where the pixel path leaves them, all else on the CPU.
@@ -111,17 +118,15 @@ def prepare_inputs(
     Raises:
         UserError: if an image, calibration or pose cannot be used; names the camera.
     """
-    known = prepare_geometry(frame_set, previous, config, rig=rig, pixel_path=pixel_path)
-    return join_images(known, frame_set, config, pixel_path)
+    known = prepare_geometry(frame_set, previous, config, rig)
+    return join_images(known, frame_set, config, pixel_path, ahead)
 
 
 def prepare_geometry(
     frame_set: FrameSet,
     previous: PreviousFrame | None,
     config: InputConfig,
-    *,
     rig: Sequence[CameraCalibration] = (),
-    pixel_path: PixelPath = _ON_THE_CPU,
 ) -> SetGeometry:
     """Do the part of `prepare_inputs` that looks at no pixel.
 
@@ -129,8 +134,6 @@ def prepare_geometry(
         UserError: if a calibration or pose cannot be used; names the camera.
     """
     cameras = tuple(rig) or tuple(frame.calibration for frame in frame_set.cameras)
-    for frame in frame_set.cameras:
-        _check_reduction(frame.calibration, config.image)
     frames = _in_order(frame_set, cameras)
     shown = [
         camera if frame is None else frame.calibration
@@ -139,15 +142,15 @@ def prepare_geometry(
     # A camera without an image is taken to have been exposed at the reference time.
     exposed = [frame_set if frame is None else frame for frame in frames]
     placed = _model_from_cameras(frame_set, shown, exposed)
-    pinholes = [
-        camera if frame is None else pixel_path.pinhole(camera)
-        for camera, frame in zip(shown, frames, strict=True)
-    ]
-    intrinsics = np.array([_network_intrinsic(camera, config.image) for camera in pinholes])
+    intrinsics, inverses = _network_intrinsics(shown, config.image)
     camera_from_image = np.tile(np.eye(4), (len(shown), 1, 1))
-    camera_from_image[:, :3, :3] = list(map(_inverted, pinholes, intrinsics))
+    camera_from_image[:, :3, :3] = inverses
     present = [frame is not None for frame in frames]
-    now_from_previous, elapsed = _motion(frame_set, previous)
+    now_from_previous, elapsed = np.eye(4), 0.0
+    if previous is not None:
+        fixed_from_now = frame_set.fixed_from_base @ frame_set.base_from_model
+        now_from_previous = geometry.inverse(fixed_from_now) @ previous.fixed_from_model
+        elapsed = (frame_set.stamp_ns - previous.stamp_ns) * 1e-9
     with_images = partial(
         ModelInputs,
         model_from_image=_float32(placed @ camera_from_image),
@@ -161,7 +164,11 @@ def prepare_geometry(
 
 
 def join_images(
-    known: SetGeometry, frame_set: FrameSet, config: InputConfig, pixel_path: PixelPath
+    known: SetGeometry,
+    frame_set: FrameSet,
+    config: InputConfig,
+    pixel_path: PixelPath,
+    ahead: PicturesAhead = NOTHING_AHEAD,
 ) -> ModelInputs:
     """Do the rest of `prepare_inputs`.
 
@@ -170,6 +177,7 @@ def join_images(
         frame_set: with its pixels.
         config: image preparation.
         pixel_path: prepares the images.
+        ahead: what it made of some of them already.
 
     Raises:
         UserError: if an image cannot be used; names the camera.
@@ -177,7 +185,7 @@ def join_images(
     for frame in frame_set.cameras:
         check_size(frame)
     masks = [config.masks_of(camera.name) for camera in known.cameras]
-    images = pixel_path(_in_order(frame_set, known.cameras), config.image, masks)
+    images = pixel_path(_in_order(frame_set, known.cameras), config.image, masks, ahead)
     return known.with_images(images[None])
 
 
@@ -198,31 +206,30 @@ def _in_order(
     return [frames.get(camera.name) for camera in cameras]
 
 
-def _network_intrinsic(pinhole: CameraCalibration, image: ImageConfig) -> Array:
-    """Return the (3, 3) camera matrix of the network image of a camera without distortion."""
-    plan = plan_resize_crop(pinhole.width, pinhole.height, image)
-    return plan.network_from_image @ pinhole.intrinsic
-
-
-def _inverted(camera: CameraCalibration, intrinsic: Array) -> Array:
-    try:
-        return np.linalg.inv(intrinsic)
-    except np.linalg.LinAlgError as error:
-        raise UserError(
-            f"camera matrix {intrinsic.tolist()} of '{camera.name}' cannot be inverted; the camera "
-            "is not calibrated"
-        ) from error
-
-
-def _check_reduction(calibration: CameraCalibration, image: ImageConfig) -> None:
-    """Refuse pictures that were reduced so far that they would have to be enlarged again."""
-    width, height = calibration.width, calibration.height
-    if calibration.reduction > 1 and (width < image.width or height < image.height):
-        raise UserError(
-            f"pictures of camera '{calibration.name}', reduced {calibration.reduction} times, have "
-            f"{width}x{height} pixels, fewer than the {image.width}x{image.height} of the network; "
-            "set a smaller value in parameter cameras.reductions"
-        )
+def _network_intrinsics(
+    cameras: Sequence[CameraCalibration], image: ImageConfig
+) -> tuple[Array, list[Array]]:
+    """Return the (N, 3, 3) camera matrices of the cameras' network images, and their inverses."""
+    intrinsics, inverses = [], []
+    for camera in cameras:
+        width, height = camera.width, camera.height
+        # Reduced so far, pictures would have to be enlarged again.
+        if camera.reduction > 1 and (width < image.width or height < image.height):
+            raise UserError(
+                f"pictures of camera '{camera.name}', reduced {camera.reduction} times, have "
+                f"{width}x{height} pixels, fewer than the {image.width}x{image.height} of the "
+                "network; set a smaller value in parameter cameras.reductions"
+            )
+        plan = plan_resize_crop(width, height, image)
+        intrinsics.append(plan.network_from_image @ camera.intrinsic)
+        try:
+            inverses.append(np.linalg.inv(intrinsics[-1]))
+        except np.linalg.LinAlgError as error:
+            raise UserError(
+                f"camera matrix {intrinsics[-1].tolist()} of '{camera.name}' cannot be inverted; "
+                "the camera is not calibrated"
+            ) from error
+    return np.array(intrinsics), inverses
 
 
 def model_from_camera(frame: CameraFrame, frame_set: FrameSet) -> Array:
@@ -265,15 +272,6 @@ def _model_from_cameras(
                 f"{each.stamp_ns} ns; check its transforms and camera matrix"
             )
     return chained
-
-
-def _motion(frame_set: FrameSet, previous: PreviousFrame | None) -> tuple[Array, float]:
-    """Return ``now_from_previous`` of the model frame and the seconds between."""
-    if previous is None:
-        return np.eye(4), 0.0
-    fixed_from_now = frame_set.fixed_from_base @ frame_set.base_from_model
-    now_from_previous = geometry.inverse(fixed_from_now) @ previous.fixed_from_model
-    return now_from_previous, (frame_set.stamp_ns - previous.stamp_ns) * 1e-9
 
 
 def _float32(value: object) -> torch.Tensor:

@@ -102,8 +102,8 @@ class KernelPlan:
         column_first: (width,) int32, first source column of each resized one.
         column_weights: (width, groups, 2, 4) int16, high and low parts of weights.
         row_first: (height,) int32, first of the rows read for each resized row.
-        row_taps: rows that each resized row is made of.
         row_weights: (height, pairs, 2, 2) int16, high and low parts of weights.
+        layout: all of it as the library takes it.
     """
 
     rows_read: tuple[int, int]
@@ -111,13 +111,8 @@ class KernelPlan:
     column_first: NDArray[np.int32]
     column_weights: NDArray[np.int16]
     row_first: NDArray[np.int32]
-    row_taps: int
     row_weights: NDArray[np.int16]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the resized picture."""
-        return len(self.row_first), len(self.column_first)
+    layout: _Plan
 
 
 def kernel_plan(columns: Taps, rows: Taps, source_width: int) -> KernelPlan:
@@ -129,15 +124,21 @@ def kernel_plan(columns: Taps, rows: Taps, source_width: int) -> KernelPlan:
         source_width: of the picture, pixels.
     """
     first, end = rows.window
-    row_first, row_weights = _packed(rows.behind(first), end - first)
+    row_first, taps = _packed(rows.behind(first), end - first)
+    column_first = np.ascontiguousarray(columns.indices[0], dtype=np.int32)
+    column_weights, row_weights = _in_parts(columns.weights.T, _GROUP), _in_parts(taps, 2)
+    arrays = (column_first, column_weights, row_first, row_weights)
+    sizes = (source_width, end - first, len(column_first), len(row_first))
     return KernelPlan(
         rows_read=(first, end),
         source_width=source_width,
-        column_first=np.ascontiguousarray(columns.indices[0], dtype=np.int32),
-        column_weights=_in_parts(columns.weights.T, _GROUP),
+        column_first=column_first,
+        column_weights=column_weights,
         row_first=row_first,
-        row_taps=row_weights.shape[1],
-        row_weights=_in_parts(row_weights, 2),
+        row_weights=row_weights,
+        layout=_Plan(
+            *sizes, column_weights.shape[1], taps.shape[1], *(each.ctypes.data for each in arrays)
+        ),
     )
 
 
@@ -187,50 +188,31 @@ class Kernel:
         self._normalise.restype = None
         self.instructions = int(built.best_instructions())
 
-    def resize(self, pixels: NDArray[np.uint8], plan: KernelPlan) -> NDArray[np.uint8]:
-        """Resize and crop a picture; other threads go on meanwhile and may `help`.
-
-        Args:
-            pixels: (source height, source width, 3) uint8.
-            plan: for this size.
-
-        Returns:
-            (height, width, 3) uint8.
-
-        Raises:
-            ValueError: if the picture is not of the size that the plan is for, or no RGB one.
-            MemoryError: if there is no memory.
-        """
-        out = np.empty((*plan.shape, 3), dtype=np.uint8)
-        self._work(pixels, plan, out)
-        return out
-
-    def network_image(
-        self, pixels: NDArray[np.uint8], plan: KernelPlan, look: Look, out: NDArray[np.float32]
-    ) -> None:
-        """Resize, crop and normalise a picture as `resize` and `normalise` do, in one pass.
-
-        Args:
-            pixels: (source height, source width, 3) uint8.
-            plan: for this size.
-            look: of the planes.
-            out: (3, height, width) float32 without gaps, overwritten.
-
-        Raises:
-            ValueError: if picture or planes are not of the sizes that the plan is for.
-            MemoryError: if there is no memory.
-        """
-        _require_planes(out, plan.shape)
-        self._work(pixels, plan, out, look)
-
-    def _work(
+    def resize(
         self,
         pixels: NDArray[np.uint8],
         plan: KernelPlan,
         out: NDArray[Any],
         look: Look | None = None,
     ) -> None:
-        """Write levels, or with a look planes."""
+        """Resize and crop a picture; other threads go on meanwhile and may `help`.
+
+        Args:
+            pixels: (source height, source width, 3) uint8.
+            plan: for this size.
+            out: overwritten without gaps: (height, width, 3) uint8, or with a look what `normalise`
+                makes of these, (3, height, width) float32.
+            look: of the planes.
+
+        Raises:
+            ValueError: if picture or result are not of the sizes that the plan is for.
+            MemoryError: if there is no memory.
+        """
+        height, width = len(plan.row_first), len(plan.column_first)
+        if look is None:
+            _require_room(out, (height, width, 3), np.uint8)
+        else:
+            _require_room(out, (3, height, width), np.float32)
         first, end = plan.rows_read
         fits = pixels.shape[1:] == (plan.source_width, 3) and pixels.shape[0] >= end
         if not fits or pixels.dtype != np.uint8:
@@ -240,21 +222,8 @@ class Kernel:
         source = pixels[first:end]
         if source.strides[1:] != (3, 1) or source.strides[0] < 3 * plan.source_width:
             source = np.ascontiguousarray(source)
-        height, width = plan.shape
-        fields = _Plan(
-            plan.source_width,
-            end - first,
-            width,
-            height,
-            plan.column_weights.shape[1],
-            plan.row_taps,
-            plan.column_first.ctypes.data,
-            plan.column_weights.ctypes.data,
-            plan.row_first.ctypes.data,
-            plan.row_weights.ctypes.data,
-        )
         job = _Job(
-            plan=ctypes.pointer(fields),
+            plan=ctypes.pointer(plan.layout),
             instructions=self.instructions,
             source=source.ctypes.data,
             step=source.strides[0],
@@ -296,15 +265,15 @@ class Kernel:
         height, width = pixels.shape[:2]
         if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
             raise ValueError(f"cannot normalise {pixels.shape} {pixels.dtype}")
-        _require_planes(out, (height, width))
+        _require_room(out, (3, height, width), np.float32)
         packed = np.ascontiguousarray(pixels)
         count = height * width
         self._normalise(packed.ctypes.data, count, look, count, out.ctypes.data)
 
 
-def _require_planes(out: NDArray[np.float32], shape: tuple[int, int]) -> None:
-    if out.shape != (3, *shape) or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise ValueError(f"cannot write planes of {shape} into {out.shape} {out.dtype}")
+def _require_room(out: NDArray[Any], shape: tuple[int, ...], kind: type) -> None:
+    if out.shape != shape or out.dtype != kind or not out.flags.c_contiguous:
+        raise ValueError(f"cannot write {shape} {kind.__name__} into {out.shape} {out.dtype}")
 
 
 @lru_cache(maxsize=1)

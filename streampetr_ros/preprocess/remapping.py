@@ -8,15 +8,13 @@ four weighted pixels is exact and its rounding is OpenCV's. What lies outside th
 from __future__ import annotations
 
 from itertools import product
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: (H, W, 2) int16 x and y of the source pixel, (H, W) uint16 distances: 32 * below + right.
-MapTables: TypeAlias = "tuple[NDArray[np.int16], NDArray[np.uint16]]"
+from streampetr_ros.preprocess.undistort import MapTables
 
 _STEPS = 32
 _FRACTION_BITS = 10

@@ -17,11 +17,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "ingest": ("core",),
     "model": ("core",),
     "track": ("core",),
-    "preprocess": ("core", "model"),
+    "preprocess": ("core", "ingest", "model"),
     "backends": ("core", "model"),
     "pipeline": ("core", *_STAGES, "backends"),
     "viz": ("core", "preprocess"),
-    "messages": ("core", "ingest", "parameters", "viz"),
+    "messages": ("core", "ingest", "parameters", "preprocess", "viz"),
     "nuscenes": ("core",),
     "parameters": ("core", *_STAGES, "backends", "pipeline", "nuscenes"),
     "synth": ("core", "nuscenes"),
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 #: Of these rooms the modules that others take: everybody may know their data, not their work.
 ONLY_DATA = {
     ("preprocess", "model"): ("model.config", "model.state"),
+    ("preprocess", "ingest"): ("ingest.lens",),
     ("pipeline", "model"): ("model.config", "model.state"),
     ("pipeline", "backends"): ("backends.base",),
 }

@@ -9,7 +9,6 @@ from rclpy.lifecycle import LifecycleNode
 
 from streampetr_ros.backends.base import Backend
 from streampetr_ros.core.problems import ProblemLog
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.ingest.sync.types import SyncedSet
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.settings import pipeline_config
@@ -79,9 +78,7 @@ class DetectionSession:
     def _open_pipeline(self, backend: Backend) -> None:
         """Make the pipeline and run it once, where that is wished; what fails leaves nothing."""
         with ExitStack() as unfinished:
-            self.pipeline = StreamingPipeline(
-                backend, pipeline_config(self.parameters), Rectifier()
-            )
+            self.pipeline = StreamingPipeline(backend, pipeline_config(self.parameters))
             unfinished.callback(self.pipeline.close)
             if self.parameters.model.warm_up:
                 self.pipeline.warm_up(len(self.parameters.cameras.names))

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -21,11 +20,10 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
-from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.ingest.rig import RigTolerance
+from streampetr_ros.ingest.rig import mounting_change
 from streampetr_ros.messages import cdr
 from streampetr_ros.messages.standard import Edge, camera_info_message, header, tf_message
 from streampetr_ros.messages.vehicle import (
@@ -105,7 +103,7 @@ class BagWriter:
         """
         for _, child, stamp_ns, matrix in edges:
             known = self._mountings.get(child, matrix)
-            if known is not matrix and _differ(known, matrix):
+            if mounting_change(known, matrix) is not None:
                 raise SourceError(
                     f"cannot write bag '{self._path}': the mounting of '{child}' at {stamp_ns} ns "
                     "is not the one before, and a bag holds one of each frame; record each drive "
@@ -199,14 +197,6 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
     for camera in messages.cameras:
         bag.write(f"/{camera.camera}/camera_info", camera.info, camera.stamp_ns)
         bag.write(f"/{image_topic(camera.camera, encoding)}", camera.image, camera.stamp_ns)
-
-
-def _differ(before: Array, after: Array) -> bool:
-    """Tell whether two mountings are farther apart than those of one rig may be."""
-    limit = RigTolerance()
-    change = geometry.inverse(before) @ after
-    moved, turned = np.linalg.norm(change[:3, 3]), geometry.rotation_angle(change)
-    return bool(moved > limit.metres or turned > limit.radians)
 
 
 def _rename_parts(folder: Path, name: str) -> None:

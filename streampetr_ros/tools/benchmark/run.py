@@ -17,7 +17,6 @@ from streampetr_ros.backends.opening import AUTO, Choice, open_backend
 from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend, prepared
 from streampetr_ros.core.timing import StageClock, stage_percentiles
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
@@ -206,7 +205,7 @@ def _staged(
     previous: PreviousFrame | None = None
     config = InputConfig(image=backend.config.image)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        pixel_path = make_pixel_path(backend.image_device, Rectifier(), pool.map)
+        pixel_path = make_pixel_path(backend.image_device, pool.map)
         for index in range(count):
             clock = StageClock(backend.image_device)
             with clock.stage("decode"):

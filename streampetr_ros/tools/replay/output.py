@@ -14,8 +14,8 @@ from PIL import Image
 
 from streampetr_ros.core.files import replacing
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.pipeline.data import StepResult
+from streampetr_ros.preprocess.undistort import Rectifier
 from streampetr_ros.tools.replay.records import RESULTS, result_record
 from streampetr_ros.viz.frame_picture import PictureOptions, draw_frame_set
 

@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.ingest.pictures.undistort import Rectifier
+from streampetr_ros.preprocess.undistort import Rectifier
 from streampetr_ros.sources import open_source
 from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.viz.drawing import Canvas

@@ -1,17 +1,14 @@
-"""Calibrations from CameraInfo values, lens undistortion, and detection of a changed rig."""
+"""Calibrations from CameraInfo values, and detection of a changed rig."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
-from streampetr_ros.core.types import CameraCalibration, CameraFrame
-from streampetr_ros.ingest.pictures.undistort import Rectifier, Undistorter
 from streampetr_ros.ingest.rig import (
     CalibrationError,
     CameraInfo,
@@ -35,14 +32,14 @@ INFO = CameraInfo(
 )
 
 
-def build(rectified: bool = False, size: tuple[int, int] | None = None, **changes: object):
+def build(rectified: bool = False, **changes: object):
     info = replace(INFO, **changes)
-    return build_calibration("front", info, BASE_FROM_FRAME, rectified=rectified, image_size=size)
+    return build_calibration("front", info, BASE_FROM_FRAME, rectified=rectified)
 
 
 class TestBuild:
     def test_raw_pictures_follow_k(self):
-        found = build(size=(WIDTH, HEIGHT))
+        found = build()
         assert np.array_equal(found.intrinsic.ravel(), K)
         assert np.array_equal(found.base_from_camera, BASE_FROM_FRAME)
         assert (found.name, found.width, found.height) == ("front", WIDTH, HEIGHT)
@@ -74,7 +71,7 @@ class TestBuild:
         """A point lands at (full - offset) / binning, whatever is delivered."""
         region = Region(x_offset=200, y_offset=100, width=1200, height=600)
         full = build(rectified)
-        part = build(rectified, (600, 150), binning_x=2, binning_y=4, roi=region)
+        part = build(rectified, binning_x=2, binning_y=4, roi=region)
         point = np.array([0.3, -0.1, 2.0])
         pixel = (full.intrinsic @ point)[:2] / 2.0
         found = (part.intrinsic @ point)[:2] / 2.0
@@ -155,11 +152,6 @@ class TestRefused:
         with pytest.raises(CalibrationError, match=word):
             build(rectified=True, p=p)
 
-    def test_other_resolution_than_the_pictures(self):
-        with pytest.raises(CalibrationError, match="1600 x 900, they have 800 x 450"):
-            build(size=(800, 450))
-        assert build(size=(800, 450), binning_x=2, binning_y=2).width == 800
-
     @pytest.mark.parametrize(
         "mounting", [np.zeros((4, 4)), np.eye(3), np.full((4, 4), np.nan), 2 * np.eye(4)]
     )
@@ -169,64 +161,6 @@ class TestRefused:
 
     def test_principal_point_outside_of_a_region_is_fine(self):
         assert build(roi=Region(width=400, height=400)).intrinsic[0, 2] == 810
-
-
-def seen_raw(calibration: CameraCalibration, rays: np.ndarray) -> np.ndarray:
-    """Pixels of rays in the distorted picture, by OpenCV's forward model."""
-    zero, k, d = np.zeros(3), calibration.intrinsic, calibration.distortion
-    if calibration.distortion_model == "equidistant":
-        return cv2.fisheye.projectPoints(rays[:, None], zero, zero, k, d)[0][:, 0]
-    return cv2.projectPoints(rays, zero, zero, k, d)[0][:, 0]
-
-
-class TestUndistorter:
-    LENSES = (("plumb_bob", PLUMB_BOB), ("equidistant", EQUIDISTANT))
-
-    @pytest.mark.parametrize(("model", "d"), LENSES)
-    def test_points_land_where_the_pinhole_says(self, model, d):
-        """Dots drawn through the lens model are found at their pinhole places afterwards."""
-        source = build(distortion_model=model, d=d)
-        undistort = Undistorter(source)
-        rays = np.array([[x, y, 1.0] for x in (-0.5, -0.1, 0.4) for y in (-0.25, 0.1, 0.3)])
-        for ray, raw_pixel in zip(rays, seen_raw(source, rays), strict=True):
-            picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-            centre = tuple(round(16 * v) for v in raw_pixel)
-            cv2.circle(picture, centre, 6 * 16, (255, 255, 255), -1, cv2.LINE_AA, shift=4)
-            found = undistort(picture)[..., 0].astype(float)
-            rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-            seen = np.array([(found * columns).sum(), (found * rows).sum()]) / found.sum()
-            expected = (undistort.calibration.intrinsic @ ray)[:2]
-            assert np.abs(seen - expected).max() < 0.35
-
-    def test_result_is_a_pinhole_camera(self):
-        wanted = build(rectified=True).intrinsic
-        undistort = Undistorter(build(d=PLUMB_BOB), wanted)
-        assert undistort.calibration.distortion_model == "none"
-        assert undistort.calibration.distortion.size == 0
-        assert np.array_equal(undistort.calibration.intrinsic, wanted)
-
-    def test_rectifier_makes_tables_once_per_lens(self):
-        rectify, raw = Rectifier(), build(d=PLUMB_BOB)
-        pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        frame = CameraFrame(calibration=raw, stamp_ns=1, pixels=pixels, fixed_from_base=np.eye(4))
-        moved = replace(raw, base_from_camera=np.eye(4))
-        first, second = rectify(frame), rectify(replace(frame, calibration=moved))
-        assert first.calibration.distortion_model == "none"
-        assert np.array_equal(second.calibration.base_from_camera, np.eye(4))
-        known = rectify._undistorters["front"]
-        rectify(replace(frame, calibration=build(d=PLUMB_BOB)))
-        assert rectify._undistorters["front"] is known
-        rectify(replace(frame, calibration=build(d=PLUMB_BOB[::-1])))
-        assert rectify._undistorters["front"] is not known
-
-    def test_rectifier_leaves_pinhole_cameras_alone(self):
-        frame = CameraFrame(
-            calibration=build(),
-            stamp_ns=1,
-            pixels=np.zeros((HEIGHT, WIDTH, 3), np.uint8),
-            fixed_from_base=np.eye(4),
-        )
-        assert Rectifier()(frame) is frame
 
 
 class TestRigChanged:

@@ -8,7 +8,7 @@ from micro_detector import detector, inputs
 from rigs import frame_set
 
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
-from streampetr_ros.pipeline.lineage import continue_lineage, no_lineage
+from streampetr_ros.pipeline.decode import continue_lineage, no_lineage
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 

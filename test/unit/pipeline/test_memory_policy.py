@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rigs import driving_pose, frame_set, moved, rig, without
+from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.pipeline.memory_policy import (
@@ -131,6 +132,11 @@ def test_changed_cameras_change_the_rig(changes):
 
 def test_moving_the_model_frame_changes_the_rig():
     assert reasons([a_set(0), a_set(1, base_from_model=np.eye(4))])[1] == "rig_change"
+    mounting = a_set(0).base_from_model
+    for metres, radians, is_new in ((0.02, 0.0, True), (0.0, 0.004, True), (0.004, 0.001, False)):
+        change = geometry.transform_from_parts([metres, 0.0, 0.0], euler2mat(0.0, 0.0, radians))
+        found = reasons([a_set(0), a_set(1, base_from_model=mounting @ change)])[1]
+        assert (found == "rig_change") == is_new
 
 
 def test_jitter_of_the_calibration_does_not():

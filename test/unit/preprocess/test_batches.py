@@ -7,16 +7,20 @@ import gc
 import numpy as np
 import torch
 
-from streampetr_ros.preprocess.image_memory import ImageBatches, ImagePlace
+from streampetr_ros.preprocess.pixel_path import ImageBatches, ImagePlace
 
 CAMERAS = ("front", "left", "right")
 SIZE = (4, 6)
 
 
+def image_of(place: ImagePlace) -> np.ndarray:
+    return place.batch.images[place.camera]
+
+
 def written(batches: ImageBatches, camera: str, mark: float) -> ImagePlace:
     place = batches.place(camera, SIZE)
-    assert place.image.shape == (3, *SIZE)
-    place.image[...] = mark
+    assert image_of(place).shape == (3, *SIZE)
+    image_of(place)[...] = mark
     return place
 
 
@@ -31,7 +35,7 @@ def gathered(
     assert images.dtype == np.float32
     for name, mark in marks.items():
         assert (images[CAMERAS.index(name)] == mark).all(), name
-    in_place = all(np.shares_memory(images[i], place.image) for i, place in indexed.items())
+    in_place = all(np.shares_memory(images[i], image_of(place)) for i, place in indexed.items())
     return images, in_place
 
 
@@ -87,7 +91,7 @@ def test_a_late_picture_of_another_set_does_no_harm() -> None:
     images, in_place = gathered(batches, dict.fromkeys(places, 1.0), places)
     assert not in_place
     images[CAMERAS.index("right")] = 0.0
-    late.image[...] = 9.0
+    image_of(late)[...] = 9.0
     assert not images[CAMERAS.index("right")].any()
     assert one_set(batches, 2.0)
 
@@ -108,7 +112,7 @@ def test_another_order_is_learned() -> None:
         images = batches.gather(turned, {turned.index(n): p for n, p in places.items()}, SIZE)
         for index, name in enumerate(turned):
             assert (images[index] == CAMERAS.index(name)).all()
-            assert np.shares_memory(images[index], places[name].image) == expected
+            assert np.shares_memory(images[index], image_of(places[name])) == expected
 
 
 def test_pictures_that_nobody_wants_hold_little_memory() -> None:
@@ -162,4 +166,4 @@ def test_memory_of_a_peak_is_not_kept() -> None:
     one_set(batches, 0.0)
     kept = [batches.gather(CAMERAS, {0: batches.place("front", SIZE)}, SIZE) for _ in range(10)]
     kept.clear()
-    assert len(batches._memory._free) <= 2
+    assert len(batches._free) <= 2

@@ -11,7 +11,6 @@ from rigs import frame_set, without
 
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess import device_path
 from streampetr_ros.preprocess.device_path import DevicePath
@@ -53,11 +52,10 @@ def mixed_sizes() -> FrameSet:
 
 
 def assert_equal_inputs(one: FrameSet, config: InputConfig = CONFIG, cameras=()) -> None:
-    rectifier = Rectifier()
     with ThreadPoolExecutor(2) as pool:
-        on_device = DevicePath(CPU, rectifier.undistorter, pool.map)
+        on_device = DevicePath(CPU, pool.map)
         found = prepare_inputs(one, None, config, rig=cameras, pixel_path=on_device)
-    wanted = prepare_inputs(one, None, config, rig=cameras, pixel_path=HostPath(rectifier))
+    wanted = prepare_inputs(one, None, config, rig=cameras, pixel_path=HostPath())
     for field, ours, theirs in zip(found._fields, found, wanted, strict=True):
         assert ours is theirs or (ours.dtype == theirs.dtype and torch.equal(ours, theirs)), field
 
@@ -95,14 +93,14 @@ def test_only_what_the_crop_keeps_is_uploaded(monkeypatch):
         "_straight",
         lambda self, source: (uploaded.append(len(source.rows)), straight(self, source))[1],
     )
-    path = DevicePath(CPU, Rectifier().undistorter)
+    path = DevicePath(CPU)
     prepare_inputs(frame_set(), None, CONFIG, pixel_path=path)
     # 64 of 90 resized rows, plus what the filter reaches beyond.
     assert uploaded == [pytest.approx(225 * 64 / 90, abs=6)] * 6
 
 
 def test_another_lens_gets_other_tables():
-    path = DevicePath(CPU, Rectifier().undistorter)
+    path = DevicePath(CPU)
     bent = distorted(frame_set())
     rebent = replace(
         bent,
@@ -115,12 +113,12 @@ def test_another_lens_gets_other_tables():
     )
     for one in (bent, bent, rebent, bent):
         found = prepare_inputs(one, None, CONFIG, pixel_path=path).images
-        wanted = prepare_inputs(one, None, CONFIG, pixel_path=HostPath(Rectifier())).images
+        wanted = prepare_inputs(one, None, CONFIG, pixel_path=HostPath()).images
         assert torch.equal(found, wanted)
 
 
 def test_pictures_that_are_none_are_refused():
-    path = DevicePath(CPU, Rectifier().undistorter)
+    path = DevicePath(CPU)
     grey = replace(frame_set().cameras[0], pixels=np.zeros((225, 400), np.uint8))
     with pytest.raises(UserError, match="expected an image"):
         prepare_inputs(replace(frame_set(), cameras=(grey,)), None, CONFIG, pixel_path=path)
@@ -132,9 +130,7 @@ def test_lack_of_memory_is_said_in_one_sentence(monkeypatch):
 
     monkeypatch.setattr(device_path, "_normalised", full)
     with pytest.raises(UserError, match="cpu has too little free memory to prepare images"):
-        prepare_inputs(
-            frame_set(), None, CONFIG, pixel_path=DevicePath(CPU, Rectifier().undistorter)
-        )
+        prepare_inputs(frame_set(), None, CONFIG, pixel_path=DevicePath(CPU))
 
 
 @pytest.mark.parametrize("rows", [(0, 50), (17, 31)])

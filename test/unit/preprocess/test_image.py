@@ -87,10 +87,10 @@ def test_pixel_transform_follows_the_content():
     pixels = np.zeros((900, 1600, 3), np.uint8)
     pixels[700:725, 1000:1025] = 255
     out = np.empty((3, 256, 704), np.float32)
-    network_from_image = prepare_image(pixels, R50, out)
+    prepare_image(pixels, R50, out)
     rows, columns = np.nonzero(out[0] > 0)
     seen = np.array([columns.mean() + 0.5, rows.mean() + 0.5])
-    expected = network_from_image @ [1012.5, 712.5, 1.0]
+    expected = plan_resize_crop(1600, 900, R50).network_from_image @ [1012.5, 712.5, 1.0]
     np.testing.assert_allclose(seen, expected[:2], atol=0.3)
 
 

@@ -19,6 +19,7 @@ from streampetr_ros.preprocess.inputs import (
     prepare_inputs,
 )
 from streampetr_ros.preprocess.pixel_path import HostPath
+from streampetr_ros.preprocess.undistort import Rectifier
 
 CONFIG = InputConfig(image=ImageConfig(height=64, width=160))
 
@@ -146,35 +147,22 @@ def replaced_front(**changes):
     return replace(current, cameras=(front, *current.cameras[1:]))
 
 
-def test_rectifier_is_asked_for_distorted_cameras():
+def test_distorted_cameras_are_pinhole_cameras_to_the_network():
     bent = replace(
         rig()[0], distortion_model="plumb_bob", distortion=np.array([-0.2, 0.05, 0, 0, 0.0])
     )
     distorted = replaced_front(calibration=bent)
-    with pytest.raises(UserError, match="'CAM_FRONT' has plumb_bob distortion"):
-        prepare_inputs(distorted, None, CONFIG)
-    longer = rig()[0].intrinsic * [[2.0], [2.0], [1.0]]
-
-    class Rectified:
-        def pinhole(self, raw):
-            return replace(raw, distortion_model="none", distortion=np.zeros(0), intrinsic=longer)
-
-        def __call__(self, frame):
-            return replace(
-                frame,
-                calibration=self.pinhole(frame.calibration),
-                pixels=np.full_like(frame.pixels, 9),
-            )
-
-    inputs = prepare_inputs(
-        replaced_front(calibration=bent), None, CONFIG, pixel_path=HostPath(Rectified())
+    inputs = prepare_inputs(distorted, None, CONFIG)
+    straight = Rectifier()(distorted.cameras[0])
+    assert straight.calibration.distortion_model == "none"
+    wanted = prepare_inputs(
+        replaced_front(calibration=straight.calibration, pixels=straight.pixels), None, CONFIG
     )
-    even = np.full_like(distorted.cameras[0].pixels, 9)
-    straight = replace(rig()[0], intrinsic=longer)
-    wanted = prepare_inputs(replaced_front(calibration=straight, pixels=even), None, CONFIG)
-    assert torch.equal(inputs.model_from_image[0, 0], wanted.model_from_image[0, 0])
-    assert torch.equal(inputs.focal_lengths[0, 0], wanted.focal_lengths[0, 0])
-    assert torch.equal(inputs.images[0, 0], wanted.images[0, 0])
+    plain = prepare_inputs(frame_set(), None, CONFIG)
+    assert torch.equal(inputs.model_from_image, plain.model_from_image)
+    assert torch.equal(inputs.focal_lengths, plain.focal_lengths)
+    assert torch.equal(inputs.images, wanted.images)
+    assert not torch.equal(inputs.images, plain.images)
 
 
 def reduced_too_far():

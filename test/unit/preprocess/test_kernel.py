@@ -83,11 +83,12 @@ def test_takes_pictures_as_they_lie_in_memory() -> None:
 
 def test_refuses_what_the_plan_is_not_for(kernel: Kernel) -> None:
     plan = kernel_plan(axis_taps(64, 32, 0, 32), axis_taps(48, 24, 0, 24), 64)
+    levels = np.empty((24, 32, 3), dtype=np.uint8)
     for shape in ((48, 63, 3), (47, 64, 3), (48, 64), (48, 64, 1), (48, 64, 4)):
         with pytest.raises(ValueError, match="plan for 64 columns"):
-            kernel.resize(np.zeros(shape, dtype=np.uint8), plan)
+            kernel.resize(np.zeros(shape, dtype=np.uint8), plan, levels)
     with pytest.raises(ValueError, match="float32"):
-        kernel.resize(np.zeros((48, 64, 3), dtype=np.float32), plan)
+        kernel.resize(np.zeros((48, 64, 3), dtype=np.float32), plan, levels)
 
 
 @pytest.mark.parametrize("height", [256, 3])
@@ -224,13 +225,13 @@ def test_writes_only_where_it_may(kernel: Kernel) -> None:
     kernel.normalise(pixels, look, out)
     assert not out.any()
     out[...] = 1
-    kernel.network_image(source, plan, look, out)
+    kernel.resize(source, plan, out, look)
     assert not out.any()
     for wrong in (out[:, 1:], out.astype(np.float64), out.transpose(0, 2, 1), out[0]):
-        with pytest.raises(ValueError, match="cannot write planes"):
+        with pytest.raises(ValueError, match="cannot write"):
             kernel.normalise(pixels, look, wrong)
-        with pytest.raises(ValueError, match="cannot write planes"):
-            kernel.network_image(source, plan, look, wrong)
+        with pytest.raises(ValueError, match="cannot write"):
+            kernel.resize(source, plan, wrong, look)
     for wrong in (pixels[0], pixels[..., :2], pixels.astype(np.float32)):
         with pytest.raises(ValueError, match="cannot normalise"):
             kernel.normalise(wrong, look, out)

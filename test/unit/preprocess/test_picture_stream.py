@@ -12,12 +12,10 @@ from rigs import frame_set
 
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.model.config import ImageConfig
-from streampetr_ros.preprocess.device_path import DevicePath
+from streampetr_ros.preprocess.device_path import CudaPictureStream, DevicePath
 from streampetr_ros.preprocess.inputs import CameraMask, InputConfig, prepare_inputs
-from streampetr_ros.preprocess.picture_stream import CudaPictureStream
-from streampetr_ros.preprocess.pixel_path import HostPath
+from streampetr_ros.preprocess.pixel_path import NOTHING_AHEAD, HostPath, PicturesAhead
 
 CPU = torch.device("cpu")
 BONNET = ((0.0, 0.85), (0.5, 0.7), (1.0, 0.85), (1.0, 1.0), (0.0, 1.0))
@@ -51,8 +49,8 @@ def begun(path: DevicePath, one: FrameSet, count: int = 6) -> dict[str, Future]:
     return ahead
 
 
-def images(one: FrameSet, path) -> torch.Tensor:
-    return prepare_inputs(one, None, CONFIG, pixel_path=path).images
+def images(one: FrameSet, path, ahead: PicturesAhead = NOTHING_AHEAD) -> torch.Tensor:
+    return prepare_inputs(one, None, CONFIG, pixel_path=path, ahead=ahead).images
 
 
 @pytest.fixture
@@ -62,7 +60,7 @@ def stream():
 
 @pytest.fixture
 def path(stream):
-    return DevicePath(CPU, Rectifier().undistorter, stream=stream)
+    return DevicePath(CPU, stream=stream)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +70,7 @@ def sets():
 
 @pytest.fixture(scope="module")
 def wanted(sets):
-    return [images(one, HostPath(Rectifier())) for one in sets]
+    return [images(one, HostPath()) for one in sets]
 
 
 def test_sets_come_out_complete(path, sets, wanted, stream):
@@ -87,7 +85,7 @@ def test_the_next_set_is_prepared_while_the_present_one_is_used(path, sets, want
     found, ahead = [], begun(path, sets[0], count)
     for index, one in enumerate(sets):
         following = begun(path, sets[index + 1], count) if index + 1 < len(sets) else {}
-        found.append(images(one, path.with_ahead(ahead)))
+        found.append(images(one, path, ahead))
         ahead = following
     for ours, theirs in zip(found, wanted, strict=True):
         assert torch.equal(ours, theirs)
@@ -98,7 +96,7 @@ def test_a_picture_ahead_is_not_there_before_the_set_is_handed_over(path, sets, 
     ahead = begun(path, sets[0])
     picture = ahead["CAM_BACK"].result().image
     assert picture.isnan().all()
-    images(sets[0], path.with_ahead(ahead))
+    images(sets[0], path, ahead)
     names = [frame.calibration.name for frame in sets[0].cameras]
     assert torch.equal(picture, wanted[0][0, names.index("CAM_BACK")])
 
@@ -112,14 +110,14 @@ def test_threads_that_are_busy_with_the_next_set_are_not_waited_for(stream, sets
     def busy(function, indices):
         pytest.fail("asked for threads")
 
-    path = DevicePath(CPU, Rectifier().undistorter, busy, stream)
-    assert torch.equal(images(sets[0], path.with_ahead(begun(path, sets[0]))), wanted[0])
+    path = DevicePath(CPU, busy, stream)
+    assert torch.equal(images(sets[0], path, begun(path, sets[0])), wanted[0])
 
 
 def test_a_picture_of_another_size_never_reaches_the_device(path):
     frame = bent(0).cameras[0]
     smaller = replace(frame, pixels=frame.pixels[:, :-8])
-    for each in (path, HostPath(Rectifier())):
+    for each in (path, HostPath()):
         with pytest.raises(UserError, match="is calibrated for"):
             each.prepare_ahead(smaller, CONFIG.image, ())
 

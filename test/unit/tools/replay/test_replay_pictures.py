@@ -7,8 +7,8 @@ from PIL import Image
 from rigs import frame_set
 
 from streampetr_ros.backends.opening import open_backend
-from streampetr_ros.ingest.pictures.undistort import Rectifier
 from streampetr_ros.pipeline.streaming import StreamingPipeline
+from streampetr_ros.preprocess.undistort import Rectifier
 from streampetr_ros.tools.replay.output import ReplayWriter
 from streampetr_ros.viz.frame_picture import PictureOptions
 from streampetr_ros.viz.overlay import render_cameras
