@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -155,11 +155,6 @@ def _integer(digits: str) -> int:
 class _PlainLoader(yaml.SafeLoader):
     """Leaves dates as they are written, and refuses keys that are named twice."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
-        start: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         known: set[Any] = set()
         for key_node, _ in node.value:
@@ -172,11 +167,17 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_PlainLoader.yaml_implicit_resolvers = {
+    start: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _construct(events: Iterator[yaml.Event], text: str, where: str) -> Any:
     """Build the values of a document whose events are harmless."""
     depth = 0
     for event in events:
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
             raise FileError(
                 f"{where} repeats a value by '*{event.anchor}' in line {line}; write it out"

@@ -62,9 +62,20 @@ GRAPH = Place(noun="the ROS graph", verb="publish")
 class Recording(Protocol):
     """What frame sets are made of."""
 
-    topics: tuple[TopicFacts, ...]
-    tokens: Mapping[int, str]
-    place: Place
+    @property
+    def topics(self) -> tuple[TopicFacts, ...]:
+        """What is in it."""
+        ...
+
+    @property
+    def tokens(self) -> Mapping[int, str]:
+        """Sample tokens of frame sets, by stamp."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where messages come from, for sentences."""
+        ...
 
     @property
     def name(self) -> str:

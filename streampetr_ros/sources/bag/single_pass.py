@@ -34,7 +34,7 @@ _PATIENCE_S = 1.0
 _AFTER_END_NS = 10_000_000_000
 
 #: Takes the reason of a problem and a sentence about this instance of it.
-Report = Callable[[str, str], None]
+Report = Callable[[str, str], object]
 
 
 class _Pending(NamedTuple):

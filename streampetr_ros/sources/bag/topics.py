@@ -93,7 +93,7 @@ def find_topics(topics: Sequence[TopicFacts], options: BagOptions, place: Place 
     used = [topic for topic in topics if topic.count]
     wanted = options.cameras or _found_cameras(used)
     problems: list[str] = []
-    cameras = [found for each in wanted if (found := _camera(each, used, place, problems))]
+    cameras = [each for wiring in wanted if (each := _camera(wiring, used, place, problems))]
     if not wanted:
         problems.append(_no_cameras(topics, place))
     trees = [topic.name for topic in used if topic.kind == TF]

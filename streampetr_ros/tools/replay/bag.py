@@ -6,7 +6,7 @@ Foxglove and RViz open it, and ``ros2 bag play`` plays it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -17,6 +17,7 @@ from streampetr_ros.messages.marker_scene import MARKER_TOPICS, MarkerWriter
 from streampetr_ros.messages.pictures import PictureWriter
 from streampetr_ros.messages.results import SetReport, SetResult
 from streampetr_ros.messages.vehicle import FrameNames, optical_frame_name
+from streampetr_ros.sources.bag.file import BagFile
 from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.sources.bag.writer import BagWriter, write_frame_set
 from streampetr_ros.tools.replay.records import ResultRecord, recorded_detections, recorded_tracks
@@ -33,7 +34,7 @@ _METADATA, _CONTENT = "metadata.yaml", f"{RESULT_BAG}_0.mcap"
 
 def write_result_bag(
     source: BagSource | Iterable[FrameSet],
-    records: list[ResultRecord],
+    records: Sequence[ResultRecord],
     folder: Path,
     drawing: PictureOptions,
     *,
@@ -57,8 +58,8 @@ def write_result_bag(
         frames = FrameNames(fixed=named.fixed, base=named.base)
     with BagWriter(folder / RESULT_BAG) as bag:
         results = _Results(bag, drawing, frames, tracked)
-        if isinstance(source, BagSource):
-            _copy(bag, source, records, results)
+        if isinstance(source, BagSource) and isinstance(source.file, BagFile):
+            _copy(bag, source, source.file, records, results)
         else:
             _write(bag, source, records, results)
 
@@ -148,14 +149,18 @@ class _Results:
 
 
 def _copy(
-    bag: BagWriter, source: BagSource, records: list[ResultRecord], results: _Results
+    bag: BagWriter,
+    source: BagSource,
+    file: BagFile,
+    records: Sequence[ResultRecord],
+    results: _Results,
 ) -> None:
     """Copy the messages that were read, and put each result where it came."""
-    camera_frames, shift_ns = _camera_frames(source), _shift_ns(source, records)
+    camera_frames, shift_ns = _camera_frames(source), _shift_ns(file, records)
     # Read once more for the pictures, of whose problems the user has heard.
-    waiting = zip(BagSource(source.file, source.options), records, strict=False)
+    waiting = zip(BagSource(file, source.options), records, strict=False)
     next_one = next(waiting, None)
-    for message in source.file.raw_messages(source.topics.names()):
+    for message in file.raw_messages(source.topics.names()):
         while next_one and next_one[1]["stamp_ns"] + shift_ns < message.recorded_ns:
             _write_one(results, next_one, camera_frames, shift_ns)
             next_one = next(waiting, None)
@@ -184,15 +189,15 @@ def _camera_frames(source: BagSource) -> dict[str, str]:
     return frames
 
 
-def _shift_ns(source: BagSource, records: list[ResultRecord]) -> int:
+def _shift_ns(file: BagFile, records: Sequence[ResultRecord]) -> int:
     """Return what turns stamps into times of recording, if the two are of different clocks."""
     first_ns = min((record["stamp_ns"] for record in records), default=0)
-    same = source.file.start_ns - _CLOCKS_NS <= first_ns <= source.file.end_ns
-    return 0 if same else source.file.start_ns - first_ns
+    same = file.start_ns - _CLOCKS_NS <= first_ns <= file.end_ns
+    return 0 if same else file.start_ns - first_ns
 
 
 def _write(
-    bag: BagWriter, source: Iterable[FrameSet], records: list[ResultRecord], results: _Results
+    bag: BagWriter, source: Iterable[FrameSet], records: Sequence[ResultRecord], results: _Results
 ) -> None:
     for index, (frame_set, record) in enumerate(zip(source, records, strict=False)):
         write_frame_set(bag, frame_set, "jpeg", first=index == 0)
