@@ -6,6 +6,7 @@ import random
 
 import micro_detector
 import pytest
+from chance import chance
 from test_config import Outer
 
 from streampetr_ros.core.config import load_config
@@ -41,7 +42,7 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", [Outer, TrackingConfig])
 def test_configuration(tmp_path, kind):
-    rng = random.Random(0)
+    rng = chance(0)
     file = tmp_path / "settings.yaml"
     refused = 0
     for _ in range(800):
@@ -54,7 +55,7 @@ def test_configuration(tmp_path, kind):
 
 
 def test_weights(tmp_path):
-    rng = random.Random(1)
+    rng = chance(1)
     file = tmp_path / "w.safetensors"
     save_weights(file, micro_detector.detector())
     good = file.read_bytes()
@@ -73,7 +74,7 @@ def test_weights(tmp_path):
 
 
 def test_official_checkpoints(tmp_path):
-    rng = random.Random(2)
+    rng = chance(2)
     file = tmp_path / "official.pth"
     for start in (b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x02}q\x00."):
         for _ in range(40):

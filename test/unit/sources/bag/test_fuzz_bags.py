@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chance import chance
 from rigs import frame_set
 
 from streampetr_ros.core.types import FrameSet
@@ -46,7 +47,7 @@ def frame_sets(path: Path) -> Iterator[FrameSet]:
 
 @pytest.mark.parametrize(("storage", "tries"), [("mcap", 50), ("sqlite3", 30)])
 def test_bags(tmp_path: Path, storage: str, tries: int) -> None:
-    rng = random.Random(0)
+    rng = chance(0)
     good = tmp_path / "good"
     sets = [frame_set(i, size=SIZE) for i in range(SETS)]
     write_bag(sets, good, encoding="jpeg", storage=storage)
