@@ -22,7 +22,8 @@ from PIL import Image
 from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.core.types import Array, CameraFrame, FrameSet
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.nuscenes.results import ATTRIBUTES, attribute_name, box_records
 from streampetr_ros.nuscenes.tables import LIDAR_CHANNEL, Row
 

@@ -12,8 +12,9 @@ from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.files import replacing
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.source import SourceError
-from streampetr_ros.core.types import Array, Boxes, Detections, FrameSet
+from streampetr_ros.core.types import Boxes, Detections, FrameSet
 
 #: Planar distance from the vehicle within which a class is evaluated, metres.
 CLASS_RANGES: dict[str, float] = {

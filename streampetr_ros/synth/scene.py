@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from streampetr_ros.core import geometry
-from streampetr_ros.core.types import Array, Boxes, CameraFrame, FrameSet, Truth
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import Boxes, CameraFrame, FrameSet, Truth
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.synth.render.primitives import build_primitives
 from streampetr_ros.synth.render.render import Pictures, render

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.problems import SkippedSet
 from streampetr_ros.core.source import SourceError
-from streampetr_ros.core.types import Array, CameraCalibration
+from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.ingest.assembly import Assembler, Image, ImageMessage
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.ingest.pictures.raw import Pixels

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.render.primitives import PrimitiveTable
 from streampetr_ros.synth.render.shading import Palette
 from streampetr_ros.synth.world.scenery import Lighting, RoadGrid

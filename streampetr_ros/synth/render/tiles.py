@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from streampetr_ros.core.types import Array, CameraCalibration
+from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.types import CameraCalibration
 
 # Some planes of this many float32 values fit the second-level cache of a core.
 _STRIP_RAYS = 1 << 16

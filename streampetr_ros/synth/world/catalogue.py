@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.world.shapes import PAINTS
 
 

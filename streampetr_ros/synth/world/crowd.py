@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.world.catalogue import KINDS
 from streampetr_ros.synth.world.collision import conflicts
 from streampetr_ros.synth.world.motion import Motion, joined, straight

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 
 #: Distance between the samples of a path, metres.
 STEP = 0.25

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.world.motion import KNOT_INTERVAL, MARGIN, knot_count
 from streampetr_ros.synth.world.paths import Path, Piece, build_path, corner_reach
 from streampetr_ros.synth.world.scenery import RoadGrid

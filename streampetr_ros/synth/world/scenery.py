@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.world.catalogue import draw_size
 from streampetr_ros.synth.world.crowd import Placed
 from streampetr_ros.synth.world.scenery import RoadGrid

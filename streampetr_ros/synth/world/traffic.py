@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.world.catalogue import draw_size
 from streampetr_ros.synth.world.crowd import Crowd, Placed, untowed
 from streampetr_ros.synth.world.motion import Motion, along, drive, joined, knot_count

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streampetr_ros.core import geometry
-from streampetr_ros.core.types import Array
+from streampetr_ros.core.geometry import Array
 from streampetr_ros.synth.world.catalogue import KINDS, draw_palette
 from streampetr_ros.synth.world.crowd import (
     Crowd,

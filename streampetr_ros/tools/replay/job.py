@@ -16,6 +16,7 @@ from streampetr_ros.parameters.bag import BagOptions
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.sources import Source, SourceError, is_bag, open_bag, open_source
+from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.tools.replay.bag import (
     RESULT_BAG,
     is_result_bag,
@@ -260,7 +261,7 @@ def _detect(job: ReplayJob, key: str, source: Source, tell: Tell, progress: Repl
         return dict(Counter(state.problems) + Counter(getattr(source, "problems", {})))
 
     def done() -> None:
-        position = getattr(source, "position", writer.count)
+        position = source.position if isinstance(source, BagSource) else writer.count
         now = ReplayState(
             key=key,
             count=writer.count,
@@ -280,6 +281,6 @@ def _detect(job: ReplayJob, key: str, source: Source, tell: Tell, progress: Repl
 
 
 def _frames_after(source: Source, position: int) -> Iterator[FrameSet]:
-    if hasattr(source, "position"):
+    if isinstance(source, BagSource):
         return source.frame_sets(position)
     return islice(iter(source), position, None)

@@ -154,7 +154,8 @@ def _object_records(found: Detections | Tracks, **more: Any) -> list[dict[str, A
 
 
 def _rounded(values: NDArray[np.float64]) -> list[Any]:
-    return np.round(values, _DECIMALS).tolist()
+    rounded: list[Any] = np.round(values, _DECIMALS).tolist()
+    return rounded
 
 
 def _objects(record: ResultRecord, found: Sequence[ResultRecord]) -> dict[str, Any]:
