@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,11 @@ import rclpy
 from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from streampetr_ros.core.errors import one_line
+
+#: Where in its own sources rcl found a mistake.
+_PLACES = re.compile(r",? at /\S+:\d+")
 
 
 class _InterruptOnce:
@@ -35,13 +41,16 @@ def ros_until_signal(arguments: Sequence[str] | None = None) -> Iterator[None]:
 
     Args:
         arguments: of the command line; None takes those of the process.
+
+    Raises:
+        SystemExit: if rclpy does not understand them, in one sentence.
     """
     handler = _InterruptOnce()
     # rclpy ends its context at a signal and passes it on to these.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     try:
-        rclpy.init(args=arguments)
+        _initialise(arguments)
         yield
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -56,6 +65,28 @@ def ros_until_signal(arguments: Sequence[str] | None = None) -> Iterator[None]:
         # What Python does on its way out must not be interrupted either.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _initialise(arguments: Sequence[str] | None) -> None:
+    """Let rclpy read the command line.
+
+    Raises:
+        SystemExit: with what rclpy did not understand, in one sentence; the exit code is 1.
+    """
+    try:
+        rclpy.init(args=arguments)
+    except rclpy_implementation.UnknownROSArgsError as error:
+        raise SystemExit(
+            f"cannot start: unknown ROS arguments {error}; see ros2 run --help"
+        ) from None
+    except rclpy_implementation.RCLError as error:
+        # "failed to initialize rcl: <reason>. Error: <detail>, at <file of rcl>:<line>, at ..."
+        reason = _PLACES.sub("", str(error)).partition("failed to initialize ")[2]
+        reason = reason.partition(": ")[2] or str(error)
+        remedy = "correct it and start again"
+        if "log directory" in reason:
+            remedy = "set ROS_LOG_DIR to a folder that can be written"
+        raise SystemExit(f"cannot start: {one_line(reason).rstrip('.')}; {remedy}") from None
 
 
 def _shut_down() -> None:
