@@ -21,10 +21,6 @@ DESCRIPTION = "model.json"
 EXPORT_PRECISIONS = ("fp32", "fp16")
 
 
-class ExportError(UserError, RuntimeError):
-    """A model that cannot be exported, or an exported folder that cannot be used."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedModel:
     """Three graphs on disk.
@@ -64,7 +60,7 @@ def open_exported(folder: Path) -> ExportedModel:
     """Open an exported model and check that its files are complete.
 
     Raises:
-        ExportError: naming the file that is missing or damaged.
+        UserError: naming the file that is missing or damaged.
     """
     try:
         content = read_json(folder / DESCRIPTION, "description")
@@ -72,12 +68,12 @@ def open_exported(folder: Path) -> ExportedModel:
         model = ExportedModel(folder=folder, config=config, **content)
         _check(model)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ExportError(
+        raise UserError(
             f"folder '{folder}' is no exported model ({error}); make one with 'streampetr export'"
         ) from error
     for name, expected in model.sha256.items():
         if not model.path(name).is_file() or checksum(model.path(name)) != expected:
-            raise ExportError(
+            raise UserError(
                 f"file '{model.path(name)}' is missing or damaged; export the model again"
             )
     return model

@@ -36,7 +36,7 @@ class OnnxBackend:
 
     Raises:
         BackendError: if the runtime or the device is missing, or a file does not load.
-        ExportError: if the folder is no complete exported model.
+        UserError: if the folder is no complete exported model.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", threads: int = 0) -> None:

@@ -15,8 +15,9 @@ from streampetr_ros.backends.exported import DESCRIPTION, open_exported
 from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import shipped
-from streampetr_ros.model.checkpoints.weights import CheckpointError, check_model, load_weights
+from streampetr_ros.model.checkpoints.weights import check_model, load_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 
@@ -69,11 +70,10 @@ def open_backend(
         progress: told about engines being built.
 
     Raises:
-        CheckpointError: if the weights cannot be read, are of another model or do not fit the
-            precision.
+        UserError: if the weights cannot be read, are of another model or do not fit the precision,
+            or a folder is no complete exported model.
         BackendError: if runtime or device is missing, or does not run what is given or not in
             that precision.
-        ExportError: if a folder is no complete exported model.
         ConfigError: if there is no such model.
     """
     check_choice(weights, choice)
@@ -83,7 +83,7 @@ def open_backend(
         return opened
     if is_stand_in(weights):
         if not model:
-            raise CheckpointError(f"'{weights}' needs a model name to stand for; name one")
+            raise UserError(f"'{weights}' needs a model name to stand for; name one")
         return StandInBackend(detector_config(model), stand_in_ms(weights))
     if choice.threads:
         torch.set_num_threads(choice.threads)
@@ -101,7 +101,7 @@ def check_choice(weights: str, choice: Choice) -> None:
 
     Raises:
         BackendError: naming what to choose.
-        ExportError: if a folder is no complete exported model.
+        UserError: if a folder is no complete exported model.
     """
     _check_backend(weights, choice.backend)
     if choice.cuda_graphs not in CUDA_GRAPHS:
@@ -164,16 +164,16 @@ def open_detector(weights: str, model: str = "") -> Detector:
         model: name or file, see `detector_config`; empty takes the one stored with the weights.
 
     Raises:
-        CheckpointError: if the weights cannot be read or are of another model.
+        UserError: if the weights cannot be read or are of another model.
         ConfigError: if there is no such model.
     """
     if not is_random(weights):
         return load_weights(Path(weights), model)[1]
     seed = weights.partition(":")[2] or "0"
     if not seed.isdecimal():
-        raise CheckpointError(f"'{weights}' has no number behind the colon; write random:0")
+        raise UserError(f"'{weights}' has no number behind the colon; write random:0")
     if not model:
-        raise CheckpointError(f"weights '{weights}' need a model name; name one")
+        raise UserError(f"weights '{weights}' need a model name; name one")
     with torch.random.fork_rng():
         torch.manual_seed(int(seed))
         return build_detector(detector_config(model))

@@ -8,16 +8,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from streampetr_ros.core.errors import UserError
-
 #: A value a parameter can hold.
 Value = bool | int | float | str | tuple[str, ...] | tuple[float, ...] | tuple[int, ...]
 
 START, CONFIGURE, RUN = "start", "configure", "run"
-
-
-class ParameterError(UserError, ValueError):
-    """A parameter that cannot be used; the message names it, its value and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,9 +145,8 @@ def evaluate(evaluation: Evaluation) -> Judged:
         evaluation: what to evaluate.
 
     Raises:
-        UserError: if nuscenes-devkit is missing or a worker process is killed.
-        CheckpointError, SourceError: if weights or frames cannot be read.
-        BackendError, ExportError: if what is to run the detector cannot.
+        UserError: if nuscenes-devkit is missing, weights or frames cannot be read, what is to run
+            the detector cannot, or a worker process is killed.
     """
     import_devkit()
     stream = partial(open_stream, evaluation.weights, evaluation.memory_interval, evaluation.choice)

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from streampetr_ros.backends.exported import ExportError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.simplify import replace_field
 from streampetr_ros.model.forms.half import HALF_PARTS_OF_HEAD
 
@@ -48,7 +48,7 @@ def to_half(model: Any, graph: str) -> Any:
         graph: "encoder", "position" or "head".
 
     Raises:
-        ExportError: if a weight is too large for half precision.
+        UserError: if a weight is too large for half precision.
     """
     return _HalfWriter(model, graph).write()
 
@@ -117,7 +117,7 @@ class _HalfWriter:
     def _half_weight(self, name: str) -> str:
         values = numpy_helper.to_array(self._weights[name])
         if not np.abs(values).max(initial=0.0) <= _LARGEST:
-            raise ExportError(
+            raise UserError(
                 f"weight '{name}' has values beyond {_LARGEST:.0f}, which half precision cannot "
                 "hold; export with --precision fp32"
             )

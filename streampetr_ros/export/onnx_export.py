@@ -15,10 +15,10 @@ from streampetr_ros.backends.exported import (
     DESCRIPTION,
     EXPORT_PRECISIONS,
     ExportedModel,
-    ExportError,
     checksum,
     describe_export,
 )
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.half import to_half
 from streampetr_ros.export.simplify import fold_constants, make_masks_finite
 from streampetr_ros.model.detector import Detector
@@ -44,15 +44,13 @@ def export_onnx(
         check: called with a folder of the finished graphs; what it raises keeps `folder` as it was.
 
     Raises:
-        ExportError: if the folder holds something else or cannot be written, or a weight does not
+        UserError: if the folder holds something else or cannot be written, or a weight does not
             fit the precision.
     """
     if precision not in EXPORT_PRECISIONS:
-        raise ExportError(
-            f"no precision '{precision}'; choose one of {', '.join(EXPORT_PRECISIONS)}"
-        )
+        raise UserError(f"no precision '{precision}'; choose one of {', '.join(EXPORT_PRECISIONS)}")
     if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
-        raise ExportError(f"folder '{folder}' holds other files; choose a new one")
+        raise UserError(f"folder '{folder}' holds other files; choose a new one")
     detector.eval()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +81,8 @@ def export_onnx(
     return model
 
 
-def _unwritable(folder: Path, error: OSError) -> ExportError:
-    return ExportError(f"cannot write the exported model to '{folder}': {error}")
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write the exported model to '{folder}': {error}")
 
 
 def _write_graphs(detector: Detector, folder: Path, cameras: int, precision: str) -> None:

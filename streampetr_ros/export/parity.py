@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streampetr_ros.backends.base import Backend
-from streampetr_ros.backends.exported import ExportError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
@@ -41,13 +41,13 @@ def compare_backends(
         Largest absolute difference of logits, centres (m), other code entries and memory.
 
     Raises:
-        ExportError: if a difference exceeds `LIMITS`.
+        UserError: if a difference exceeds `LIMITS`.
     """
     limits = LIMITS[precision]
     worst = largest_differences(reference, subject, random_drive(reference.config, cameras))
     exceeded = {key: value for key, value in worst.items() if not value <= limits[key]}
     if exceeded:
-        raise ExportError(
+        raise UserError(
             f"the exported model differs from PyTorch by {exceeded}, allowed are {limits}; "
             "do not use it, and report the model and the versions of torch and the runtime"
         )

@@ -15,8 +15,9 @@ import numpy as np
 from transforms3d.euler import euler2mat
 
 from streampetr_ros.core import geometry
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.core.parameter import ParameterError, parameter
+from streampetr_ros.core.parameter import parameter
 from streampetr_ros.core.problems import Problem, SkippedSet
 from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.ingest import rig
@@ -63,7 +64,7 @@ class VehicleFrames:
 
     def __post_init__(self) -> None:
         if not self.fixed or not self.base or self.fixed == self.base:
-            raise ParameterError(
+            raise ConfigError(
                 f"frames.fixed '{self.fixed}' and frames.base '{self.base}' must be two frame names"
             )
         rotation = euler2mat(*self.model_rpy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.parameters.files import read_parameter_file
 from streampetr_ros.parameters.node import NodeParameters
@@ -46,7 +46,7 @@ def bag_options(
         given: parameters by dotted name; empty texts are not given.
 
     Raises:
-        ParameterError: if the file cannot be read, or values cannot be used.
+        ConfigError: if the file cannot be read, or values cannot be used.
     """
     values = {} if path is None else read_parameter_file(path)
     values |= {name: value for name, value in (given or {}).items() if value}
@@ -54,10 +54,10 @@ def bag_options(
         values["pose.source"] = "odometry"
     try:
         for name in values.keys() & REMOVED.keys():
-            raise ParameterError(unknown_name_text(name, ()))
+            raise ConfigError(unknown_name_text(name, ()))
         parameters = build(NodeParameters, values)
-    except ParameterError as error:
-        raise ParameterError(f"parameter file '{path}': {error}" if path else str(error)) from error
+    except ConfigError as error:
+        raise ConfigError(f"parameter file '{path}': {error}" if path else str(error)) from error
     named = parameters.cameras.settings() if "cameras.names" in values else ()
     by_hand = tuple(map(_camera, cameras))
     return BagOptions(parameters=parameters, cameras=by_hand or named, given=values)
@@ -67,7 +67,7 @@ def _camera(text: str) -> CameraSettings:
     name, _, topics = text.partition("=")
     image_topic, _, info_topic = topics.partition(",")
     if not name or not image_topic:
-        raise ParameterError(
+        raise ConfigError(
             f"--camera '{text}' must be NAME=IMAGE_TOPIC or NAME=IMAGE_TOPIC,INFO_TOPIC"
         )
     return CameraSettings(name=name, image_topic=image_topic, info_topic=info_topic)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from streampetr_ros.core.parameter import RUN, ParameterError, parameter
+from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.parameter import RUN, parameter
 from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
 from streampetr_ros.ingest.transforms.tree import TransformTree
@@ -66,19 +67,19 @@ class CameraParameters:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names) or not all(self.names):
-            raise ParameterError(
+            raise ConfigError(
                 f"cameras.names {list(self.names)} must be different, non-empty names"
             )
         wrong = [value for value in self.reductions if value not in REDUCTIONS]
         if wrong:
-            raise ParameterError(
+            raise ConfigError(
                 f"parameter 'cameras.reductions' holds {wrong[0]} but must be one of "
                 f"{', '.join(map(str, REDUCTIONS))}"
             )
         cameras = self.settings()
         for topic in _TOPICS:
             if len({getattr(camera, topic) for camera in cameras}) != len(cameras):
-                raise ParameterError(
+                raise ConfigError(
                     f"parameter 'cameras.{topic}s' gives several cameras one topic; write "
                     "{camera} into it or name a topic for each"
                 )
@@ -87,7 +88,7 @@ class CameraParameters:
         """Spread the lists over the cameras.
 
         Raises:
-            ParameterError: if a list or a topic does not fit the cameras.
+            ConfigError: if a list or a topic does not fit the cameras.
         """
         columns = {
             field.name: self._column(field.name)
@@ -105,7 +106,7 @@ class CameraParameters:
         values: Sequence[Any] = getattr(self, name)
         count = len(self.names)
         if len(values) not in (1, count):
-            raise ParameterError(
+            raise ConfigError(
                 f"parameter 'cameras.{name}' holds {len(values)} values but must hold one, or one "
                 f"for each of the {count} cameras of cameras.names"
             )
@@ -118,9 +119,9 @@ def _filled(topic: str, camera: str) -> str:
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(topic) if name is not None]
     except ValueError as error:
-        raise ParameterError(f"topic '{topic}' has unmatched braces") from error
+        raise ConfigError(f"topic '{topic}' has unmatched braces") from error
     if any(name != "camera" for name in names):
-        raise ParameterError(f"topic '{topic}' may contain {{camera}} but no other braces")
+        raise ConfigError(f"topic '{topic}' may contain {{camera}} but no other braces")
     return topic.replace("{camera}", camera)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 
 from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
 from streampetr_ros.backends.opening import BACKENDS, PRECISIONS, Choice
-from streampetr_ros.core.parameter import RUN, START, ParameterError, parameter
+from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.parameter import RUN, START, parameter
 from streampetr_ros.ingest.assembly import VehicleFrames
 from streampetr_ros.ingest.sync.types import SyncConfig
 from streampetr_ros.parameters.inputs import CameraParameters, PoseParameters, SyncParameters
@@ -156,12 +157,12 @@ class NodeParameters:
         count = len(self.cameras.names)
         offsets_s = self.sync.offsets_s
         if offsets_s != (-1.0,) and (len(offsets_s) != count or min(offsets_s) < 0):
-            raise ParameterError(
+            raise ConfigError(
                 f"parameter 'sync.offsets_s' is {list(offsets_s)} but must hold one time of at "
                 f"least 0 for each of the {count} cameras, or a single -1"
             )
         if self.sync.min_cameras > count:
-            raise ParameterError(
+            raise ConfigError(
                 f"parameter 'sync.min_cameras' is {self.sync.min_cameras} but there are only "
                 f"{count} cameras"
             )
@@ -173,7 +174,7 @@ class NodeParameters:
             cameras: those that there are, where others than ``cameras.names``.
 
         Raises:
-            ParameterError: if the parameters do not fit these cameras.
+            ConfigError: if the parameters do not fit these cameras.
         """
         p, names = self.sync, self.cameras.names
         offsets_ns = dict(zip(names, map(_nanoseconds, p.offsets_s), strict=False))
@@ -188,7 +189,7 @@ class NodeParameters:
                 frozen_after=p.frozen_after,
             )
         except ValueError as error:
-            raise ParameterError(f"parameters 'sync': {error}") from error
+            raise ConfigError(f"parameters 'sync': {error}") from error
 
 
 def is_of_ros(name: str) -> bool:

@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from streampetr_ros.core.config import load_config
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError, load_config
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.outputs import TrackingParameters
 from streampetr_ros.pipeline.streaming import PipelineConfig
@@ -50,15 +49,15 @@ def read_masks(path: Path, cameras: tuple[str, ...]) -> tuple[CameraMask, ...]:
         cameras: known names.
 
     Raises:
-        ParameterError: if the file cannot be read or does not have this form.
+        ConfigError: if the file cannot be read or does not have this form.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise ParameterError(f"cannot read cameras.masks_file '{path}': {reason}") from error
+        raise ConfigError(f"cannot read cameras.masks_file '{path}': {reason}") from error
     if not isinstance(content, Mapping) or not set(content) <= set(cameras):
-        raise ParameterError(
+        raise ConfigError(
             f"cameras.masks_file '{path}' must map names of cameras.names to lists of polygons"
         )
     return tuple(_masks(content, path))
@@ -71,7 +70,7 @@ def _masks(content: Mapping[str, Any], path: Path) -> Iterator[CameraMask]:
                 polygon = tuple((float(x), float(y)) for x, y in corners)
                 yield CameraMask(camera=camera, polygon=polygon)
         except (TypeError, ValueError) as error:
-            raise ParameterError(
+            raise ConfigError(
                 f"cameras.masks_file '{path}': polygons of '{camera}' must be lists of at least "
                 f"three [x, y] in fractions of the image ({error})"
             ) from error

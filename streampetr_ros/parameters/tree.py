@@ -14,7 +14,8 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from streampetr_ros.core.parameter import CONFIGURE, RUN, START, ParameterError, Rule, Value
+from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.parameter import CONFIGURE, RUN, START, Rule, Value
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ def build(kind: type[T], values: Mapping[str, object], prefix: str = "") -> T:
     """Make the dataclass from values by ROS name; missing ones keep their defaults.
 
     Raises:
-        ParameterError: if a value breaks a rule, or values do not fit together; names them.
+        ConfigError: if a value breaks a rule, or values do not fit together; names them.
     """
     arguments: dict[str, Any] = {
         leaf.name.removeprefix(prefix): fitting(leaf, values[leaf.name])
@@ -91,32 +92,32 @@ def build(kind: type[T], values: Mapping[str, object], prefix: str = "") -> T:
             arguments[name] = build(typing.cast(type, hint), values, f"{prefix}{name}.")
     try:
         return kind(**arguments)
-    except ParameterError:
+    except ConfigError:
         raise
     except ValueError as error:
-        raise ParameterError(f"parameters '{prefix[:-1]}': {error}") from error
+        raise ConfigError(f"parameters '{prefix[:-1]}': {error}") from error
 
 
 def fitting(leaf: Leaf, value: object) -> Value:
     """Return a value as the parameter holds it: lists as tuples, whole numbers as doubles.
 
     Raises:
-        ParameterError: if it has another type or breaks the parameter's rule.
+        ConfigError: if it has another type or breaks the parameter's rule.
     """
     is_list = isinstance(value, (list, tuple, array))
     elements = tuple(_scalar(leaf, each) for each in (value if is_list else (value,)))  # type: ignore[attr-defined]
     if is_list != leaf.is_list or any(type(each) is not leaf.kind for each in elements):
-        raise ParameterError(
+        raise ConfigError(
             f"parameter '{leaf.name}' is {value!r} but must have the type {type_name(leaf)}"
         )
     if not elements:
-        raise ParameterError(f"parameter '{leaf.name}' is an empty list; give at least one value")
+        raise ConfigError(f"parameter '{leaf.name}' is an empty list; give at least one value")
     for each in elements:
         fault = _element_fault(leaf.rule, each)
         if fault:
-            raise ParameterError(f"parameter '{leaf.name}' is {fault}")
+            raise ConfigError(f"parameter '{leaf.name}' is {fault}")
     if leaf.length not in (0, len(elements)):
-        raise ParameterError(
+        raise ConfigError(
             f"parameter '{leaf.name}' holds {len(elements)} values but must hold {leaf.length}: "
             f"{list(elements)}"
         )

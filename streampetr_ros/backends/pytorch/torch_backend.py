@@ -39,7 +39,7 @@ class TorchBackend:
     Raises:
         BackendError: if the device is not there, fails, has too little free memory or cannot
             compute in that precision.
-        CheckpointError: if a weight does not fit the precision.
+        UserError: if a weight does not fit the precision.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
 
     Raises:
         BackendError: if the device cannot compute in that precision.
-        CheckpointError: if a weight does not fit the precision.
+        UserError: if a weight does not fit the precision.
     """
     _check_precision(precision, device)
     copy = folded(detector).to(device)

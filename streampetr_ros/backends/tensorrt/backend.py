@@ -40,7 +40,7 @@ def open_tensorrt(
 
     Raises:
         BackendError: if runtime or GPU is missing, or an engine can neither be loaded nor built.
-        ExportError: if the folder is no complete exported model.
+        UserError: if the folder is no complete exported model.
     """
     return TensorRtBackend(
         open_exported(folder), load_tensorrt(runtime), CudaDevice(device, cuda_graphs), progress

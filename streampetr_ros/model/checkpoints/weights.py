@@ -31,10 +31,6 @@ _CONSTANT_TOLERANCE = 1e-5
 _CONFIG_FIELD = "streampetr_config"
 
 
-class CheckpointError(UserError, ValueError):
-    """A weights file that cannot be used; the message names file, reason and remedy."""
-
-
 def config_to_json(config: DetectorConfig) -> str:
     """Serialise a configuration."""
     return json.dumps(to_mapping(config))
@@ -60,17 +56,17 @@ def check_model(found: DetectorConfig, wanted: str, what: str) -> None:
         what: the weights as the beginning of a sentence that names a model.
 
     Raises:
-        CheckpointError: naming both.
+        UserError: naming both.
     """
     name = model_name(wanted)
     if name not in ("", found.name):
-        raise CheckpointError(f"{what} model '{found.name}', not '{name}'; choose that model")
+        raise UserError(f"{what} model '{found.name}', not '{name}'; choose that model")
     if not is_model_file(wanted):
         return
     described = to_mapping(detector_config(wanted))
     for key, value in to_mapping(found).items():
         if key != "dropout" and value != described[key]:
-            raise CheckpointError(
+            raise UserError(
                 f"{what} model '{name}' with {key} {value}, but '{wanted}' says {described[key]}; "
                 "give the file as it was for these weights, or other weights"
             )
@@ -85,7 +81,7 @@ def save_weights(path: Path, detector: Detector, metadata: Mapping[str, str] | N
         metadata: further text entries for the header, such as recipe and seed.
 
     Raises:
-        CheckpointError: if the file cannot be written.
+        UserError: if the file cannot be written.
     """
     header = dict(metadata or {}) | {_CONFIG_FIELD: config_to_json(detector.config)}
     save_tensors(path, detector.state_dict(), header)
@@ -102,7 +98,7 @@ def save_tensors(
         metadata: text entries for the header.
 
     Raises:
-        CheckpointError: if the file cannot be written.
+        UserError: if the file cannot be written.
     """
     plain = {key: value.contiguous().cpu() for key, value in tensors.items()}
     try:
@@ -114,14 +110,14 @@ def save_tensors(
             # safetensors makes files that only their owner can read.
             partial.chmod(permissions)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot write weights to '{path}': {error}") from error
+        raise UserError(f"cannot write weights to '{path}': {error}") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Return the header entries of an own weights file.
 
     Raises:
-        CheckpointError: if the file is missing, truncated or of another kind.
+        UserError: if the file is missing, truncated or of another kind.
     """
     with _opened(path) as file:
         return dict(file.metadata() or {})
@@ -138,18 +134,18 @@ def load_weights(path: Path, model: str = "") -> tuple[DetectorConfig, Detector]
         Configuration and detector on the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: if the file is missing, truncated, of another kind or another model.
+        UserError: if the file is missing, truncated, of another kind or another model.
     """
     metadata = read_metadata(path)
     if _CONFIG_FIELD not in metadata:
-        raise CheckpointError(
+        raise UserError(
             f"weights '{path}' carry no detector configuration; write them with "
             "'streampetr convert' or 'streampetr train'"
         )
     try:
         config = config_from_json(metadata[_CONFIG_FIELD])
     except ValueError as error:
-        raise CheckpointError(f"weights '{path}' have an unreadable header: {error}") from error
+        raise UserError(f"weights '{path}' have an unreadable header: {error}") from error
     check_model(config, model, f"weights '{path}' are for")
     with _opened(path) as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -160,11 +156,11 @@ def load_weights(path: Path, model: str = "") -> tuple[DetectorConfig, Detector]
 
 def _opened(path: Path) -> Any:
     if not path.is_file():
-        raise CheckpointError(f"weights file '{path}' does not exist; check the path")
+        raise UserError(f"weights file '{path}' does not exist; check the path")
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
+        raise UserError(
             f"weights '{path}' are not a complete safetensors file ({error}); "
             "copy the file again, or convert a .pth with 'streampetr convert'"
         ) from error
@@ -177,19 +173,19 @@ def _fill(detector: Detector, tensors: Mapping[str, Tensor], path: Path) -> None
     unknown = sorted(tensors.keys() - expected.keys())
     if missing or unknown:
         problem = f"lack '{missing[0]}'" if missing else f"have the unknown key '{unknown[0]}'"
-        raise CheckpointError(
+        raise UserError(
             f"weights '{path}' {problem} ({len(missing)} missing, {len(unknown)} unknown keys); "
             f"they are of another architecture than '{detector.config.name}'"
         )
     for key, value in tensors.items():
         if value.shape != expected[key].shape:
-            raise CheckpointError(
+            raise UserError(
                 f"weights '{path}': '{key}' has shape {tuple(value.shape)} instead of "
                 f"{tuple(expected[key].shape)}; they are of another architecture than "
                 f"'{detector.config.name}'"
             )
         if not bool(torch.isfinite(value).all()):
-            raise CheckpointError(
+            raise UserError(
                 f"weights '{path}': '{key}' holds values that are not finite; the file comes from "
                 "a training that diverged, or is damaged"
             )
@@ -207,7 +203,7 @@ def convert(path: Path, model: str) -> Detector:
         The detector, in evaluation mode.
 
     Raises:
-        CheckpointError: if anything about the file does not fit exactly.
+        UserError: if anything about the file does not fit exactly.
         ValueError: if there is no model of that name.
     """
     return load_official(read_official(path), detector_config(model), path)
@@ -217,25 +213,25 @@ def read_official(path: Path) -> dict[str, Tensor]:
     """Read the state dict of a published checkpoint without executing anything in it.
 
     Raises:
-        CheckpointError: if the file is missing, truncated, not a checkpoint or contains code.
+        UserError: if the file is missing, truncated, not a checkpoint or contains code.
     """
     if not path.is_file():
-        raise CheckpointError(f"checkpoint '{path}' does not exist; check the path")
+        raise UserError(f"checkpoint '{path}' does not exist; check the path")
     try:
         with torch.serialization.safe_globals(_plain_numbers()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
+        raise UserError(
             f"checkpoint '{path}' is damaged or contains more than weights and was not executed; "
             "download it again from its source"
         ) from error
     except Exception as error:  # damaged files bring about errors of any kind
-        raise CheckpointError(
+        raise UserError(
             f"checkpoint '{path}' is truncated or not a PyTorch file; download it again"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(map(_is_weight, state.items())):
-        raise CheckpointError(
+        raise UserError(
             f"checkpoint '{path}' holds no state dict of tensors; choose a file of trained weights"
         )
     wrapper = "module." if all(key.startswith("module.") for key in state) else ""
@@ -261,7 +257,7 @@ def load_official(state: Mapping[str, Tensor], config: DetectorConfig, path: Pat
     other, and the 2D auxiliary head is set aside.
 
     Raises:
-        CheckpointError: naming the first key that does not fit.
+        UserError: naming the first key that does not fit.
     """
     _check_constants(state, config, path)
     _check_branches(state, config.num_layers, path)
@@ -275,7 +271,7 @@ def load_official(state: Mapping[str, Tensor], config: DetectorConfig, path: Pat
             continue
         translated = official.own_key(key, detector.backbone)
         if translated is None or translated in tensors:
-            raise CheckpointError(
+            raise UserError(
                 f"checkpoint '{path}' has the key '{key}', which model '{config.name}' does not "
                 "know or already has; choose the model it was trained as"
             )
@@ -292,7 +288,7 @@ def load_official(state: Mapping[str, Tensor], config: DetectorConfig, path: Pat
 def _check_constants(state: Mapping[str, Tensor], config: DetectorConfig, path: Path) -> None:
     for key, expected in official.constants(config).items():
         if key not in state:
-            raise CheckpointError(
+            raise UserError(
                 f"checkpoint '{path}' lacks '{key}'; it is not a checkpoint of this model family"
             )
         stored = state[key].float()
@@ -300,7 +296,7 @@ def _check_constants(state: Mapping[str, Tensor], config: DetectorConfig, path: 
             torch.allclose(stored, expected, rtol=0.0, atol=_CONSTANT_TOLERANCE)
         )
         if not same:
-            raise CheckpointError(
+            raise UserError(
                 f"checkpoint '{path}': '{key}' is {stored.flatten().tolist()[:6]}, but model "
                 f"'{config.name}' expects {expected.tolist()[:6]}; choose the model it was "
                 "trained as"
@@ -314,14 +310,14 @@ def _check_branches(state: Mapping[str, Tensor], layers: int, path: Path) -> Non
         if first is None:
             continue
         if first not in state or not torch.equal(value, state[first]):
-            raise CheckpointError(
+            raise UserError(
                 f"checkpoint '{path}': '{key}' differs from '{first}', but the prediction "
                 "branches of this model are shared by all layers"
             )
         copies[first] = copies.get(first, 0) + 1
     for first, count in copies.items():
         if count != layers:
-            raise CheckpointError(
+            raise UserError(
                 f"checkpoint '{path}' has {count} copies of '{first}' instead of {layers}; it is "
                 "damaged or of another model"
             )

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.attention import MultiHeadAttention
-from streampetr_ros.model.checkpoints.weights import CheckpointError
 from streampetr_ros.model.detector import Detector
 
 #: Parts of the head, by paths of modules, whose matrix work may be done in half precision; in the
@@ -42,7 +42,7 @@ def make_half(detector: Detector, kind: torch.dtype) -> None:
         kind: torch.float16 or torch.bfloat16.
 
     Raises:
-        CheckpointError: if a weight is too large.
+        UserError: if a weight is too large.
     """
     detector.backbone = _Cast(detector.backbone, kind, kind)
     detector.neck = _Cast(detector.neck, kind, torch.float32)
@@ -93,7 +93,7 @@ def _check_range(module: nn.Module, kind: torch.dtype) -> None:
     largest = torch.finfo(kind).max
     for name, value in module.named_parameters():
         if value.detach().abs().max() > largest:
-            raise CheckpointError(
+            raise UserError(
                 f"weight '{name}' has values beyond {largest:.0f}, which half precision cannot "
                 "hold; choose precision fp32 or bf16"
             )

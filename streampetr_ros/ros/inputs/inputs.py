@@ -10,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.core.problems import Problem, ProblemLog
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.assembly import Assembler
@@ -55,7 +55,7 @@ class Inputs:
         assembler: makes frame sets.
 
     Raises:
-        ParameterError: if topics or the policy of the synchroniser cannot be used.
+        ConfigError: if topics or the policy of the synchroniser cannot be used.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Inputs:
                 self._node.resolve_topic_name(topic)
             except (NameValidationException, RuntimeError, ValueError) as error:
                 reason = str(error).partition(", at ")[0]
-                raise ParameterError(f"topic '{topic}' {owner} is no ROS name: {reason}") from error
+                raise ConfigError(f"topic '{topic}' {owner} is no ROS name: {reason}") from error
 
 
 class DropReport:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from rclpy.time import Time
 from std_msgs.msg import Header
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.ingest.sync.types import (
     CameraStatistics,
     DropReason,
@@ -42,14 +42,14 @@ class MessageFiltersSynchronizer(Generic[T]):
         parameters: policy, queue and slop.
 
     Raises:
-        ParameterError: if message_filters is not installed.
+        ConfigError: if message_filters is not installed.
     """
 
     def __init__(self, config: SyncConfig, parameters: SyncParameters) -> None:
         try:
             import message_filters  # noqa: PLC0415
         except ImportError as error:
-            raise ParameterError(
+            raise ConfigError(
                 f"parameter 'sync.policy' is '{parameters.policy}' but message_filters is not "
                 "installed; install ros-$ROS_DISTRO-message-filters or choose 'own'"
             ) from error

@@ -10,7 +10,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.backends.tensorrt.api import RUNTIMES
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.parameters.node import ModelParameters
 
 
@@ -27,13 +27,12 @@ def open_configured_backend(
         begin: uses the backend for the first time; where that fails, again with the other one.
 
     Raises:
-        ValueError: if weights are missing or cannot be used.
+        UserError: if weights or graphs are missing or cannot be used.
         BackendError: if runtime or device cannot be used and falling back is not allowed, which it
             never is where engines are to be built.
-        ExportError: if a folder is no complete exported model.
     """
     if not parameters.weights:
-        raise ParameterError(
+        raise ConfigError(
             "parameter 'model.weights' is empty; name a .safetensors file written by 'streampetr "
             "convert', or 'random:0' to try topics and timing without trained weights"
         )

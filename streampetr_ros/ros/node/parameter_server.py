@@ -14,7 +14,8 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from streampetr_ros.core.parameter import CONFIGURE, START, ParameterError, Value
+from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.parameter import CONFIGURE, START, Value
 from streampetr_ros.parameters.node import NodeParameters, is_of_ros
 from streampetr_ros.parameters.tree import (
     Leaf,
@@ -75,10 +76,10 @@ class ParameterServer:
         """Return the present values as one tree.
 
         Raises:
-            ParameterError: naming the first wrong or unknown parameter and the remedy.
+            ConfigError: naming the first wrong or unknown parameter and the remedy.
         """
         if self._faults:
-            raise ParameterError("; ".join(self._faults.values()))
+            raise ConfigError("; ".join(self._faults.values()))
         return build(NodeParameters, self._values())
 
     def _values(self) -> dict[str, object]:
@@ -90,13 +91,13 @@ class ParameterServer:
         if override is not None:
             try:
                 value = fitting(leaf, override.value)
-            except ParameterError as error:
+            except ConfigError as error:
                 self._faults[leaf.name] = str(error)
         stored = list(value) if isinstance(value, tuple) else value
         try:
             self._node.declare_parameter(leaf.name, stored, descriptor(leaf), ignore_override=True)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ParameterError(f"parameter '{leaf.name}' cannot be declared: {error}") from error
+            raise ConfigError(f"parameter '{leaf.name}' cannot be declared: {error}") from error
 
     def _judge(self, changed: list[Parameter]) -> SetParametersResult:
         """Accept or refuse a change, all parameters of one request together."""
@@ -117,7 +118,7 @@ class ParameterServer:
         for parameter in changed:
             leaf = self._leaves[parameter.name]
             if leaf.rule.changes == CONFIGURE and self._is_configured():
-                raise ParameterError(
+                raise ConfigError(
                     f"parameter '{leaf.name}' is in use; deactivate and clean up the node to "
                     "change it"
                 )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from unique_identifier_msgs.msg import UUID
 
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.core.geometry import Array
-from streampetr_ros.core.parameter import ParameterError
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.messages.standard import header
 from streampetr_ros.ros.messages import make
@@ -63,7 +63,7 @@ def autoware_messages(choice: str) -> ModuleType | None:
         choice: "on", "off", or "auto" for where the messages are installed.
 
     Raises:
-        ParameterError: if they are wanted but not installed.
+        ConfigError: if they are wanted but not installed.
     """
     if choice == "off":
         return None
@@ -72,7 +72,7 @@ def autoware_messages(choice: str) -> ModuleType | None:
     except ImportError as error:
         if choice == "auto":
             return None
-        raise ParameterError(
+        raise ConfigError(
             "parameter 'outputs.autoware' is on but the package autoware_perception_msgs is not "
             "installed; install and source it, or choose auto or off"
         ) from error

@@ -91,7 +91,7 @@ def measure_case(wanted: BenchmarkCase) -> dict[str, Any]:
 
     Raises:
         BackendError: if device, runtime or precision are not there.
-        ExportError: if `weights` is no exported model.
+        UserError: if `weights` is no exported model.
     """
     if wanted.weights:
         return _measure_graphs(wanted)

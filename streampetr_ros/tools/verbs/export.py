@@ -9,12 +9,13 @@ from typing import Annotated
 import torch
 import typer
 
-from streampetr_ros.backends.exported import ExportedModel, ExportError, open_exported
+from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.opening import is_exported, open_detector
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.backends.tensorrt.api import TensorRt, load_tensorrt
 from streampetr_ros.backends.tensorrt.build import build_engines
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.parity import FRAMES, compare_backends
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.tools.reporting import user_errors
@@ -72,7 +73,7 @@ def export(  # noqa: PLR0913, PLR0917 - one argument per command line option
 
 def _reopened(folder: Path, out: Path | None, to: Target) -> ExportedModel:
     if out is not None or to is Target.ONNX:
-        raise ExportError(
+        raise UserError(
             f"'{folder}' is exported already; add --to tensorrt or --to tensorrt_rtx to build its "
             "engines in place (without --out), or give the weights to export them again"
         )
@@ -81,11 +82,11 @@ def _reopened(folder: Path, out: Path | None, to: Target) -> ExportedModel:
 
 def _export(detector: Detector, out: Path | None, cameras: int, precision: str) -> ExportedModel:
     if out is None:
-        raise ExportError("no folder to write to; name one with --out")
+        raise UserError("no folder to write to; name one with --out")
     try:
         from streampetr_ros.export.onnx_export import export_onnx  # noqa: PLC0415
     except ImportError as error:
-        raise ExportError(
+        raise UserError(
             f"exporting needs the package '{error.name}'; install it with 'pip install onnx "
             "onnxruntime'"
         ) from error
@@ -111,7 +112,7 @@ def _build(exported: ExportedModel, runtime: TensorRt, capabilities: list[str]) 
 
 def _own_capability() -> str:
     if not torch.cuda.is_available():
-        raise ExportError(
+        raise UserError(
             "there is no GPU here to build engines for; name one with --compute-capability, such "
             "as 8.6, 8.9 or 12.0"
         )

@@ -15,7 +15,7 @@ from graph import Graph
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.parameters import settings
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build, leaves
@@ -100,13 +100,13 @@ def test_wrong_values_refuse_configuration(
     make_server: MakeServer, name: str, value: object, says: str
 ) -> None:
     server = make_server(**{name: value})
-    with pytest.raises(ParameterError, match=says):
+    with pytest.raises(ConfigError, match=says):
         server.read()
 
 
 def test_wrong_override_can_be_corrected(make_server: MakeServer) -> None:
     server = make_server(**{"pose.timeout_s": 99.0})
-    with pytest.raises(ParameterError):
+    with pytest.raises(ConfigError):
         server.read()
     assert change(server, "pose.timeout_s", 0.2)[0]
     assert server.read().pose.timeout_s == 0.2
@@ -202,11 +202,11 @@ def test_tracking_settings(tmp_path: Path) -> None:
 def test_wrong_masks(tmp_path: Path, text: str) -> None:
     masks = tmp_path / "masks.yaml"
     masks.write_text(text)
-    with pytest.raises(ParameterError, match=r"masks\.yaml"):
+    with pytest.raises(ConfigError, match=r"masks\.yaml"):
         settings.read_masks(masks, ("left",))
 
 
 @pytest.mark.parametrize("topic", ["{camara}/image", "{camera", "{}"])
 def test_topics_with_other_braces(topic: str) -> None:
-    with pytest.raises(ParameterError, match="brace"):
+    with pytest.raises(ConfigError, match="brace"):
         build(NodeParameters, {"cameras.names": ("a",), "cameras.image_topics": (topic,)})

@@ -15,7 +15,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from test_conversions import EPOCH_NS, detections, tracks
 from vision_msgs.msg import Detection3DArray, LabelInfo
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.ros.outputs import vision
@@ -191,7 +191,7 @@ def test_autoware_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", missing)
     assert autoware_messages("auto") is None
     assert autoware_messages("off") is None
-    with pytest.raises(ParameterError, match="autoware_perception_msgs is not installed"):
+    with pytest.raises(ConfigError, match="autoware_perception_msgs is not installed"):
         autoware_messages("on")
 
 

@@ -10,9 +10,10 @@ import torch
 from drives import drive
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import ExportError, checksum, open_exported
+from streampetr_ros.backends.exported import checksum, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.export.parity import compare_backends
 
@@ -50,15 +51,15 @@ def test_damaged_file_is_named(exported, tmp_path):
     export_onnx(exported[0], folder)
     head = folder / "head.onnx"
     head.write_bytes(head.read_bytes()[:-100])
-    with pytest.raises(ExportError, match=r"head\.onnx.*damaged"):
+    with pytest.raises(UserError, match=r"head\.onnx.*damaged"):
         open_exported(folder)
 
 
 def test_folder_without_a_model(tmp_path):
-    with pytest.raises(ExportError, match="streampetr export"):
+    with pytest.raises(UserError, match="streampetr export"):
         open_exported(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps({"cameras": 6}))
-    with pytest.raises(ExportError, match="streampetr export"):
+    with pytest.raises(UserError, match="streampetr export"):
         open_exported(tmp_path)
 
 
@@ -75,7 +76,7 @@ def test_description_that_cannot_be(exported, tmp_path, change, message):
     export_onnx(exported[0], tmp_path / "copy")
     path = tmp_path / "copy" / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(UserError, match=message):
         open_exported(tmp_path / "copy")
 
 
@@ -170,7 +171,7 @@ def test_runtime_that_fails_is_one_line(exported, monkeypatch):
 
 def test_export_leaves_other_folders_alone(tmp_path):
     (tmp_path / "letter.txt").write_text("keep")
-    with pytest.raises(ExportError, match="other files"):
+    with pytest.raises(UserError, match="other files"):
         export_onnx(micro.detector(), tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "keep"
 
@@ -213,5 +214,5 @@ def test_comparison_accepts_the_export_and_catches_other_weights(exported):
     differences = compare_backends(TorchBackend(detector), OnnxBackend(folder))
     assert max(differences.values()) < 1e-3
     other = micro.detector(seed=1, temporal=detector.config.temporal)
-    with pytest.raises(ExportError, match="differs from PyTorch"):
+    with pytest.raises(UserError, match="differs from PyTorch"):
         compare_backends(TorchBackend(other), OnnxBackend(folder))

@@ -13,7 +13,7 @@ from published_names import published_state
 from streampetr_ros.backends.exported import EXPORT_PRECISIONS, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend, prepared
-from streampetr_ros.export.parity import compare
+from streampetr_ros.export.parity import compare_backends
 from streampetr_ros.model.backbones import BACKBONES
 from streampetr_ros.model.checkpoints.weights import load_official
 from streampetr_ros.model.config import MODEL_NAMES, detector_config
@@ -95,7 +95,7 @@ def test_half_precision_encodes_images_alike(detector):
 def test_onnxruntime_follows(detector, folders, precision):
     pytest.importorskip("onnxruntime")
     subject = OnnxBackend(folders[precision], threads=1)
-    compare(TorchBackend(detector), subject, precision=precision)
+    compare_backends(TorchBackend(detector), subject, precision=precision)
 
 
 def test_graphs_become_engines(detector, folders, log_engines):

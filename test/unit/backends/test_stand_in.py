@@ -8,7 +8,7 @@ import pytest
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.opening import open_backend
-from streampetr_ros.model.checkpoints.weights import CheckpointError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.pipeline.decode import decode
 
 
@@ -33,5 +33,5 @@ def test_durations_that_are_none(weights: str) -> None:
 
 
 def test_needs_a_model_to_stand_for() -> None:
-    with pytest.raises(CheckpointError, match="model name"):
+    with pytest.raises(UserError, match="model name"):
         open_backend("stand_in:5")

@@ -11,12 +11,7 @@ from test_config import Outer
 
 from streampetr_ros.core.config import load_config
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.model.checkpoints.weights import (
-    CheckpointError,
-    load_weights,
-    read_official,
-    save_weights,
-)
+from streampetr_ros.model.checkpoints.weights import load_weights, read_official, save_weights
 from streampetr_ros.track import TrackingConfig
 
 YAML = b"name: x\ninner: {rate: 2.0, sizes: [1, 2], pair: [0.5, 1.5]}\npath: null\non: true\n"
@@ -68,7 +63,7 @@ def test_weights(tmp_path):
         file.write_bytes(data)
         try:
             load_weights(file)
-        except CheckpointError:
+        except UserError:
             refused += 1
     assert refused > 80
 
@@ -79,5 +74,5 @@ def test_official_checkpoints(tmp_path):
     for start in (b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x02}q\x00."):
         for _ in range(40):
             file.write_bytes(start + rng.randbytes(rng.randint(0, 300)))
-            with pytest.raises(CheckpointError):
+            with pytest.raises(UserError):
                 read_official(file)

@@ -12,8 +12,8 @@ import torch
 from published_names import published_state
 from safetensors.torch import load_file, save_file
 
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.model.checkpoints.weights import (
-    CheckpointError,
     config_from_json,
     config_to_json,
     convert,
@@ -58,14 +58,14 @@ def test_configuration_survives_json():
 
 
 def test_another_model_is_refused(saved):
-    with pytest.raises(CheckpointError, match="for model 'micro', not 'tiny'"):
+    with pytest.raises(UserError, match="for model 'micro', not 'tiny'"):
         load_weights(saved[0], "tiny")
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         load_weights(tmp_path / "nothing.safetensors")
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         load_weights(tmp_path)
 
 
@@ -73,14 +73,14 @@ def test_missing_file_and_folder(tmp_path):
 def test_truncated_file(saved, keep):
     content = saved[0].read_bytes()
     saved[0].write_bytes(content[:keep])
-    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
+    with pytest.raises(UserError, match="not a complete safetensors file"):
         load_weights(saved[0])
 
 
 def test_file_without_configuration(tmp_path):
     path = tmp_path / "plain.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointError, match="no detector configuration"):
+    with pytest.raises(UserError, match="no detector configuration"):
         load_weights(path)
 
 
@@ -89,7 +89,7 @@ def test_unknown_backbone_in_the_header(saved):
     header = read_metadata(path)
     header["streampetr_config"] = header["streampetr_config"].replace("resnet_tiny", "resnet9000")
     save_file(load_file(path), path, metadata=header)
-    with pytest.raises(CheckpointError, match="resnet9000"):
+    with pytest.raises(UserError, match="resnet9000"):
         load_weights(path)
 
 
@@ -98,7 +98,7 @@ def test_diverged_weights(saved):
     with torch.no_grad():
         detector.head.reference_points[0, 0] = float("nan")
     save_weights(path, detector)
-    with pytest.raises(CheckpointError, match=r"head\.reference_points.*not finite"):
+    with pytest.raises(UserError, match=r"head\.reference_points.*not finite"):
         load_weights(path)
 
 
@@ -113,13 +113,13 @@ def test_tensors_must_fit_exactly(saved, change):
     else:
         tensors["head.reference_points"] = torch.zeros(3, 3)
     save_file(tensors, path, metadata=metadata)
-    with pytest.raises(CheckpointError, match="another architecture"):
+    with pytest.raises(UserError, match="another architecture"):
         load_weights(path)
 
 
 def test_unwritable_target(saved, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cannot write"):
+    with pytest.raises(UserError, match="cannot write"):
         save_weights(tmp_path / "file" / "below.safetensors", saved[1])
 
 
@@ -145,7 +145,7 @@ def test_code_in_a_checkpoint_is_not_executed(tmp_path, monkeypatch):
     torch.save({"state_dict": {"x": Exploit()}}, tmp_path / "evil.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Exploit()))
     for name in ("evil.pth", "plain.pth"):
-        with pytest.raises(CheckpointError):
+        with pytest.raises(UserError):
             read_official(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
@@ -154,19 +154,19 @@ def test_code_in_a_checkpoint_is_not_executed(tmp_path, monkeypatch):
 def test_broken_checkpoints(tmp_path, content):
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="broken"):
+    with pytest.raises(UserError, match="broken"):
         read_official(path)
 
 
 def test_checkpoint_of_something_else(tmp_path):
     torch.save({"state_dict": {"x": 1}}, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match="no state dict"):
+    with pytest.raises(UserError, match="no state dict"):
         read_official(tmp_path / "a.pth")
     torch.save({1: torch.zeros(1)}, tmp_path / "numbered.pth")
-    with pytest.raises(CheckpointError, match="no state dict"):
+    with pytest.raises(UserError, match="no state dict"):
         read_official(tmp_path / "numbered.pth")
     torch.save([1, 2], tmp_path / "b.pth")
-    with pytest.raises(CheckpointError, match="no state dict"):
+    with pytest.raises(UserError, match="no state dict"):
         read_official(tmp_path / "b.pth")
 
 
@@ -219,10 +219,10 @@ def test_every_key_counts(state_428q, key, value, reason):
         del state[key]
     else:
         state[key] = value
-    with pytest.raises(CheckpointError, match=reason):
+    with pytest.raises(UserError, match=reason):
         load(state)
 
 
 def test_the_wrong_model_is_named(state_428q):
-    with pytest.raises(CheckpointError, match="stream_petr_r50_900q"):
+    with pytest.raises(UserError, match="stream_petr_r50_900q"):
         load(state_428q, "stream_petr_r50_900q")

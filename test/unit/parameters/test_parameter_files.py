@@ -10,7 +10,7 @@ import yaml
 from rigs import frame_set
 from typer.testing import CliRunner
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.parameters.bag import BagOptions, bag_options
 from streampetr_ros.parameters.node import NodeParameters, is_of_node
 from streampetr_ros.parameters.tree import REMOVED, leaves
@@ -68,7 +68,7 @@ def test_settings_the_check_does_not_find_out_are_kept(tmp_path: Path):
 def test_a_parameter_of_an_earlier_version_is_named(tmp_path: Path, name: str):
     group, _, leaf = name.partition(".")
     params = written(tmp_path / "old.yaml", {group: {leaf: "auto"}})
-    with pytest.raises(ParameterError, match=f"'{name}' was removed in 0.2.0; delete it from the"):
+    with pytest.raises(ConfigError, match=f"'{name}' was removed in 0.2.0; delete it from the"):
         bag_options(params)
 
 
@@ -106,7 +106,7 @@ def test_every_parameter_of_the_node_is_kept():
 def test_a_file_of_another_encoding_is_named(tmp_path: Path):
     file = tmp_path / "rig.yaml"
     file.write_bytes("/**: {ros__parameters: {frames: {base: r\xfcckw\xe4rts}}}".encode("latin-1"))
-    with pytest.raises(ParameterError, match=r"rig\.yaml' is not UTF-8 text .* save it as UTF-8"):
+    with pytest.raises(ConfigError, match=r"rig\.yaml' is not UTF-8 text .* save it as UTF-8"):
         bag_options(file)
 
 
@@ -123,5 +123,5 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path):
 )
 def test_a_model_frame_that_is_none_is_named(tmp_path: Path, name: str, value: object, says: str):
     file = written(tmp_path / "rig.yaml", {"frames": {name: value}})
-    with pytest.raises(ParameterError, match=rf"rig\.yaml': parameter 'frames.{name}' .*{says}"):
+    with pytest.raises(ConfigError, match=rf"rig\.yaml': parameter 'frames.{name}' .*{says}"):
         bag_options(file)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
-from streampetr_ros.export.onnx_export import ExportError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.parity import compare_backends, largest_differences, random_drive
 from streampetr_ros.model.checkpoints.weights import save_weights
 from studies import precision_table
@@ -58,5 +58,5 @@ def test_numbers_that_are_none_are_no_small_difference():
     drive = random_drive(detector.config, 2)
     found = largest_differences(TorchBackend(detector), broken, drive)
     assert found["logits"] != found["logits"]
-    with pytest.raises(ExportError, match="differs from PyTorch"):
+    with pytest.raises(UserError, match="differs from PyTorch"):
         compare_backends(TorchBackend(detector), broken, cameras=2)

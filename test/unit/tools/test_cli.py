@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from streampetr_ros.backends import opening
 from streampetr_ros.backends.opening import open_backend
 from streampetr_ros.core.config import dump_config
-from streampetr_ros.model.checkpoints.weights import CheckpointError, save_weights
+from streampetr_ros.core.errors import UserError
+from streampetr_ros.model.checkpoints.weights import save_weights
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import build_detector
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
@@ -207,7 +208,7 @@ def test_random_weights_repeat():
     assert one.config.name == "tiny"
     first = next(iter(one._detector.parameters()))
     assert first.equal(next(iter(other._detector.parameters())))
-    with pytest.raises(CheckpointError, match="need a model name"):
+    with pytest.raises(UserError, match="need a model name"):
         open_backend("random:0")
 
 

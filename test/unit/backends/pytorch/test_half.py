@@ -4,9 +4,10 @@ import micro_detector as micro
 import pytest
 import torch
 
-from streampetr_ros.backends.exported import EXPORT_PRECISIONS, ExportError, open_exported
+from streampetr_ros.backends.exported import EXPORT_PRECISIONS, open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.parity import LIMITS, compare_backends
 
 onnx = pytest.importorskip("onnx")
@@ -124,7 +125,7 @@ def test_weight_beyond_half_precision_is_named(tmp_path):
     detector = micro.detector()
     with torch.no_grad():
         detector.head.memory_embed[0].weight[0, 0] = 1e5
-    with pytest.raises(ExportError, match=r"weight '.*' has values beyond 65504.*fp32"):
+    with pytest.raises(UserError, match=r"weight '.*' has values beyond 65504.*fp32"):
         export_onnx(detector, tmp_path / "micro", precision="fp16")
     assert not list(tmp_path.iterdir())
 
@@ -135,15 +136,15 @@ def test_failed_check_leaves_the_earlier_export(tmp_path):
 
     def check(partial):
         assert open_exported(partial).sha256 != first.sha256
-        raise ExportError("not equal")
+        raise UserError("not equal")
 
-    with pytest.raises(ExportError, match="not equal"):
+    with pytest.raises(UserError, match="not equal"):
         export_onnx(micro.detector(seed=1), folder, check=check)
     assert open_exported(folder).sha256 == first.sha256
     assert [path.name for path in tmp_path.iterdir()] == ["micro"]
 
 
 def test_unknown_precision(tmp_path):
-    with pytest.raises(ExportError, match="'int8'; choose one of fp32, fp16"):
+    with pytest.raises(UserError, match="'int8'; choose one of fp32, fp16"):
         export_onnx(micro.detector(), tmp_path / "micro", precision="int8")
     assert not list(tmp_path.iterdir())

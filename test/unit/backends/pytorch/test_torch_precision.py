@@ -9,9 +9,9 @@ from drives import drive
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend, prepared
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.parity import compare_backends
 from streampetr_ros.model.attention import MultiHeadAttention
-from streampetr_ros.model.checkpoints.weights import CheckpointError
 from streampetr_ros.pipeline.decode import decode
 
 onnx = pytest.importorskip("onnx")
@@ -149,7 +149,7 @@ def test_weight_beyond_half_precision_is_named():
     detector = micro.detector()
     with torch.no_grad():
         detector.neck.smooth.bias[0] = 1e6
-    with pytest.raises(CheckpointError, match=r"'smooth\.bias'.*beyond 65504.*fp32 or bf16"):
+    with pytest.raises(UserError, match=r"'smooth\.bias'.*beyond 65504.*fp32 or bf16"):
         TorchBackend(detector, precision="fp16")
     TorchBackend(detector, precision="bf16")
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rigs import frame_set, without
 
-from streampetr_ros.core.parameter import ParameterError
+from streampetr_ros.core.config import ConfigError
 from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.ingest.pictures.reduction import shrink
 from streampetr_ros.messages import cdr, standard
@@ -151,7 +151,7 @@ def test_the_parameter_file_of_the_node_says_what_to_read(tmp_path):
         assert [frame.calibration.name for frame in got.cameras] == names
         np.testing.assert_allclose(got.base_from_model, drive()[0].base_from_model, atol=1e-9)
     file.write_text("nothing: 1")
-    with pytest.raises(ParameterError, match="no 'ros__parameters'"):
+    with pytest.raises(ConfigError, match="no 'ros__parameters'"):
         bag_options(file)
 
 
@@ -179,7 +179,7 @@ def test_settings_that_do_not_fit_the_cameras_are_named(tmp_path):
         rig = {"cameras": {"names": ["a", "b"]}}
         rig.setdefault(group, {}).update(content)
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": rig}}))
-        with pytest.raises(ParameterError, match=re.escape(says)):
+        with pytest.raises(ConfigError, match=re.escape(says)):
             bag_options(file)
 
 
