@@ -11,8 +11,12 @@ from streampetr_ros.model.checkpoints.weights import load_official
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.losses.denoise import DenoisingConfig, QueryCounts, make_denoising
-from streampetr_ros.training.losses.loss import denoising_losses, detection_losses
+from streampetr_ros.training.losses.denoise import (
+    DenoisingConfig,
+    denoising_losses,
+    make_denoising,
+)
+from streampetr_ros.training.losses.loss import detection_losses
 from streampetr_ros.training.losses.objective import Objective
 
 _CONFIG = "stream_petr_r50_flash_704_bs2_seq_428q_nui_60e"
@@ -57,18 +61,15 @@ class TrainingHead:
         detector = self._objective.detector
         features = np.random.RandomState(40 + frame).standard_normal((1, 6, 256, 16, 44)) * 0.5
         features = torch.from_numpy(features.astype(np.float32)).requires_grad_()
-        config = detector.config
-        counts = QueryCounts(428, 812)
-        made = make_denoising(
-            [target], noise, DenoisingConfig(), config.detection_range, counts, config.num_classes
-        )
+        denoising = DenoisingConfig()
+        made = make_denoising([target], noise, denoising, detector.config)
         inputs = self._inputs(frame)
         position = detector.token_position(inputs)
         logits, codes, memory = self._objective._head(features, position, inputs, memory, made)
-        pad = made.reference_points.shape[1]
+        pad = made.pad
         weights = self._objective._config.loss
         losses = detection_losses(logits[:, :, pad:], codes[:, :, pad:], [target], weights)
-        losses |= denoising_losses(logits[:, :, :pad], codes[:, :, :pad], made.targets, weights)
+        losses |= denoising_losses(logits[:, :, :pad], codes[:, :, :pad], made, weights, denoising)
         detector.zero_grad()
         sum(losses.values()).backward()
         return self._result(losses, features), memory

@@ -6,6 +6,7 @@ import torch
 from recording import FOLDER as GOLDEN
 
 from streampetr_ros.core.types import Boxes
+from streampetr_ros.model.config import detector_config
 from streampetr_ros.training.data import augment
 from streampetr_ros.training.data.targets import ImageTargets, Targets, encode_boxes
 from streampetr_ros.training.losses import denoise, image_head, loss, matcher
@@ -13,7 +14,6 @@ from streampetr_ros.training.losses import denoise, image_head, loss, matcher
 pytestmark = pytest.mark.skipif(
     not (GOLDEN / "train_pieces.npz").exists(), reason="no train_pieces.npz"
 )
-RANGE = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,7 @@ def test_box_code(golden):
     np.testing.assert_allclose(codes, golden["box.normalized"], atol=1e-5)
 
 
-@pytest.mark.parametrize("velocity", [0, 1])
-def test_matching(golden, velocity):
+def test_matching(golden):
     logits = torch.from_numpy(golden["match.cls"])
     codes = torch.from_numpy(golden["match.box"])
     target = targets_from(golden["match.gt_bottom"], golden["match.gt_labels"])
@@ -51,10 +50,10 @@ def test_matching(golden, velocity):
     )
     cost = matcher.box_cost(codes, target.codes, weights)
     np.testing.assert_allclose(cost, golden["match.reg_cost"], rtol=1e-5, atol=1e-4)
-    match = matcher.match_boxes(logits, codes, target, weights, with_velocity=bool(velocity))
+    match = matcher.match_boxes(logits, codes, target, weights)
     assigned = np.zeros(len(logits), np.int64)
     assigned[match.queries] = match.objects.numpy() + 1
-    np.testing.assert_array_equal(assigned, golden[f"match.gt_inds.velo{velocity}"])
+    np.testing.assert_array_equal(assigned, golden["match.gt_inds.velo0"])
 
 
 @pytest.mark.parametrize("case", ["", "nanvelo.", "empty."])
@@ -82,16 +81,11 @@ def test_losses(golden, case):
 def test_denoising_queries(golden, frame):
     prefix = f"train.{frame}."
     target = targets_from(golden[prefix + "gt_bottom"], golden[prefix + "gt_labels"])
-    got = denoise.make_denoising(
-        [target],
-        torch.from_numpy(golden[prefix + "noise01"]),
-        denoise.DenoisingConfig(),
-        RANGE,
-        denoise.QueryCounts(428, 812),
-        num_classes=10,
-    )
+    noise = torch.from_numpy(golden[prefix + "noise01"])
+    config = detector_config("stream_petr_r50_428q")
+    got = denoise.make_denoising([target], noise, denoise.DenoisingConfig(), config)
     np.testing.assert_allclose(got.reference_points[0], golden[prefix + "dn_reference"], atol=1e-6)
-    np.testing.assert_array_equal(got.targets.labels, golden[prefix + "dn_labels"])
+    np.testing.assert_array_equal(got.labels, golden[prefix + "dn_labels"])
     shape = golden[prefix + "attn_mask_shape"]
     bits = np.unpackbits(golden[prefix + "attn_mask_bits"], axis=-1)[:, : shape[1]].astype(bool)
     np.testing.assert_array_equal(got.blocked, bits)

@@ -6,25 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from streampetr_ros.model.position import STRIDE, token_centers
 from streampetr_ros.training.data.targets import ImageTargets
 from streampetr_ros.training.losses.loss import Losses, mean_over_ranks
 from streampetr_ros.training.losses.matcher import (
     ImagePredictions,
-    Match,
     centered_from_corners,
     corners_from_centered,
     intersection_over_union,
+    located,
     match_image,
 )
 
 #: Of class logits at the start: a probability of 0.01.
 PRIOR_BIAS = -4.59512
-_STRIDE = 16
-
-
-def _inverse_sigmoid(value: Tensor) -> Tensor:
-    value = value.clamp(0, 1)
-    return (value.clamp(min=1e-5) / (1 - value).clamp(min=1e-5)).log()
 
 
 def conv_block(channels: int) -> nn.Sequential:
@@ -62,7 +57,9 @@ class ImageHead(nn.Module):
             Predictions with t = h * w tokens, row by row.
         """
         classes, boxes = self.shared_cls(features), self.shared_reg(features)
-        place = _token_centers(features)
+        height, width = features.shape[-2:]
+        size = features.new_tensor([width * STRIDE, height * STRIDE])
+        place = token_centers(height, width).to(features) / size
         sides = per_token(self.ltrb(boxes)).sigmoid()
         corners = torch.cat([place - sides[..., :2], place + sides[..., 2:]], dim=-1).clamp(0, 1)
         offset = per_token(self.center2d(boxes))
@@ -70,22 +67,13 @@ class ImageHead(nn.Module):
             logits=per_token(self.cls(classes)),
             centerness=per_token(self.centerness(classes))[..., 0],
             boxes=centered_from_corners(corners),
-            centers=(offset + _inverse_sigmoid(place)).sigmoid(),
+            centers=(offset + place.logit()).sigmoid(),
         )
 
 
 def per_token(maps: Tensor) -> Tensor:
     """(I, c, h, w) -> (I, h * w, c)."""
     return maps.flatten(2).transpose(1, 2)
-
-
-def _token_centers(features: Tensor) -> Tensor:
-    """Return the (h * w, 2) token centres as fractions of the image width and height."""
-    height, width = features.shape[-2:]
-    rows = (torch.arange(height, device=features.device) + 0.5) / height
-    columns = (torch.arange(width, device=features.device) + 0.5) / width
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y], dim=-1).reshape(-1, 2)
 
 
 def quality_focal_loss(logits: Tensor, labels: Tensor, quality: Tensor) -> Tensor:
@@ -122,9 +110,9 @@ def heat_map(targets: ImageTargets, height: int, width: int) -> Tensor:
     rows = torch.arange(height, device=device)[:, None]
     columns = torch.arange(width, device=device)[None, :]
     for box, center in zip(targets.boxes, targets.centers, strict=True):
-        sides = torch.cat([center - box[:2], box[2:] - center]) / _STRIDE
+        sides = torch.cat([center - box[:2], box[2:] - center]) / STRIDE
         radius = max(int(sides.min().ceil()), 1)
-        column, row = (int(value) for value in (center / _STRIDE).to(torch.int64))
+        column, row = (int(value) for value in (center / STRIDE).to(torch.int64))
         spread = 2 * ((2 * radius + 1) / 6) ** 2
         distance = (rows - row) ** 2 + (columns - column) ** 2
         inside = ((rows - row).abs() <= radius) & ((columns - column).abs() <= radius)
@@ -151,39 +139,22 @@ def image_losses(
         map_size: rows and columns of the feature map.
     """
     logits = predictions.logits
-    size = logits.new_tensor([map_size[1] * _STRIDE, map_size[0] * _STRIDE])
+    size = logits.new_tensor([map_size[1] * STRIDE, map_size[0] * STRIDE])
     images = [ImagePredictions(*parts) for parts in zip(*predictions, strict=True)]
     matches = [match_image(p, t, size) for p, t in zip(images, targets, strict=True)]
-    heat = torch.stack([heat_map(target, *map_size).flatten() for target in targets])
-    return _matched_losses(predictions, targets, matches, size) | {
-        "centerness_losses": gaussian_focal_loss(predictions.centerness, heat)
-        / max(mean_over_ranks(_count(matches), logits.device), 1.0)
-    }
-
-
-def _count(matches: list[Match]) -> float:
-    return float(sum(len(match.queries) for match in matches))
-
-
-def _matched_losses(
-    predictions: ImagePredictions, targets: list[ImageTargets], matches: list[Match], size: Tensor
-) -> Losses:
-    logits = predictions.logits
-    device = logits.device
-    image = torch.cat([torch.full_like(m.queries, i) for i, m in enumerate(matches)])
-    token = torch.cat([match.queries for match in matches])
+    image, token = located(matches)
     pairs = list(zip(targets, matches, strict=True))
     wanted_px = torch.cat([target.boxes[match.objects] for target, match in pairs])
     centers_px = torch.cat([target.centers[match.objects] for target, match in pairs])
-    boxes = predictions.boxes[image, token]
-    size4 = size.repeat(2)
+    boxes, size4 = predictions.boxes[image, token], size.repeat(2)
     iou, generalised = intersection_over_union(corners_from_centered(boxes) * size4, wanted_px)
-    labels = torch.full(logits.shape[:2], logits.shape[-1], device=device)
+    labels = torch.full(logits.shape[:2], logits.shape[-1], device=logits.device)
     labels[image, token] = torch.cat([target.labels[match.objects] for target, match in pairs])
-    quality = torch.zeros(logits.shape[:2], device=device)
+    quality = torch.zeros(logits.shape[:2], device=logits.device)
     quality[image, token] = iou.detach().to(quality.dtype)
-    local = max(_count(matches), 1.0)
-    shared = max(mean_over_ranks(_count(matches), device), 1.0)
+    heat = torch.stack([heat_map(target, *map_size).flatten() for target in targets])
+    local = max(float(len(token)), 1.0)
+    shared = max(mean_over_ranks(float(len(token)), logits.device), 1.0)
     classes = quality_focal_loss(logits.flatten(0, 1), labels.flatten(), quality.flatten())
     box_error = (boxes - centered_from_corners(wanted_px / size4)).abs().sum()
     center_error = (predictions.centers[image, token] - centers_px / size).abs().sum()
@@ -192,4 +163,5 @@ def _matched_losses(
         "enc_loss_bbox": 5.0 * box_error / shared,
         "enc_loss_iou": 2.0 * (1 - generalised).sum() / local,
         "centers2d_losses": 10.0 * center_error / shared,
+        "centerness_losses": gaussian_focal_loss(predictions.centerness, heat) / shared,
     }

@@ -1,22 +1,18 @@
-"""Losses of the 3D predictions, for the learned queries and for the denoising queries."""
+"""Losses of the 3D predictions of the learned and the propagated queries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional
 
 from streampetr_ros.training.data.targets import Targets
-from streampetr_ros.training.losses.matcher import FOCAL_ALPHA, Match, match_boxes
+from streampetr_ros.training.losses.matcher import FOCAL_ALPHA, located, match_boxes
 
 #: Named scalar losses; their plain sum is minimised.
 Losses = dict[str, Tensor]
-
-#: Share of a unit cube's noise draws that keep their class, as the published recipe writes it.
-_BALL_VOLUME_FACTOR = 3.14159 / 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +38,6 @@ class LossConfig:
     def __post_init__(self) -> None:
         if len(self.code_weights) != 10:
             raise ValueError(f"code_weights needs 10 numbers, got {len(self.code_weights)}")
-
-
-class LayerLosses(NamedTuple):
-    """Classification and box loss of one decoder layer."""
-
-    classes: Tensor
-    boxes: Tensor
 
 
 def mean_over_ranks(count: float, device: torch.device) -> float:
@@ -90,39 +79,8 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return functional.one_hot(labels, num_classes + 1)[..., :num_classes].float()
 
 
-def _finite(loss: Tensor) -> Tensor:
-    return torch.nan_to_num(loss)
-
-
-def layer_losses(
-    logits: Tensor, codes: Tensor, targets: list[Targets], matches: list[Match], config: LossConfig
-) -> LayerLosses:
-    """Compute the losses of one decoder layer for given matches.
-
-    Args:
-        logits: (B, q, G).
-        codes: (B, q, 10).
-        targets: B.
-        matches: B.
-        config: weights.
-    """
-    labels = torch.full(logits.shape[:2], logits.shape[-1], device=logits.device)
-    matched, wanted = [], []
-    for sample, (match, target) in enumerate(zip(matches, targets, strict=True)):
-        labels[sample, match.queries] = target.labels[match.objects]
-        matched.append(codes[sample, match.queries])
-        wanted.append(target.codes[match.objects])
-    count = float(sum(len(match.queries) for match in matches))
-    focal = sigmoid_focal_loss(logits, one_hot(labels, logits.shape[-1])).sum()
-    distance = box_loss(torch.cat(matched), torch.cat(wanted), config)
-    normaliser = max(mean_over_ranks(count, logits.device), 1.0)
-    return LayerLosses(
-        _finite(config.class_weight * focal / max(count, 1.0)),
-        _finite(config.box_weight * distance / normaliser),
-    )
-
-
-def _layer_prefix(layer: int, num_layers: int) -> str:
+def layer_prefix(layer: int, num_layers: int) -> str:
+    """Return what stands before the names of the losses of a decoder layer."""
     return "" if layer == num_layers - 1 else f"d{layer}."
 
 
@@ -165,75 +123,22 @@ def detection_losses(
     losses: Losses = {}
     weights = codes.new_tensor(config.code_weights)
     extra_cost = logits.new_zeros(logits.shape[1:3]) if bonus is None else -bonus
+    classes = logits.shape[-1]
     for layer in range(len(logits)):
         matches = [
             match_boxes(logits[layer, b], codes[layer, b], target, weights, extra_cost[b])
             for b, target in enumerate(targets)
         ]
-        parts = layer_losses(logits[layer], codes[layer], targets, matches, config)
-        prefix = _layer_prefix(layer, len(logits))
-        losses[f"{prefix}loss_cls"], losses[f"{prefix}loss_bbox"] = parts
-    return losses
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DenoisingTargets:
-    """Which denoising slot belongs to which object.
-
-    Attributes:
-        sample: (s,) int64 sample index of each used slot.
-        slot: (s,) int64 position among the denoising queries.
-        labels: (s,) int64 wanted class; the number of classes means background.
-        codes: (s, 10) float32 boxes without noise.
-        split: noise length beyond which a slot is background.
-    """
-
-    sample: Tensor
-    slot: Tensor
-    labels: Tensor
-    codes: Tensor
-    split: float
-
-
-def nothing_to_denoise(codes: Tensor, split: float) -> DenoisingTargets:
-    """Return targets without slots, on the device of codes."""
-    none = torch.zeros(0, dtype=torch.long, device=codes.device)
-    return DenoisingTargets(
-        sample=none, slot=none, labels=none, codes=codes.new_zeros(0, codes.shape[-1]), split=split
-    )
-
-
-def denoising_losses(
-    logits: Tensor,
-    codes: Tensor,
-    targets: DenoisingTargets,
-    config: LossConfig,
-    weight: float = 1.0,
-) -> Losses:
-    """Compute the losses of the denoising queries of every layer.
-
-    Args:
-        logits: (L, B, pad, G).
-        codes: (L, B, pad, 10).
-        targets: used slots.
-        config: weights.
-        weight: common factor.
-
-    Returns:
-        Names as in `detection_losses`, with `dn_` before `loss`.
-    """
-    losses: Losses = {}
-    count = float(len(targets.slot))
-    kept = max(count * _BALL_VOLUME_FACTOR * targets.split**3, 1.0)
-    normaliser = max(mean_over_ranks(count, logits.device), 1.0)
-    wanted = one_hot(targets.labels, logits.shape[-1])
-    for layer in range(len(logits)):
-        chosen = logits[layer][targets.sample, targets.slot]
-        focal = sigmoid_focal_loss(chosen, wanted).sum() / kept
-        distance = box_loss(codes[layer][targets.sample, targets.slot], targets.codes, config)
-        prefix = _layer_prefix(layer, len(logits))
-        losses[f"{prefix}dn_loss_cls"] = _finite(weight * config.class_weight * focal)
-        losses[f"{prefix}dn_loss_bbox"] = _finite(
-            weight * config.box_weight * distance / normaliser
-        )
+        sample, query = located(matches)
+        pairs = list(zip(targets, matches, strict=True))
+        labels = torch.full(logits.shape[1:3], classes, device=logits.device)
+        labels[sample, query] = torch.cat([t.labels[match.objects] for t, match in pairs])
+        wanted = torch.cat([t.codes[match.objects] for t, match in pairs])
+        count = float(len(query))
+        focal = sigmoid_focal_loss(logits[layer], one_hot(labels, classes)).sum()
+        distance = box_loss(codes[layer][sample, query], wanted, config)
+        normaliser = max(mean_over_ranks(count, logits.device), 1.0)
+        prefix = layer_prefix(layer, len(logits))
+        losses[f"{prefix}loss_cls"] = (config.class_weight * focal / max(count, 1.0)).nan_to_num()
+        losses[f"{prefix}loss_bbox"] = (config.box_weight * distance / normaliser).nan_to_num()
     return losses

@@ -56,13 +56,10 @@ def focal_cost(logits: Tensor, labels: Tensor) -> Tensor:
     return _CLASS_COST * (positive - negative)[:, labels]
 
 
-def box_cost(
-    codes: Tensor, targets: Tensor, weights: Tensor, with_velocity: bool = False
-) -> Tensor:
-    """Return the (q, n) L1 cost between weighted box codes (weight 0.25)."""
-    used = 10 if with_velocity else 8
-    scale = weights[:used]
-    return _BOX_COST * torch.cdist(codes[:, :used] * scale, targets[:, :used] * scale, p=1)
+def box_cost(codes: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the (q, n) L1 cost between weighted box codes without velocity (weight 0.25)."""
+    scale = weights[:8]
+    return _BOX_COST * torch.cdist(codes[:, :8] * scale, targets[:, :8] * scale, p=1)
 
 
 def assign(cost: Tensor) -> Match:
@@ -80,6 +77,12 @@ def assign(cost: Tensor) -> Match:
     return Match(torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
 
 
+def located(matches: list[Match]) -> tuple[Tensor, Tensor]:
+    """Return sample (or image) and query of the matched pairs of all, (m,) each."""
+    samples = [torch.full_like(match.queries, index) for index, match in enumerate(matches)]
+    return torch.cat(samples), torch.cat([match.queries for match in matches])
+
+
 @torch.no_grad()
 def match_boxes(
     logits: Tensor,
@@ -87,7 +90,6 @@ def match_boxes(
     targets: Targets,
     weights: Tensor,
     extra_cost: Tensor | None = None,
-    with_velocity: bool = False,
 ) -> Match:
     """Match the queries of one sample and one decoder layer with the annotated boxes.
 
@@ -97,16 +99,12 @@ def match_boxes(
         targets: n objects.
         weights: (10,) factors on the entries of the code.
         extra_cost: (q,) added to the cost of every query; None adds nothing.
-        with_velocity: whether velocity takes part; the published models leave it out.
 
     Returns:
         min(q, n) pairs.
     """
-    if not len(targets.labels):
-        empty = torch.zeros(0, dtype=torch.int64, device=logits.device)
-        return Match(empty, empty)
     cost = focal_cost(logits.float(), targets.labels)
-    cost = cost + box_cost(codes.float(), targets.codes, weights, with_velocity)
+    cost = cost + box_cost(codes.float(), targets.codes, weights)
     if extra_cost is not None:
         cost = cost + extra_cost[:, None]
     return assign(cost)
@@ -161,9 +159,6 @@ def match_image(predictions: ImagePredictions, targets: ImageTargets, size: Tens
     Returns:
         n pairs.
     """
-    if not len(targets.labels):
-        empty = torch.zeros(0, dtype=torch.int64, device=predictions.logits.device)
-        return Match(empty, empty)
     size4 = size.repeat(2)
     wanted = centered_from_corners(targets.boxes / size4)
     cost = focal_cost(predictions.logits, targets.labels)

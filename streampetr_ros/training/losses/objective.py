@@ -15,21 +15,14 @@ from streampetr_ros.model.state import MemoryState, ModelInputs
 from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.data.augment import random_grid_mask
 from streampetr_ros.training.data.samples import Batch
-from streampetr_ros.training.data.targets import Targets
 from streampetr_ros.training.losses.denoise import (
     Denoising,
-    QueryCounts,
+    denoising_losses,
     draw_noise,
     make_denoising,
 )
 from streampetr_ros.training.losses.image_head import ImageHead, image_losses
-from streampetr_ros.training.losses.loss import (
-    Losses,
-    denoising_losses,
-    detection_losses,
-    memory_bonus,
-    nothing_to_denoise,
-)
+from streampetr_ros.training.losses.loss import Losses, detection_losses, memory_bonus
 from streampetr_ros.training.losses.scene_head import SceneHead, scene_losses, scene_targets
 from streampetr_ros.training.losses.token_head import (
     TokenHead,
@@ -164,35 +157,24 @@ class Objective(nn.Module):
         inputs = batch.inputs
         features = self._features(self._masked(inputs.images, rng))
         position = self.detector.token_position(inputs)
-        denoising = self._denoising(batch.targets, rng)
+        config, model = self._config, self.detector.config
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        noise = draw_noise(batch.targets, config.denoising.groups, generator)
+        denoising = make_denoising(batch.targets, noise, config.denoising, model)
         logits, codes, memory = self._head(features, position, inputs, memory, denoising)
-        pad = 0 if denoising is None else denoising.reference_points.shape[1]
-        config = self._config
-        bonus = self._memory_bonus(inputs, logits.shape[2] - pad)
-        losses = detection_losses(
-            logits[:, :, pad:], codes[:, :, pad:], batch.targets, config.loss, bonus
-        )
+        noised_logits, own_logits = logits.split([denoising.pad, model.total_queries], dim=2)
+        noised_codes, own_codes = codes.split([denoising.pad, model.total_queries], dim=2)
+        propagated = model.total_queries - model.num_queries
+        bonus = memory_bonus(config.loss, inputs.continues, model.num_queries, propagated)
+        losses = detection_losses(own_logits, own_codes, batch.targets, config.loss, bonus)
         if config.denoising.groups:
             # Without objects as well: the processes of a run average their numbers.
-            wanted = (
-                nothing_to_denoise(codes, config.denoising.split)
-                if denoising is None
-                else denoising.targets
-            )
             losses |= denoising_losses(
-                logits[:, :, :pad],
-                codes[:, :, :pad],
-                wanted,
-                config.loss,
-                config.denoising.weight,
+                noised_logits, noised_codes, denoising, config.loss, config.denoising
             )
         losses |= self._auxiliary_losses(features, position, batch)
         finite = logits.isfinite().all() & codes.isfinite().all()
         return ClipLosses(losses, memory, finite)
-
-    def _memory_bonus(self, inputs: ModelInputs, queries: int) -> Tensor:
-        learned = self.detector.config.num_queries
-        return memory_bonus(self._config.loss, inputs.continues, learned, queries - learned)
 
     def _auxiliary_losses(self, features: Tensor, position: TokenPosition, batch: Batch) -> Losses:
         losses: Losses = {}
@@ -227,29 +209,17 @@ class Objective(nn.Module):
             return images
         return images * torch.from_numpy(random_grid_mask(rng, *images.shape[-2:])).to(images)
 
-    def _denoising(self, targets: list[Targets], rng: np.random.Generator) -> Denoising | None:
-        model = self.detector.config
-        counts = QueryCounts(model.total_queries, model.num_queries)
-        if model.temporal:
-            counts = QueryCounts(model.total_queries, model.num_queries + model.memory_length)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        config = self._config.denoising
-        noise = draw_noise(targets, config.groups, generator)
-        return make_denoising(
-            targets, noise, config, model.detection_range, counts, model.num_classes
-        )
-
     def _head(
         self,
         features: Tensor,
         position: TokenPosition,
         inputs: ModelInputs,
         memory: MemoryState | None,
-        denoising: Denoising | None,
+        denoising: Denoising,
     ) -> tuple[Tensor, Tensor, MemoryState | None]:
         """Return logits (L, B, pad + Q + P, G), codes and the new memory."""
         extra = None
-        if denoising is not None:
+        if denoising.pad:
             extra = ExtraQueries(denoising.reference_points, denoising.blocked)
         outputs, memory = self.detector.predict(features, position, inputs, memory, extra)
         logits = torch.stack([layer.logits for layer in outputs])

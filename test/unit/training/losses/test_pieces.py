@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from micro import MICRO
 
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.training.config import OptimiserConfig
@@ -13,8 +14,6 @@ from streampetr_ros.training.losses import denoise, loss, matcher
 from streampetr_ros.training.losses.image_head import ImageHead, image_losses
 from streampetr_ros.training.run.optimiser import AveragedWeights, build_optimiser, learning_rate
 from streampetr_ros.training.run.run_state import load_state, save_atomically
-
-RANGE = (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0)
 
 
 def targets(count, seed=0):
@@ -65,14 +64,16 @@ def test_non_finite_predictions_still_match():
 def test_denoising_of_an_uneven_batch():
     batch = [targets(2), targets(0), targets(3)]
     noise = denoise.draw_noise(batch, 4, torch.Generator().manual_seed(0))
-    counts = denoise.QueryCounts(8, 12)
     config = denoise.DenoisingConfig(groups=4)
-    made = denoise.make_denoising(batch, noise, config, RANGE, counts, 10)
+    made = denoise.make_denoising(batch, noise, config, MICRO)
+    queries, keys = MICRO.total_queries, MICRO.num_queries + MICRO.memory_length
     assert made.reference_points.shape == (3, 12, 3)
-    assert made.blocked.shape == (20, 24)
+    assert made.blocked.shape == (12 + queries, 12 + keys)
     assert float(made.reference_points[1].abs().sum()) == 0
-    assert made.targets.slot[:5].tolist() == [0, 1, 0, 1, 2]
-    assert denoise.make_denoising([targets(0)], noise[:0], config, RANGE, counts, 10) is None
+    assert made.slot[:5].tolist() == [0, 1, 0, 1, 2]
+    nothing = denoise.make_denoising([targets(0)], noise[:0], config, MICRO)
+    assert nothing.pad == len(nothing.slot) == 0
+    assert not nothing.blocked.any()
 
 
 def test_image_head_without_objects():
