@@ -17,7 +17,7 @@ REFERENCE = re.compile(
 HEADING = re.compile(r"^#+ +(.+?) *$", flags=re.MULTILINE)
 BLOCK = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-PYTHON_FILE = re.compile(r"(?<![\w/.*-])(?:\.\./)?([\w/-]*\w\.py)\b")
+PYTHON_FILE = re.compile(r"(?<![\w/.*-])(?:\.\./)?(\w[\w/-]*\.py)\b")
 QUOTED = re.compile(r"`([\w./-]+/[\w./-]*)`")
 MODULE = re.compile(rf"\b{PACKAGE}\.[a-z_]+(?:\.[a-z_]+)*\b")
 
@@ -25,13 +25,17 @@ MODULE = re.compile(rf"\b{PACKAGE}\.[a-z_]+(?:\.[a-z_]+)*\b")
 ABSENT = re.compile(r"\bspec" + r"ification\b|\bspec \d", flags=re.IGNORECASE)
 
 
+@cache
+def texts() -> dict[str, str]:
+    """Return what is read by people and programs, by its path in the repository; no tests."""
+    named = ((str(path.relative_to(ROOT)), text) for path, text in tracked_text())
+    # The changelog names what there was.
+    return {name: text for name, text in named if not name.startswith(("test/", "CHANGELOG"))}
+
+
 def pages() -> dict[str, str]:
     """Return the text of every page by its path in the repository."""
-    return {
-        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-        for path in tracked_files()
-        if path.suffix == ".md"
-    }
+    return {name: text for name, text in texts().items() if name.endswith(".md")}
 
 
 @cache
@@ -93,30 +97,36 @@ def exists(name: str) -> bool:
         return exists(str(Path(name).parent))
     if (ROOT / name).exists() or (ROOT / "msg" / f"{Path(name).name}.msg").is_file():
         return True
-    folders = {folder for path in tracked_files() for folder in path.parents}
-    ending = f"/{name.rstrip('/')}"
-    return any(str(path).endswith(ending) for path in {*tracked_files(), *folders})
+    return name.rstrip("/") in endings()
 
 
-def test_pages_name_files_that_exist() -> None:
+@cache
+def endings() -> frozenset[str]:
+    """Return all last parts of the paths of tracked files and of their folders."""
+    paths = {folder for path in tracked_files() for folder in (path, *path.parents)}
+    return frozenset(
+        "/".join(path.parts[start:]) for path in paths for start in range(1, len(path.parts))
+    )
+
+
+def test_texts_name_files_that_exist() -> None:
     top = {path.relative_to(ROOT).parts[0] for path in tracked_files()}
     top |= {module.split(".")[0] for module in modules()}
     missing = []
-    for page, text in pages().items():
-        folders = {name for name in QUOTED.findall(text) if Path(name).parts[0] in top}
-        missing += [
-            f"{page}: {name}"
-            for name in sorted({*PYTHON_FILE.findall(text), *folders})
-            if not exists(name)
-        ]
+    for name, text in texts().items():
+        named = set(PYTHON_FILE.findall(text))
+        if name.endswith(".md"):
+            named |= {quoted for quoted in QUOTED.findall(text) if Path(quoted).parts[0] in top}
+        missing += [f"{name}: {each}" for each in sorted(named) if not exists(each)]
     assert not missing
 
 
-def test_pages_name_modules_that_exist() -> None:
-    known = {f"{PACKAGE}.{module}" for module in modules()} | {f"{PACKAGE}.msg"}
+def test_texts_name_modules_that_exist() -> None:
+    known = {f"{PACKAGE}.{module}" for module in modules()}
+    known |= {f"{PACKAGE}.msg", f"{PACKAGE}.__path__"}
     missing = []
-    for page, text in pages().items():
-        for name in MODULE.findall(text):
-            if name not in known and name.rpartition(".")[0] not in known:
-                missing.append(f"{page}: {name}")
+    for name, text in texts().items():
+        for module in set(MODULE.findall(text)):
+            if module not in known and module.rpartition(".")[0] not in known:
+                missing.append(f"{name}: {module}")
     assert not missing
