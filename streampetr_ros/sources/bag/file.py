@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ class BagFile:
         with self._opened() as reader:
             self.topics = _facts(reader)
             self.start_ns, self.end_ns = reader.start_time, reader.end_time
-            self.tokens = _tokens(reader)
+            self.tokens: Mapping[int, str] = _tokens(reader)
         if not any(topic.count for topic in self.topics):
             raise SourceError(f"bag '{path}' is empty; record it again, with the cameras running")
 

@@ -5,8 +5,11 @@ Foxglove and RViz open it, and ``ros2 bag play`` plays it.
 
 from __future__ import annotations
 
+import heapq
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import yaml
@@ -157,27 +160,20 @@ def _copy(
 ) -> None:
     """Copy the messages that were read, and put each result where it came."""
     camera_frames, shift_ns = _camera_frames(source), _shift_ns(file, records)
+    copied = (
+        (m.recorded_ns, partial(bag.copy, m)) for m in file.raw_messages(source.topics.names())
+    )
     # Read once more for the pictures, of whose problems the user has heard.
-    waiting = zip(BagSource(file, source.options), records, strict=False)
-    next_one = next(waiting, None)
-    for message in file.raw_messages(source.topics.names()):
-        while next_one and next_one[1]["stamp_ns"] + shift_ns < message.recorded_ns:
-            _write_one(results, next_one, camera_frames, shift_ns)
-            next_one = next(waiting, None)
-        bag.copy(message)
-    while next_one:
-        _write_one(results, next_one, camera_frames, shift_ns)
-        next_one = next(waiting, None)
-
-
-def _write_one(
-    results: _Results,
-    one: tuple[FrameSet, ResultRecord],
-    camera_frames: Mapping[str, str],
-    shift_ns: int,
-) -> None:
-    frame_set, record = one
-    results.write(frame_set, record, camera_frames, record["stamp_ns"] + shift_ns)
+    frame_sets = BagSource(file, source.options)
+    written = (
+        (
+            at := record["stamp_ns"] + shift_ns,
+            partial(results.write, each, record, camera_frames, at),
+        )
+        for each, record in zip(frame_sets, records, strict=False)
+    )
+    for _, write in heapq.merge(copied, written, key=itemgetter(0)):
+        write()
 
 
 def _camera_frames(source: BagSource) -> dict[str, str]:
