@@ -154,10 +154,7 @@ def _inputs(frame_sets: Iterable[FrameSet], image: ImageConfig) -> Iterator[Mode
     previous: PreviousFrame | None = None
     for frame_set in frame_sets:
         yield prepare_inputs(frame_set, previous, InputConfig(image=image))
-        previous = PreviousFrame(
-            stamp_ns=frame_set.stamp_ns,
-            fixed_from_model=frame_set.fixed_from_base @ frame_set.base_from_model,
-        )
+        previous = PreviousFrame.of(frame_set)
 
 
 _COLUMNS = (

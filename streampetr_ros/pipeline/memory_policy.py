@@ -226,10 +226,7 @@ def plan_step(
     stored_after = _seconds_since(history.written, frame_set) + half_step
     return StepPlan(
         reset_reason=None,
-        previous=PreviousFrame(
-            stamp_ns=history.written.stamp_ns,
-            fixed_from_model=history.written.fixed_from_base @ history.written.base_from_model,
-        ),
+        previous=PreviousFrame.of(history.written),
         writes_memory=stored_after >= config.stored_every(training_interval),
         rig=history.rig,
     )

@@ -76,6 +76,12 @@ class PreviousFrame:
     stamp_ns: int
     fixed_from_model: Array
 
+    @classmethod
+    def of(cls, frame_set: FrameSet) -> PreviousFrame:
+        """Take them from the frame set that the memory was written at."""
+        fixed_from_model = frame_set.fixed_from_base @ frame_set.base_from_model
+        return cls(stamp_ns=frame_set.stamp_ns, fixed_from_model=fixed_from_model)
+
 
 class SetGeometry(NamedTuple):
     """All that the network is told about a frame set beside its images.

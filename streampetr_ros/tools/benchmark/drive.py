@@ -24,9 +24,13 @@ class Drive:
         size: width and height of camera images.
         cameras: number; six look as those of nuScenes, others evenly all round.
         reduction: how many times narrower and lower images are decoded, one of `REDUCTIONS`.
+
+    Attributes:
+        pool: threads that decode.
     """
 
     def __init__(self, size: tuple[int, int], cameras: int = 6, reduction: int = 1) -> None:
+        self.pool = ThreadPoolExecutor(2)
         rng = np.random.default_rng(0)
         yaws = _NUSCENES_YAWS_DEGREES if cameras == 6 else np.arange(cameras) * 360.0 / cameras
         full = [_calibration(f"camera_{i}", yaw, size) for i, yaw in enumerate(yaws)]
@@ -39,11 +43,11 @@ class Drive:
         """Names of the cameras, in order."""
         return tuple(camera.name for camera in self._cameras)
 
-    def frame_set(self, index: int, pool: ThreadPoolExecutor) -> FrameSet:
+    def frame_set(self, index: int) -> FrameSet:
         """Decode the images of one set and place them."""
         stamp_ns = 1_000_000_000 + index * 500_000_000
         pose = geometry.transform_from_parts([5.0 * index, 0.0, 0.0], np.eye(3))
-        images = pool.map(self._decode, self._jpegs)
+        images = self.pool.map(self._decode, self._jpegs)
         frames = tuple(
             CameraFrame(calibration=camera, stamp_ns=stamp_ns, pixels=pixels, fixed_from_base=pose)
             for camera, pixels in zip(self._cameras, images, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from streampetr_ros.backends.exported import open_exported
 from streampetr_ros.backends.opening import AUTO, Choice, open_backend
 from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend, prepared
 from streampetr_ros.core.timing import StageClock, stage_percentiles
-from streampetr_ros.core.types import FrameSet
 from streampetr_ros.model.config import DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
@@ -40,7 +38,6 @@ METHOD = (
     "projections stay equal: PyTorch's 'position' is timed in every set, everything else encodes "
     "it once. On a GPU PyTorch's stages run without CUDA graphs, everything else with them."
 )
-_WORKERS = 2
 #: Stages of the network: in parts, or in one where graphs are exported.
 _NETWORK = ("encoder", "position", "head", "network")
 #: Runs the network on a frame and books the times of its parts.
@@ -57,32 +54,26 @@ class BenchmarkCase:
         model: name or file; of no meaning with `weights`.
         frames: frame sets timed.
         warm_up: frame sets run before.
-        device: "cpu", "cuda" or "cuda:N".
-        threads: CPU threads; 0 leaves the choice to the runtime.
         image_size: width and height of camera images.
         cameras: number of cameras; of no meaning with `weights`.
         changes: fields of the detector's configuration that are not those of `model`.
         reference: whether the plain network is measured too.
-        precision: of the matrix work, see `Choice`.
         reduction: how many times narrower and lower images are decoded.
         weights: folder of exported graphs; empty for random weights on PyTorch.
-        backend: what runs exported graphs, see `Choice`.
+        choice: what runs the network; its backend is of exported graphs.
         publishes: whether publishing is measured, where ROS is there.
     """
 
     model: str
     frames: int
     warm_up: int
-    device: str
-    threads: int
     image_size: tuple[int, int]
     cameras: int = 6
     changes: Mapping[str, Any] = field(default_factory=dict)
     reference: bool = False
-    precision: str = AUTO
     reduction: int = 1
     weights: str = ""
-    backend: str = AUTO
+    choice: Choice = field(default_factory=Choice)
     publishes: bool = True
 
 
@@ -95,15 +86,15 @@ def measure_case(wanted: BenchmarkCase) -> dict[str, Any]:
     """
     if wanted.weights:
         return _measure_graphs(wanted)
-    if wanted.threads:
-        torch.set_num_threads(wanted.threads)
+    if wanted.choice.threads:
+        torch.set_num_threads(wanted.choice.threads)
     torch.manual_seed(0)
     config = replace(detector_config(wanted.model), **wanted.changes)
-    precision = "fp32" if wanted.precision == AUTO else wanted.precision
+    precision = "fp32" if wanted.choice.precision == AUTO else wanted.choice.precision
     detector = build_detector(config).eval()
-    backend = TorchBackend(detector, wanted.device, precision)
+    backend = TorchBackend(detector, wanted.choice.device, precision)
     drive = Drive(wanted.image_size, wanted.cameras, wanted.reduction)
-    device = torch.device(wanted.device)
+    device = torch.device(wanted.choice.device)
     copy = prepared(detector, device, precision)
     found = _measured(wanted, backend, _in_parts(copy, device), drive)
     frames = _inputs(config, drive, wanted.warm_up + wanted.frames)
@@ -119,13 +110,7 @@ def measure_case(wanted: BenchmarkCase) -> dict[str, Any]:
 
 def _measure_graphs(wanted: BenchmarkCase) -> dict[str, Any]:
     """Measure exported graphs, whose network is one stage."""
-    choice = Choice(
-        backend=wanted.backend,
-        device=wanted.device,
-        precision=wanted.precision,
-        threads=wanted.threads,
-    )
-    backend = open_backend(wanted.weights, choice=choice, progress=typer.echo)
+    backend = open_backend(wanted.weights, choice=wanted.choice, progress=typer.echo)
     wanted = replace(wanted, cameras=open_exported(Path(wanted.weights)).cameras)
 
     def run(
@@ -204,52 +189,42 @@ def _staged(
     memory: MemoryState | None = None
     previous: PreviousFrame | None = None
     config = InputConfig(image=backend.config.image)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        pixel_path = make_pixel_path(backend.image_device, pool.map)
-        for index in range(count):
-            clock = StageClock(backend.image_device)
-            with clock.stage("decode"):
-                frame_set = drive.frame_set(index, pool)
-            with clock.stage("preprocess"):
-                inputs = prepare_inputs(frame_set, previous, config, pixel_path=pixel_path)
-            outputs, memory = run(inputs, memory, clock)
-            with clock.stage("decoding"):
-                detections = decode(outputs, backend.config, frame_set.stamp_ns)
-                detections = detections.transformed(frame_set.base_from_model, "base")
-            if publishing.publish is not None:
-                with clock.stage("publish"):
-                    publishing.publish(detections)
-            previous = _previous(frame_set)
-            yield clock.timings_ms
+    pixel_path = make_pixel_path(backend.image_device, drive.pool.map)
+    for index in range(count):
+        clock = StageClock(backend.image_device)
+        with clock.stage("decode"):
+            frame_set = drive.frame_set(index)
+        with clock.stage("preprocess"):
+            inputs = prepare_inputs(frame_set, previous, config, pixel_path=pixel_path)
+        outputs, memory = run(inputs, memory, clock)
+        with clock.stage("decoding"):
+            detections = decode(outputs, backend.config, frame_set.stamp_ns)
+            detections = detections.transformed(frame_set.base_from_model, "base")
+        if publishing.publish is not None:
+            with clock.stage("publish"):
+                publishing.publish(detections)
+        previous = PreviousFrame.of(frame_set)
+        yield clock.timings_ms
 
 
 def _inputs(config: DetectorConfig, drive: Drive, count: int) -> list[ModelInputs]:
     """Prepare the inputs of consecutive frames."""
     inputs = []
     previous: PreviousFrame | None = None
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for index in range(count):
-            frame_set = drive.frame_set(index, pool)
-            inputs.append(prepare_inputs(frame_set, previous, InputConfig(image=config.image)))
-            previous = _previous(frame_set)
+    for index in range(count):
+        frame_set = drive.frame_set(index)
+        inputs.append(prepare_inputs(frame_set, previous, InputConfig(image=config.image)))
+        previous = PreviousFrame.of(frame_set)
     return inputs
-
-
-def _previous(frame_set: FrameSet) -> PreviousFrame:
-    return PreviousFrame(
-        stamp_ns=frame_set.stamp_ns,
-        fixed_from_model=frame_set.fixed_from_base @ frame_set.base_from_model,
-    )
 
 
 def _stepped(pipeline: StreamingPipeline, drive: Drive, count: int) -> Iterator[dict[str, float]]:
     """Run the real pipeline and yield the times of each set, milliseconds."""
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for index in range(count):
-            clock = StageClock(pipeline.backend.image_device)
-            with clock.stage("decode"):
-                frame_set = drive.frame_set(index, pool)
-            with clock.stage("boxes"):
-                pipeline.step(frame_set)
-            yield clock.timings_ms
+    for index in range(count):
+        clock = StageClock(pipeline.backend.image_device)
+        with clock.stage("decode"):
+            frame_set = drive.frame_set(index)
+        with clock.stage("boxes"):
+            pipeline.step(frame_set)
+        yield clock.timings_ms
     pipeline.close()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streampetr_ros.backends.opening import AUTO, is_exported
+from streampetr_ros.backends.opening import AUTO, Choice, is_exported
 from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
 from streampetr_ros.tools.benchmark.machine import machine
 from streampetr_ros.tools.benchmark.run import METHOD, BenchmarkCase, measure_case
@@ -61,19 +61,17 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one argument per command line option
     results: dict[str, Any] = {"method": METHOD, "machine": machine(device), "models": {}}
     for line in (METHOD, _machine_line(results["machine"])):
         typer.echo(line)
+    choice = Choice(backend=backend, device=device, precision=precision, threads=threads)
     for name in [weights] if weights else model or ["tiny"]:
         wanted = BenchmarkCase(
             model="" if weights else known_model(name),
             frames=frames,
             warm_up=warm_up,
-            device=device,
-            precision=precision,
-            threads=threads,
             image_size=image_size,
             reduction=reduction,
             reference=reference,
             weights=weights,
-            backend=backend,
+            choice=choice,
             publishes=publish,
         )
         with user_errors():

@@ -8,12 +8,18 @@ pytest.importorskip("rclpy")
 
 from typer.testing import CliRunner
 
+from streampetr_ros.backends.opening import Choice
 from streampetr_ros.ros.listen import publish_probe
 from streampetr_ros.tools.benchmark.run import BenchmarkCase, measure_case
 from streampetr_ros.tools.cli import build_app
 
 WANTED = BenchmarkCase(
-    model="tiny", frames=4, warm_up=1, device="cpu", threads=1, image_size=(160, 90), cameras=2
+    model="tiny",
+    frames=4,
+    warm_up=1,
+    image_size=(160, 90),
+    cameras=2,
+    choice=Choice(threads=1),
 )
 
 

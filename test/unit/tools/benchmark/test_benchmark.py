@@ -2,7 +2,6 @@
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import micro_detector
@@ -11,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from streampetr_ros.backends.opening import Choice
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend, prepared
 from streampetr_ros.core.timing import StageClock
 from streampetr_ros.model.config import detector_config
@@ -22,7 +22,7 @@ from streampetr_ros.tools.benchmark.sweep import Sweep, variations
 from streampetr_ros.tools.cli import build_app
 
 BASE = BenchmarkCase(
-    model="tiny", frames=1, warm_up=0, device="cpu", threads=1, image_size=(160, 90)
+    model="tiny", frames=1, warm_up=0, image_size=(160, 90), choice=Choice(threads=1)
 )
 
 
@@ -130,9 +130,8 @@ def test_images_are_decoded_at_a_fraction_of_their_size(tmp_path):
 
 
 def test_reduced_images_come_with_their_calibration():
-    with ThreadPoolExecutor(1) as pool:
-        full = Drive((720, 400)).frame_set(0, pool).cameras[0]
-        half = Drive((720, 400), reduction=2).frame_set(0, pool).cameras[0]
+    full = Drive((720, 400)).frame_set(0).cameras[0]
+    half = Drive((720, 400), reduction=2).frame_set(0).cameras[0]
     assert half.pixels.shape == (200, 360, 3)
     calibration = half.calibration
     assert (calibration.width, calibration.height, calibration.reduction) == (360, 200, 2)
