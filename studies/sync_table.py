@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "unit" / "ingest"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "unit" / "ingest" / "sync"))
 
 from rig_simulation import MS, Event, Rig, mixed, play
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right, insort
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 #: Stamps remembered per camera: enough for a median, few enough to follow a changing rig.
 MEMORY = 9
+
+#: Stamps within this time, or within some periods, are of one time.
+TOGETHER_FLOOR_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +79,14 @@ class CameraStream(Generic[T]):
             del self.held[0]
             self.drop(DropReason.IMPLAUSIBLE_STAMP)
 
-    def drop_held(self, late_from_ns: int) -> None:
+    def drop_held(self) -> None:
         """Give up on stamps that nothing confirmed; not so old ones were merely late."""
+        newest_ns = self.newest_ns or 0
         for arrival in self.held:
-            late = late_from_ns <= arrival.image.stamp_ns < (self.newest_ns or 0)
+            late = newest_ns - TOGETHER_FLOOR_NS <= arrival.image.stamp_ns < newest_ns
             self.reordered += late
             self.drop(DropReason.LATE if late else DropReason.IMPLAUSIBLE_STAMP)
         self.held = []
-
-    def knows(self, stamp_ns: int) -> bool:
-        """Whether this stamp is among the recent ones."""
-        place = bisect_left(self.stamps, stamp_ns)
-        return place < len(self.stamps) and self.stamps[place] == stamp_ns
 
     def repeats_picture(self, fingerprint: Hashable | None) -> int:
         """Count how often in a row the same picture came; 0 for a new or unknown one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -17,37 +16,30 @@ class Cycle(Generic[T]):
     """Images believed to be of one exposure cycle.
 
     Attributes:
-        origin_ns: mean over the images of stamp minus the camera's offset.
+        starts: stamp minus the camera's offset, by camera index.
         members: arrivals by camera index.
+        origin_ns: mean of the starts.
     """
 
-    __slots__ = ("_starts", "members", "origin_ns")
+    __slots__ = ("members", "origin_ns", "starts")
 
     def __init__(self, start_ns: int, arrival: Arrival[T]) -> None:
-        self._starts = {arrival.camera: start_ns}
+        self.starts = {arrival.camera: start_ns}
         self.members = {arrival.camera: arrival}
         self.origin_ns = start_ns
 
-    def distance(self, camera: int) -> int:
-        """How far the camera's image is from the cycle's origin."""
-        return abs(self._starts[camera] - self.origin_ns)
-
     def put(self, start_ns: int, arrival: Arrival[T]) -> None:
         """Add an image, in place of any the camera had here."""
-        self._starts[arrival.camera] = start_ns
+        self.starts[arrival.camera] = start_ns
         self.members[arrival.camera] = arrival
-        self._centre()
+        self.origin_ns = sum(self.starts.values()) // len(self.starts)
 
     def remove(self, camera: int) -> Arrival[T]:
         """Take the camera's image out."""
-        del self._starts[camera]
-        arrival = self.members.pop(camera)
-        if self._starts:
-            self._centre()
-        return arrival
-
-    def _centre(self) -> None:
-        self.origin_ns = sum(self._starts.values()) // len(self._starts)
+        del self.starts[camera]
+        if self.starts:
+            self.origin_ns = sum(self.starts.values()) // len(self.starts)
+        return self.members.pop(camera)
 
 
 class OpenCycles(Generic[T]):
@@ -65,9 +57,6 @@ class OpenCycles(Generic[T]):
         self._spare: list[deque[tuple[int, Arrival[T]]]] = [deque() for _ in range(count)]
         self.cycles: list[Cycle[T]] = []
 
-    def __iter__(self) -> Iterator[Cycle[T]]:
-        return iter(self.cycles)
-
     def pending(self, camera: int) -> int:
         """Images of this camera that wait."""
         return self._pending[camera] + len(self._spare[camera])
@@ -81,30 +70,28 @@ class OpenCycles(Generic[T]):
             The cycle the image is now in (None if it waits between cycles or is surplus), and an
             image that lost its place to a nearer one of the same camera.
         """
-        start = arrival.image.stamp_ns - timing.offsets_ns[arrival.camera]
-        cycle = self._find(start, timing.windows_ns[arrival.camera])
-        if cycle is None and timing.fast[arrival.camera]:
-            return None, self._spare_one(start, arrival)
-        if cycle is None:
-            return self._open(start, arrival, timing), None
-        if arrival.camera not in cycle.members:
-            self._pending[arrival.camera] += 1
-        elif abs(start - cycle.origin_ns) >= cycle.distance(arrival.camera):
-            return None, arrival
-        loser = cycle.members.get(arrival.camera)
-        cycle.put(start, arrival)
-        return cycle, loser
-
-    def _find(self, start_ns: int, window_ns: int) -> Cycle[T] | None:
-        """Find the nearest cycle within the window."""
-        best, best_distance = None, window_ns
+        camera = arrival.camera
+        start = arrival.image.stamp_ns - timing.offsets_ns[camera]
+        nearest, best_distance = None, timing.windows_ns[camera]
         for cycle in reversed(self.cycles):
-            distance = abs(start_ns - cycle.origin_ns)
+            distance = abs(start - cycle.origin_ns)
             if distance <= best_distance:
-                best, best_distance = cycle, distance
-            elif cycle.origin_ns < start_ns:
+                nearest, best_distance = cycle, distance
+            elif cycle.origin_ns < start:
                 break
-        return best
+        if nearest is None and timing.fast[camera]:
+            spare = self._spare[camera]
+            spare.append((start, arrival))
+            return None, spare.popleft()[1] if len(spare) > self._history else None
+        if nearest is None:
+            return self._open(start, arrival, timing), None
+        if camera not in nearest.members:
+            self._pending[camera] += 1
+        elif best_distance >= abs(nearest.starts[camera] - nearest.origin_ns):
+            return None, arrival
+        loser = nearest.members.get(camera)
+        nearest.put(start, arrival)
+        return nearest, loser
 
     def _open(self, start_ns: int, arrival: Arrival[T], timing: CycleTiming) -> Cycle[T]:
         cycle = Cycle(start_ns, arrival)
@@ -114,23 +101,15 @@ class OpenCycles(Generic[T]):
             place -= 1
         self.cycles.insert(place, cycle)
         for camera, spare in enumerate(self._spare):
-            if spare:
-                self._adopt(cycle, camera, timing.windows_ns[camera])
+            if not spare or camera in cycle.members:
+                continue
+            # The spare image nearest to the cycle moves into it.
+            distance, nearest = min((abs(s - cycle.origin_ns), i) for i, (s, _) in enumerate(spare))
+            if distance <= timing.windows_ns[camera]:
+                self._pending[camera] += 1
+                cycle.put(*spare[nearest])
+                del spare[nearest]
         return cycle
-
-    def _adopt(self, cycle: Cycle[T], camera: int, window_ns: int) -> None:
-        """Move the spare image nearest to the cycle into it."""
-        spare = self._spare[camera]
-        nearest = min(spare, key=lambda entry: abs(entry[0] - cycle.origin_ns))
-        if camera not in cycle.members and abs(nearest[0] - cycle.origin_ns) <= window_ns:
-            spare.remove(nearest)
-            self._pending[camera] += 1
-            cycle.put(*nearest)
-
-    def _spare_one(self, start_ns: int, arrival: Arrival[T]) -> Arrival[T] | None:
-        spare = self._spare[arrival.camera]
-        spare.append((start_ns, arrival))
-        return spare.popleft()[1] if len(spare) > self._history else None
 
     def trim(self, camera: int) -> Arrival[T] | None:
         """Take out the camera's oldest image if it has more than its share."""

@@ -163,25 +163,19 @@ def cut_cycle(
     """
     offsets = list(previous_ns)
     known = sorted((phase, i) for i, phase in enumerate(phases_ns) if phase is not None)
-    if known:
-        start = known[_first_after_pause(known, period_ns, previous_ns)][0]
-        for phase, i in known:
-            offsets[i] = round((phase - start) % period_ns)
-    return offsets
-
-
-def _first_after_pause(
-    known: Sequence[tuple[float, int]], period_ns: int, previous_ns: Sequence[int | None]
-) -> int:
-    """Return the position in `known` (phase and camera, ascending) where a cycle starts."""
+    if not known:
+        return offsets
+    # Before each known phase lies a pause, a whole period before an only one.
     pauses = [(phase - known[k - 1][0]) % period_ns for k, (phase, _) in enumerate(known)]
-    if len(known) == 1:
-        return 0
     widest = max(range(len(known)), key=pauses.__getitem__)
     placed = [(previous_ns[i], k) for k, (_, i) in enumerate(known)]
     before = [(offset, k) for offset, k in placed if offset is not None]
     kept = min(before)[1] if before else widest
-    return kept if pauses[kept] >= pauses[widest] - CUT_HYSTERESIS * period_ns else widest
+    if pauses[kept] < pauses[widest] - CUT_HYSTERESIS * period_ns:
+        kept = widest
+    for phase, i in known:
+        offsets[i] = round((phase - known[kept][0]) % period_ns)
+    return offsets
 
 
 def deviations(
@@ -238,7 +232,11 @@ class RigTiming:
     def learn(self, stamps_ns: Sequence[Sequence[int]]) -> bool:
         """Update from ascending stamps per camera; say whether images must be placed anew."""
         self.periods_ns = periods = [estimate_period(stamps) for stamps in stamps_ns]
-        period = self._period(periods, sum(map(bool, stamps_ns)))
+        known = [period for period in periods if period is not None]
+        period = given = self._given_period_ns
+        is_for_all = len(known) == sum(map(bool, stamps_ns))
+        if given is None or (is_for_all and max(known, default=given) < FAST * given):
+            period = rig_period(known)
         if period is None:
             return False
         before = self.now
@@ -253,50 +251,31 @@ class RigTiming:
         else:
             self.deviations_ns = deviations(phases, self._given_offsets_ns, period)
         self.now = self._timing(period, periods)
-        return self._moved(before)
-
-    def _period(self, periods_ns: Sequence[int | None], sending: int) -> int | None:
-        """Return the cycle time: as given, unless every camera that sends is faster by far."""
-        known = [period for period in periods_ns if period is not None]
-        given = self._given_period_ns
-        if given is None or (len(known) == sending and max(known, default=given) < FAST * given):
-            return rig_period(known)
-        return given
+        if not before.known or before.fast != self.now.fast:
+            return True
+        tolerance = period / 20
+        changes = zip(before.offsets_ns, self.now.offsets_ns, strict=True)
+        return abs(before.period_ns - period) > tolerance or any(
+            abs(old - new) > tolerance for old, new in changes
+        )
 
     def _timing(self, period_ns: int | None, periods_ns: Sequence[int | None]) -> CycleTiming:
         period = period_ns or FASTEST_PERIOD_NS
         own = [period if p is None else p for p in periods_ns]
         fast = tuple(p < FAST * period for p in own)
-        return CycleTiming(
-            period_ns=period,
-            offsets_ns=self._given_offsets_ns or self._offsets(fast),
-            windows_ns=tuple(self._window(period, p, f) for p, f in zip(own, fast, strict=True)),
-            fast=fast,
-            known=period_ns is not None,
-        )
-
-    def _offsets(self, fast: Sequence[bool]) -> tuple[int, ...]:
-        """Complete the learned offsets: any will do for a camera without images."""
+        # Any offset will do for a camera without images, and of the several images per cycle of a
+        # fast camera the one in the middle of the others fits.
         learned = [0 if offset is None else offset for offset in self._learned_ns]
         steady = [offset for offset, f in zip(learned, fast, strict=True) if not f]
-        # A fast camera has several images per cycle; the one in the middle of the others fits.
         middle = median_low(steady) if steady else 0
-        return tuple(middle if f else offset for offset, f in zip(learned, fast, strict=True))
-
-    def _window(self, period_ns: int, own_period_ns: int, is_fast: bool) -> int:
-        if is_fast:
-            return own_period_ns // 2
-        given = self._given_offsets_ns is not None
-        share = WINDOW_GIVEN if given else WINDOW_LEARNED
-        window = self._given_window_ns or share * period_ns
-        return round(min(window, WINDOW_LIMIT * period_ns))
-
-    def _moved(self, before: CycleTiming) -> bool:
-        """Whether the change is large enough to put images into other cycles."""
-        if not before.known or before.fast != self.now.fast:
-            return True
-        tolerance = self.now.period_ns / 20
-        return abs(before.period_ns - self.now.period_ns) > tolerance or any(
-            abs(old - new) > tolerance
-            for old, new in zip(before.offsets_ns, self.now.offsets_ns, strict=True)
+        share = WINDOW_LEARNED if self._given_offsets_ns is None else WINDOW_GIVEN
+        wanted = self._given_window_ns or share * period
+        window = round(min(wanted, WINDOW_LIMIT * period))
+        return CycleTiming(
+            period_ns=period,
+            offsets_ns=self._given_offsets_ns
+            or tuple(middle if f else offset for offset, f in zip(learned, fast, strict=True)),
+            windows_ns=tuple(p // 2 if f else window for p, f in zip(own, fast, strict=True)),
+            fast=fast,
+            known=period_ns is not None,
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median_low
 from typing import Generic, TypeVar
 
-from streampetr_ros.ingest.sync.camera_stream import Arrival, CameraStream
+from streampetr_ros.ingest.sync.camera_stream import TOGETHER_FLOOR_NS, Arrival, CameraStream
 from streampetr_ros.ingest.sync.rhythm import RigTiming
 
 T = TypeVar("T")
@@ -22,7 +22,6 @@ BACK_UNKNOWN_NS = 250_000_000
 
 #: Unbelieved stamps support each other within this many periods, and within `TOGETHER_FLOOR_NS`.
 TOGETHER_PERIODS = 8
-TOGETHER_FLOOR_NS = 1_000_000_000
 
 #: A stamp of one camera that jumps this many periods ahead needs a second one to be believed.
 AHEAD_PERIODS = 2.5
@@ -90,10 +89,6 @@ class EpochGuard(Generic[T]):
         if others is None or 2 * abs(stamp - others) >= own - others:
             return None
         return max(stamp, others)
-
-    def late_from_ns(self, stream: CameraStream[T]) -> int:
-        """Stamp from which an unbelieved image was merely late."""
-        return (stream.newest_ns or 0) - TOGETHER_FLOOR_NS
 
     def restarted(self, latest: Arrival[T]) -> list[Arrival[T]]:
         """Return the images of a new time that most live cameras agree on, else nothing."""

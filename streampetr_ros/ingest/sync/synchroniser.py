@@ -53,6 +53,7 @@ class FrameSetSynchronizer(Generic[T]):
 
     def __init__(self, config: SyncConfig) -> None:
         self.config = config
+        self._fewest = config.min_cameras or len(config.cameras)
         offsets = config.offsets_ns
         self._index = {name: i for i, name in enumerate(config.cameras)}
         self._streams: list[CameraStream[T]] = [CameraStream(name) for name in config.cameras]
@@ -95,7 +96,11 @@ class FrameSetSynchronizer(Generic[T]):
             stream.zero_stamps += 1
             stream.drop(DropReason.ZERO_STAMP)
             return self._release(now_ns)
-        self._disown_stray(arrival)
+        stray_from_ns = self._guard.stray_from_ns(arrival)
+        if stray_from_ns is not None:
+            stream.disown(stray_from_ns)
+            count = self._cycles.remove_beyond(arrival.camera, stray_from_ns)
+            stream.drop(DropReason.IMPLAUSIBLE_STAMP, count)
         if self._guard.believes(arrival):
             self._take(arrival)
         else:
@@ -115,7 +120,8 @@ class FrameSetSynchronizer(Generic[T]):
         """Time by which `poll` should be called if no image comes, None if there is no need."""
         if not self._timing.now.known:
             return self._single_shot_ns()
-        return min((self._deadline_ns(c) for c in self._cycles if self._enough(c)), default=None)
+        cycles = self._cycles.cycles
+        return min((self._deadline_ns(c) for c in cycles if self._enough(c)), default=None)
 
     def restart(self, reason: str) -> list[SyncedSet[T]]:
         """Clear everything tied to absolute time, as on a backward jump of the stamps.
@@ -161,7 +167,7 @@ class FrameSetSynchronizer(Generic[T]):
         patience = self._guard.pace * (3 * timing.period_ns + LONGEST_WAIT_NS)
         if self._last_set_now_ns is not None and now_ns - self._last_set_now_ns <= patience:
             return ""
-        return sync_report.why_no_set(tuple(cameras), self.config.fewest, timing)
+        return sync_report.why_no_set(tuple(cameras), self._fewest, timing)
 
     def _forget(self) -> None:
         self._since_learning = 0
@@ -179,30 +185,19 @@ class FrameSetSynchronizer(Generic[T]):
             self._last_set_now_ns = None
         self._now_ns = now_ns
 
-    def _disown_stray(self, arrival: Arrival[T]) -> None:
-        """Forget stamps that a camera's new image and the other cameras show to be wrong."""
-        beyond = self._guard.stray_from_ns(arrival)
-        if beyond is not None:
-            stream = self._streams[arrival.camera]
-            stream.disown(beyond)
-            count = self._cycles.remove_beyond(arrival.camera, beyond)
-            stream.drop(DropReason.IMPLAUSIBLE_STAMP, count)
-
     def _take(self, arrival: Arrival[T]) -> None:
         """Use an image whose stamp is believed, unless it repeats another."""
         stream, image = self._streams[arrival.camera], arrival.image
-        stream.drop_held(self._guard.late_from_ns(stream))
+        stream.drop_held()
         stream.zero_stamps = 0
-        if stream.knows(image.stamp_ns):
+        if image.stamp_ns in stream.stamps:
             stream.drop(DropReason.DUPLICATE)
-        elif self._is_frozen(stream, image):
+            return
+        repeats = stream.repeats_picture(image.fingerprint)
+        if repeats and 0 < self.config.frozen_after <= repeats + 1:
             stream.drop(DropReason.FROZEN)
         else:
             self._accept(arrival)
-
-    def _is_frozen(self, stream: CameraStream[T], image: StampedImage[T]) -> bool:
-        repeats = stream.repeats_picture(image.fingerprint)
-        return repeats > 0 and 0 < self.config.frozen_after <= repeats + 1
 
     def _accept(self, arrival: Arrival[T]) -> None:
         stream = self._streams[arrival.camera]
@@ -218,95 +213,72 @@ class FrameSetSynchronizer(Generic[T]):
     def _learn(self) -> None:
         self._since_learning = 0
         moved = self._timing.learn([stream.stamps for stream in self._streams])
+        timing = self._timing.now
         paces = [pace for stream in self._streams if (pace := stream.pace()) is not None]
-        self._guard.pace = max(1.0, median_low(paces)) if paces else 1.0
-        self._expected_ns = self._expected_arrivals()
+        pace = self._guard.pace = max(1.0, median_low(paces)) if paces else 1.0
+        lags = [stream.lag_ns() for stream in self._streams]
+        usual = median([lag for lag in lags if lag is not None] or [0])
+        # A camera that is slow by more than a period is not worth the wait.
+        self._expected_ns = [
+            pace * offset + (0 if lag is None else min(lag - usual, timing.period_ns))
+            for offset, lag in zip(timing.offsets_ns, lags, strict=True)
+        ]
         if moved:
-            self._last_origin_ns = self._origin_of_last_set()
+            stamps = self._last_stamps.items()
+            starts = [stamp - timing.offsets_ns[camera] for camera, stamp in stamps]
+            self._last_origin_ns = median_low(starts) if starts else None
             for waiting in self._cycles.take_all():
                 self._place(waiting)
 
-    def _expected_arrivals(self) -> list[float]:
-        """When each camera's image usually arrives, after the start of the cycle.
-
-        A camera that is slow by more than a period is not worth the wait.
-        """
-        timing = self._timing.now
-        lags = [stream.lag_ns() for stream in self._streams]
-        usual = median([lag for lag in lags if lag is not None] or [0])
-        return [
-            self._guard.pace * offset + (0 if lag is None else min(lag - usual, timing.period_ns))
-            for offset, lag in zip(timing.offsets_ns, lags, strict=True)
-        ]
-
-    def _origin_of_last_set(self) -> int | None:
-        offsets = self._timing.now.offsets_ns
-        starts = [stamp - offsets[camera] for camera, stamp in self._last_stamps.items()]
-        return median_low(starts) if starts else None
-
     def _place(self, arrival: Arrival[T]) -> None:
-        camera, stamp = arrival.camera, arrival.image.stamp_ns
-        if self._is_late(arrival):
+        camera, stamp, timing = arrival.camera, arrival.image.stamp_ns, self._timing.now
+        window = timing.windows_ns[camera] if len(self._streams) > 1 else 0
+        last = self._last_origin_ns
+        if last is not None and stamp - timing.offsets_ns[camera] <= last + window:
+            # Its cycle has left already.
             repeated = stamp > self._last_stamps.get(camera, stamp)
             self._streams[camera].drop(DropReason.SURPLUS if repeated else DropReason.LATE)
             return
-        cycle, loser = self._cycles.place(arrival, self._timing.now)
+        cycle, loser = self._cycles.place(arrival, timing)
         if loser is not None:
             self._streams[camera].drop(DropReason.SURPLUS)
-        if cycle is not None:
-            oldest = self._cycles.trim(camera)
-            if oldest is not None:
-                self._streams[camera].drop(DropReason.INCOMPLETE)
-
-    def _is_late(self, arrival: Arrival[T]) -> bool:
-        """Whether the image's cycle has left already."""
-        if self._last_origin_ns is None:
-            return False
-        timing = self._timing.now
-        start = arrival.image.stamp_ns - timing.offsets_ns[arrival.camera]
-        window = timing.windows_ns[arrival.camera] if len(self._streams) > 1 else 0
-        return start <= self._last_origin_ns + window
+        if cycle is not None and self._cycles.trim(camera) is not None:
+            self._streams[camera].drop(DropReason.INCOMPLETE)
 
     def _release(self, now_ns: int) -> list[SyncedSet[T]]:
-        if not self._timing.now.known and self._is_single_shot(now_ns):
+        known = self._timing.now.known
+        single_shot_ns = None if known else self._single_shot_ns()
+        if single_shot_ns is not None and now_ns >= single_shot_ns:
             return [self._join(self._cycles.take_all())]
-        ready = [cycle for cycle in self._cycles if self._is_ready(cycle, now_ns)]
+        ready = [
+            cycle
+            for cycle in self._cycles.cycles
+            if len(cycle.members) == len(self._streams)
+            or (known and self._enough(cycle) and now_ns >= self._deadline_ns(cycle))
+        ]
         return self._finish(ready[-1:], now_ns)
 
-    def _is_ready(self, cycle: Cycle[T], now_ns: int) -> bool:
-        if len(cycle.members) == len(self._streams):
-            return True
-        if not self._timing.now.known or not self._enough(cycle):
-            return False
-        return now_ns >= self._deadline_ns(cycle)
-
     def _enough(self, cycle: Cycle[T]) -> bool:
-        return len(cycle.members) >= self.config.fewest
+        return len(cycle.members) >= self._fewest
 
     def _deadline_ns(self, cycle: Cycle[T]) -> int:
         """When the cycle stops waiting for the cameras it lacks."""
-        expected = self._expected_ns
-        present = cycle.members
+        expected, members = self._expected_ns, cycle.members
+        start = median(arrival.arrival_ns - expected[camera] for camera, arrival in members.items())
+        now_ns = 0 if self._now_ns is None else self._now_ns
         awaited = [
             expected[camera]
-            for camera in range(len(self._streams))
-            if camera not in present and self._is_awaited(camera)
+            for camera, stream in enumerate(self._streams)
+            if camera not in members
+            and stream.last_arrival_ns is not None
+            and now_ns - stream.last_arrival_ns <= self._guard.silence_ns(camera)
         ]
-        start = median(arrival.arrival_ns - expected[camera] for camera, arrival in present.items())
         if not awaited:
             return round(start)
-        return round(start + max(awaited) + self._wait_ns())
-
-    def _is_awaited(self, camera: int) -> bool:
-        stream = self._streams[camera]
-        if stream.last_arrival_ns is None or self._now_ns is None:
-            return False
-        return self._now_ns - stream.last_arrival_ns <= self._guard.silence_ns(camera)
-
-    def _wait_ns(self) -> float:
-        if self.config.wait_ns is not None:
-            return self.config.wait_ns
-        return self._guard.pace * min(self._timing.now.period_ns // 2, LONGEST_WAIT_NS)
+        wait_ns: float | None = self.config.wait_ns
+        if wait_ns is None:
+            wait_ns = self._guard.pace * min(self._timing.now.period_ns // 2, LONGEST_WAIT_NS)
+        return round(start + max(awaited) + wait_ns)
 
     def _finish(self, last: list[Cycle[T]], now_ns: int | None = None) -> list[SyncedSet[T]]:
         """Close the cycles up to the last one given: those with enough cameras become sets."""
@@ -332,8 +304,8 @@ class FrameSetSynchronizer(Generic[T]):
             missing=tuple(name for i, name in enumerate(names) if i not in members),
             restarted=self._restarted,
         )
-        self._complete += found.complete
-        self._degraded += not found.complete
+        self._complete += not found.missing
+        self._degraded += bool(found.missing)
         self._restarted = None
         self._last_stamp_ns = stamp_ns
         self._last_origin_ns = cycle.origin_ns
@@ -366,14 +338,9 @@ class FrameSetSynchronizer(Generic[T]):
         if self._last_stamp_ns is not None or any(len(s.stamps) != 1 for s in self._streams):
             return None
         stamps = [stream.stamps[0] for stream in self._streams]
-        arrivals = [s.last_arrival_ns for s in self._streams if s.last_arrival_ns is not None]
-        if not arrivals or max(stamps) - min(stamps) > SINGLE_SHOT_NS:
+        if max(stamps) - min(stamps) > SINGLE_SHOT_NS:
             return None
-        return max(arrivals) + SINGLE_SHOT_NS
-
-    def _is_single_shot(self, now_ns: int) -> bool:
-        due = self._single_shot_ns()
-        return due is not None and now_ns >= due
+        return max(s.last_arrival_ns or 0 for s in self._streams) + SINGLE_SHOT_NS
 
     def _join(self, arrivals: list[Arrival[T]]) -> SyncedSet[T]:
         """Make one set of images whatever their places in the cycle."""

@@ -58,16 +58,6 @@ class SyncedSet(Generic[T]):
     missing: tuple[str, ...] = ()
     restarted: str | None = None
 
-    @property
-    def complete(self) -> bool:
-        """Whether every camera is present."""
-        return not self.missing
-
-    @property
-    def spread_ns(self) -> int:
-        """Newest minus oldest stamp."""
-        return self.stamp_ns - min(image.stamp_ns for image in self.images)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncConfig:
@@ -125,11 +115,6 @@ class SyncConfig:
                 raise ValueError(f"{name} {value} must be positive")
         if self.wait_ns is not None and self.wait_ns < 0:
             raise ValueError(f"wait_ns {self.wait_ns} must not be negative")
-
-    @property
-    def fewest(self) -> int:
-        """Fewest cameras of a set."""
-        return len(self.cameras) if self.min_cameras is None else self.min_cameras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def test_approximate_keeps_camera_order_and_payload() -> None:
     assert [image.camera for image in found.images] == list(CAMERAS)
     assert [image.payload for image in found.images] == ["left 1000", "front 1000", "right 1000"]
     assert found.stamp_ns == 1020 * MS
-    assert found.complete
+    assert not found.missing
 
 
 def test_zero_and_repeated_stamps_are_dropped_and_counted() -> None:
