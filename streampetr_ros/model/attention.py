@@ -152,13 +152,3 @@ class Decoder(nn.Module):
             x = layer(x, context)
             outputs.append(self.post_norm(x))
         return outputs
-
-    def token_attention(self, x: Tensor, context: DecoderContext) -> Tensor:
-        """Return how much queries look at image tokens in every layer, (L, B, heads, Q, T)."""
-        maps = []
-        for layer in self.layers:
-            x = layer.among_queries(x, context)
-            placed = x + context.query_position
-            maps.append(layer.cross_attention.weights(placed, context.token_key))
-            x = layer.from_tokens(x, context)
-        return torch.stack(maps)

@@ -69,13 +69,6 @@ class Detector(nn.Module):
         outputs, memory = self.head(features, position, inputs, memory, extra)
         return outputs, memory
 
-    def token_attention(self, features: Tensor, inputs: ModelInputs, points: Tensor) -> Tensor:
-        """Tell how much queries look at image tokens in a first frame; see the head's method."""
-        position = self.token_position(inputs)
-        inputs, memory = self._started(inputs, None)
-        maps: Tensor = self.head.token_attention(features, position, inputs, memory, points)
-        return maps
-
     def _started(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[ModelInputs, MemoryState | None]:

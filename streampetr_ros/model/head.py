@@ -23,15 +23,16 @@ _PRIOR_PROBABILITY = 0.01
 
 
 class ExtraQueries(NamedTuple):
-    """Queries put before the learned ones, for denoising in training.
+    """Queries put before the learned ones in training.
 
     Attributes:
         reference_points: (B, E, 3) normalised to [0, 1] of the detection range.
-        blocked: (E + Q + P, E + Q + M) bool, True where self-attention may not look.
+        blocked: (E + Q + P, E + Q + M) bool, True where self-attention may not look; None where it
+            may look everywhere.
     """
 
     reference_points: Tensor
-    blocked: Tensor
+    blocked: Tensor | None = None
 
 
 class _Queries(NamedTuple):
@@ -101,7 +102,7 @@ class StreamHead(nn.Module):
         extra_points = None if extra is None else extra.reference_points
         queries = self._queries(features.shape[0], aligned, extra_points)
         context = self._context(features, position, queries, inputs.camera_present)
-        if extra is not None:
+        if extra is not None and extra.blocked is not None:
             context = context._replace(self_allowed=~extra.blocked)
         decoded = self.decoder(queries.content, context)
         wanted = decoded if self.training else decoded[-1:]
@@ -112,31 +113,6 @@ class StreamHead(nn.Module):
         last = DetectorOutputs(*(values[:, skipped:].detach() for values in outputs[-1]))
         embedding = decoded[-1][:, skipped:].detach()
         return outputs, push(aligned, embedding, last, self.config.num_proposals)
-
-    def token_attention(
-        self,
-        features: Tensor,
-        position: TokenPosition,
-        inputs: ModelInputs,
-        memory: MemoryState | None,
-        points: Tensor,
-    ) -> Tensor:
-        """Tell how much queries at given points look at every image token.
-
-        Args:
-            features: (B, N, C, h, w) image features.
-            position: of the tokens.
-            inputs: of the frame; images are not looked at.
-            memory: see `forward`.
-            points: (B, E, 3) normalised to [0, 1] of the detection range.
-
-        Returns:
-            (L, B, heads, E, N * h * w), each row sums to one.
-        """
-        aligned = None if memory is None else align(memory, inputs, self._start_centers())
-        queries = self._queries(features.shape[0], aligned, points)
-        context = self._context(features, position, queries, inputs.camera_present)
-        return self.decoder.token_attention(queries.content, context)[..., : points.shape[1], :]
 
     def _start_centers(self) -> Tensor:
         return self.pseudo_points * self.range_size + self.range_low

@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from streampetr_ros.model.attention import MultiHeadAttention
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
+from streampetr_ros.model.head import ExtraQueries
 from streampetr_ros.model.position import STRIDE, token_centers
 from streampetr_ros.model.state import ModelInputs
 
@@ -96,9 +98,8 @@ def warm_up_attention(
             group["lr"] = config.learning_rate * _schedule(step / config.steps)
         view = views[int(torch.randint(len(views), (), generator=generator))]
         wanted = _wanted(view.inputs, detector.config, config, generator)
-        maps = detector.token_attention(view.features, view.inputs, wanted.points[None])[:, 0]
         # (L, heads, E, T) -> (L, 2, E, T), each half of the heads averaged
-        looked = maps.unflatten(1, (2, -1)).mean(dim=2)
+        looked = _looked(detector, view, wanted.points).unflatten(1, (2, -1)).mean(dim=2)
         loss = -(wanted.attention * looked.clamp(min=1e-9).log()).sum(dim=-1)
         optimiser.zero_grad(set_to_none=True)
         loss.mean().backward()
@@ -107,6 +108,23 @@ def warm_up_attention(
         share = _share(looked.detach(), wanted)
     _LOG.info("attention warm-up: %.0f %% of the attention lies where it should", 100 * share)
     return share
+
+
+def _looked(detector: Detector, view: _View, points: Tensor) -> Tensor:
+    """Return how much queries at E points look at every token: (L, heads, E, T), rows of sum 1."""
+    maps = []
+
+    def note(attention: MultiHeadAttention, given: tuple[Tensor, ...]) -> None:
+        query, key = given[0], given[1]
+        maps.append(attention.weights(query[:, : len(points)], key)[0])
+
+    layers = detector.head.decoder.layers
+    hooks = [layer.cross_attention.register_forward_pre_hook(note) for layer in layers]
+    position = detector.token_position(view.inputs)
+    detector.predict(view.features, position, view.inputs, None, ExtraQueries(points[None]))
+    for hook in hooks:
+        hook.remove()
+    return torch.stack(maps)
 
 
 def _where_not_what(detector: Detector) -> list[nn.Parameter]:
@@ -154,6 +172,7 @@ def _wanted(
     angles = 2 * math.pi * torch.rand(config.points, generator=generator)
     heights = low[2] + torch.rand(config.points, generator=generator) * (high[2] - low[2])
     points = torch.stack([radii * angles.cos(), radii * angles.sin(), heights], dim=-1)
+    points = points.clamp(low, high)
     away = torch.randn(config.points, _NEIGHBOURS, 3, generator=generator) * config.reach
     away = away * away.new_tensor([1.0, 1.0, 0.0])
     device = inputs.model_from_image.device
