@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
-from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
@@ -18,29 +20,25 @@ class BackendError(UserError, RuntimeError):
     """A runtime, device or engine that cannot be used; the message says what to do."""
 
 
-class Backend(Protocol):
-    """Runs one detector; it holds weights, never memory."""
+class Backend(ABC):
+    """Runs one detector; it holds weights, never memory.
+
+    Attributes:
+        config: of the detector.
+        image_device: where images are best prepared: `run` need not move them from there.
+        engine_files: engines built from exported graphs; none where the backend runs without.
+    """
+
+    config: DetectorConfig
+    image_device: torch.device = torch.device("cpu")
+    engine_files: tuple[Path, ...] = ()
 
     @property
+    @abstractmethod
     def name(self) -> str:
-        """Runtime and device, for logs and diagnostics."""
-        ...
+        """Runtime, precision and device, for logs and diagnostics."""
 
-    @property
-    def config(self) -> DetectorConfig:
-        """Configuration of the detector."""
-        ...
-
-    @property
-    def image_device(self) -> torch.device:
-        """Where images are best prepared: `run` need not move them from there."""
-        ...
-
-    @property
-    def engine_files(self) -> tuple[Path, ...]:
-        """Engines built from exported graphs; none where the backend runs without."""
-        ...
-
+    @abstractmethod
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
@@ -56,7 +54,6 @@ class Backend(Protocol):
         Raises:
             BackendError: if the device fails, for example for lack of memory.
         """
-        ...
 
 
 def is_short_of_memory(error: Exception) -> bool:
@@ -64,3 +61,60 @@ def is_short_of_memory(error: Exception) -> bool:
     # PyTorch has no exception of its own for the memory of the CPU.
     kinds = (MemoryError, torch.cuda.OutOfMemoryError)
     return isinstance(error, kinds) or _NO_CPU_MEMORY in str(error)
+
+
+def checked_device(name: str) -> torch.device:
+    """Return a device that is there.
+
+    Args:
+        name: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        BackendError: if it is not.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BackendError(f"'{name}' is no device; use cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendError(
+            f"device '{name}' asked for, but PyTorch finds no CUDA GPU; install the driver and a "
+            "CUDA build of PyTorch, or choose cpu with backend torch or onnxruntime"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BackendError(
+            f"device '{name}' asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise BackendError(f"device '{name}' is not supported; use cpu, cuda or cuda:N")
+    return device
+
+
+@contextmanager
+def one_line_failures(device: str, model: str) -> Iterator[None]:
+    """Say in one line what a device failed at.
+
+    Args:
+        device: its name, for the sentence.
+        model: that runs there.
+
+    Raises:
+        BackendError: in place of what PyTorch raises.
+    """
+    try:
+        yield
+    except BackendError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if is_short_of_memory(error):
+            raise BackendError(
+                f"{device} has too little free memory for {model}; close other programs on it or "
+                "choose a smaller model"
+            ) from error
+        # A CPU does not fail, programs do.
+        if device == "cpu":
+            raise
+        raise BackendError(
+            f"{device} cannot run {model} ({first_line(error)}); restart the program, close others "
+            "on it, or check that this PyTorch fits the GPU and its driver"
+        ) from error

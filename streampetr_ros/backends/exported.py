@@ -1,4 +1,9 @@
-"""A detector exported as graphs on disk: what is in the folder, and whether it is whole."""
+"""A detector exported as graphs on disk: what is in the folder, and whether it is whole.
+
+- ``encoder.onnx``, ``position.onnx``, ``head.onnx``: the graphs, see `SIGNATURES`
+- ``model.json``: number of cameras, precision, checksums of the graphs, the whole configuration
+- ``engines/``: what TensorRT built from the graphs, one file per graph, runtime and kind of GPU
+"""
 
 from __future__ import annotations
 
@@ -38,6 +43,11 @@ class ExportedModel:
     cameras: int
     precision: str
     sha256: dict[str, str]
+
+    @property
+    def engines(self) -> Path:
+        """Folder of engines; it need not be there."""
+        return self.folder / "engines"
 
     def path(self, graph: str) -> Path:
         """Return the file of a graph: "encoder", "position" or "head"."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import ExportedModel, open_exported
+from streampetr_ros.backends.base import Backend, BackendError
+from streampetr_ros.backends.exported import ExportedModel
 from streampetr_ros.backends.known_projection import KnownProjection
-from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import MEMORY_NAMES, signatures
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
@@ -26,29 +24,29 @@ _CUDA = re.compile(r"cuda(?::(\d+))?")
 _Provider = tuple[str, dict[str, str]]
 
 
-class OnnxBackend:
+class OnnxBackend(Backend):
     """Runs an exported detector with ONNX Runtime.
 
     Args:
-        folder: written by `export_onnx`.
+        model: exported.
         device: "cpu", "cuda" or "cuda:N".
         threads: CPU threads; 0 leaves the choice to the runtime.
 
     Raises:
         BackendError: if the runtime or the device is missing, or a file does not load.
-        UserError: if the folder is no complete exported model.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, model: ExportedModel, device: str = "cpu", threads: int = 0) -> None:
         runtime = _runtime()
         provider = _provider(runtime, device)
-        self._model = open_exported(folder)
+        self._model = model
+        self.config = model.config
         self._device = device
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         self._sessions = {
             name: _session(runtime, self._model, name, options, provider)
-            for name in signatures(self._model.config)
+            for name in signatures(self.config)
         }
         self._projection = KnownProjection()
         self._position: dict[str, NDArray[Any]] = {}
@@ -58,21 +56,6 @@ class OnnxBackend:
     def name(self) -> str:
         """Runtime, precision and device."""
         return self._name
-
-    @property
-    def config(self) -> DetectorConfig:
-        """Configuration of the detector."""
-        return self._model.config
-
-    @property
-    def image_device(self) -> torch.device:
-        """The CPU: sessions take their inputs from there."""
-        return torch.device("cpu")
-
-    @property
-    def engine_files(self) -> tuple[Path, ...]:
-        """None are needed."""
-        return ()
 
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from streampetr_ros.backends.base import Backend, BackendError
-from streampetr_ros.backends.cuda.device import CUDA_GRAPHS
-from streampetr_ros.backends.exported import DESCRIPTION, open_exported
+from streampetr_ros.backends.cuda.device import CUDA_GRAPHS, CudaDevice
+from streampetr_ros.backends.exported import DESCRIPTION, ExportedModel, open_exported
 from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
-from streampetr_ros.backends.tensorrt.api import RUNTIMES
+from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import shipped
 from streampetr_ros.model.checkpoints.weights import check_model, load_weights
@@ -78,9 +78,9 @@ def open_backend(
     """
     check_choice(weights, choice)
     if is_exported(weights):
-        opened = _open_exported(Path(weights), choice, progress)
-        check_model(opened.config, model, f"folder '{weights}' holds")
-        return opened
+        exported = open_exported(Path(weights))
+        check_model(exported.config, model, f"folder '{weights}' holds")
+        return _open_graphs(exported, choice, progress)
     if is_stand_in(weights):
         if not model:
             raise UserError(f"'{weights}' needs a model name to stand for; name one")
@@ -179,12 +179,14 @@ def open_detector(weights: str, model: str = "") -> Detector:
         return build_detector(detector_config(model))
 
 
-def _open_exported(folder: Path, choice: Choice, progress: Callable[[str], None]) -> Backend:
+def _open_graphs(model: ExportedModel, choice: Choice, progress: Callable[[str], None]) -> Backend:
     # The runtimes are optional and slow to load.
     if choice.backend in RUNTIMES:
-        from streampetr_ros.backends.tensorrt.backend import open_tensorrt  # noqa: PLC0415
+        from streampetr_ros.backends.tensorrt.backend import TensorRtBackend  # noqa: PLC0415
 
-        return open_tensorrt(folder, choice.backend, choice.device, progress, choice.cuda_graphs)
+        runtime = load_tensorrt(choice.backend)
+        device = CudaDevice(choice.device, choice.cuda_graphs)
+        return TensorRtBackend(model, runtime, device, progress)
     from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415
 
-    return OnnxBackend(folder, choice.device, choice.threads)
+    return OnnxBackend(model, choice.device, choice.threads)

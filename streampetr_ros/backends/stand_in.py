@@ -7,11 +7,10 @@ node cost, and what happens when the network is slower than the cameras.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import torch
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
@@ -19,7 +18,7 @@ _PREFIX = "stand_in:"
 _LONGEST_MS = 60_000
 
 
-class StandInBackend:
+class StandInBackend(Backend):
     """Sleeps instead of computing, as a CPU does while a GPU works.
 
     Args:
@@ -28,7 +27,7 @@ class StandInBackend:
     """
 
     def __init__(self, config: DetectorConfig, milliseconds: int) -> None:
-        self._config = config
+        self.config = config
         self._seconds = milliseconds * 1e-3
         generator = torch.Generator().manual_seed(0)
         queries = config.num_queries + config.num_propagated
@@ -42,21 +41,6 @@ class StandInBackend:
     def name(self) -> str:
         """Runtime and duration."""
         return f"stand-in that takes {self._seconds * 1e3:g} ms; its boxes mean nothing"
-
-    @property
-    def config(self) -> DetectorConfig:
-        """Configuration of the network it stands for."""
-        return self._config
-
-    @property
-    def image_device(self) -> torch.device:
-        """The CPU."""
-        return torch.device("cpu")
-
-    @property
-    def engine_files(self) -> tuple[Path, ...]:
-        """None are needed."""
-        return ()
 
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None

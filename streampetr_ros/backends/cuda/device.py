@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError
+from streampetr_ros.backends.base import BackendError, checked_device
 from streampetr_ros.core.errors import first_line
 
 #: What becomes of work as CUDA graphs: recorded, or done with a warning where that fails; recorded,
@@ -18,52 +17,6 @@ from streampetr_ros.core.errors import first_line
 CUDA_GRAPHS = ("auto", "always", "never")
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class Device(Protocol):
-    """What running engines asks of a GPU."""
-
-    @property
-    def title(self) -> str:
-        """Name for logs."""
-        ...
-
-    @property
-    def torch_device(self) -> torch.device:
-        """The GPU as PyTorch names it."""
-        ...
-
-    @property
-    def compute_capability(self) -> str:
-        """Generation of the GPU, such as "8.9"."""
-        ...
-
-    @property
-    def stream(self) -> int:
-        """Handle of the stream that work is put on."""
-        ...
-
-    @property
-    def is_recording(self) -> bool:
-        """Whether work is recorded; False once it could not be."""
-        ...
-
-    def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Allocate memory."""
-        ...
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Run work once, and return what repeats it on the same memory."""
-        ...
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Put copies and work on the stream, behind what the caller has enqueued."""
-        ...
-
-    def finish(self) -> None:
-        """Wait until everything on the stream is done."""
-        ...
 
 
 class CudaDevice:
@@ -78,7 +31,10 @@ class CudaDevice:
     """
 
     def __init__(self, name: str, graphs: str = "auto") -> None:
-        self._device = _checked(name)
+        device = checked_device(name)
+        if device.type != "cuda":
+            raise BackendError(f"TensorRT runs on GPUs only, not on '{name}'; choose device cuda")
+        self._device = torch.device("cuda", device.index or 0)
         self._graphs = graphs
         try:
             self._stream = torch.cuda.Stream(self._device)
@@ -170,22 +126,3 @@ class CudaDevice:
     def finish(self) -> None:
         """Wait until everything on the stream is done."""
         self._stream.synchronize()
-
-
-def _checked(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BackendError(f"'{name}' is no device; TensorRT takes cuda or cuda:N") from error
-    if device.type != "cuda":
-        raise BackendError(f"TensorRT runs on GPUs only, not on '{name}'; choose device cuda")
-    if not torch.cuda.is_available():
-        raise BackendError(
-            f"device '{name}' asked for, but PyTorch finds no CUDA GPU; install the driver and a "
-            "CUDA build of PyTorch, or choose backend onnxruntime on cpu"
-        )
-    if (device.index or 0) >= torch.cuda.device_count():
-        raise BackendError(
-            f"device '{name}' asked for, but there are {torch.cuda.device_count()} GPUs"
-        )
-    return torch.device("cuda", device.index or 0)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product
 
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.cuda.device import Device
+from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.cuda.memory_slots import MemorySlots
 from streampetr_ros.backends.known_projection import KnownProjection
-from streampetr_ros.core.errors import first_line
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import MEMORY_NAMES
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
@@ -41,7 +38,7 @@ class RecordedSteps:
     def __init__(
         self,
         config: DetectorConfig,
-        device: Device,
+        device: CudaDevice,
         buffers: dict[str, Tensor],
         enqueue: Enqueue,
         always_masked: bool = False,
@@ -116,7 +113,7 @@ class RecordedSteps:
 
 
 def zero_buffers(
-    device: Device, tensors: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+    device: CudaDevice, tensors: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
 ) -> dict[str, Tensor]:
     """Allocate everything but memory; every camera has an image until told otherwise.
 
@@ -132,30 +129,3 @@ def zero_buffers(
     }
     buffers[_MASK].fill_(True)
     return buffers
-
-
-@contextmanager
-def one_line_failures(device: Device, model: str) -> Iterator[None]:
-    """Say in one line what the GPU failed at.
-
-    Args:
-        device: with the GPU.
-        model: name of the model that runs there.
-
-    Raises:
-        BackendError: in place of what PyTorch raises.
-    """
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise BackendError(
-            f"{device.title} has too little free memory for {model}; close other programs on it "
-            "or choose a smaller model"
-        ) from error
-    except RuntimeError as error:
-        if isinstance(error, BackendError):
-            raise
-        raise BackendError(
-            f"{device.title} failed while running {model} ({first_line(error)}); restart the "
-            "program"
-        ) from error

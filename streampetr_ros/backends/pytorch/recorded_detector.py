@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from streampetr_ros.backends.cuda.device import Device
-from streampetr_ros.backends.cuda.graphs import RecordedSteps, one_line_failures, zero_buffers
+from streampetr_ros.backends.base import one_line_failures
+from streampetr_ros.backends.cuda.device import CudaDevice
+from streampetr_ros.backends.cuda.graphs import RecordedSteps, zero_buffers
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.forms.graphs import example_tensors, graph_modules, signatures
 from streampetr_ros.model.head import CODE_SIZE
@@ -26,7 +27,7 @@ class RecordedDetector:
         device: with the GPU.
     """
 
-    def __init__(self, detector: Detector, device: Device) -> None:
+    def __init__(self, detector: Detector, device: CudaDevice) -> None:
         self._config = detector.config
         self._device = device
         self._graphs = graph_modules(detector)
@@ -47,7 +48,7 @@ class RecordedDetector:
         Raises:
             BackendError: if the device fails, or work cannot be recorded though it has to be.
         """
-        with one_line_failures(self._device, self._config.name):
+        with one_line_failures(self._device.title, self._config.name):
             return self._steps_for(inputs.images.shape[1]).run(inputs, memory)
 
     def _steps_for(self, cameras: int) -> RecordedSteps:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import torch
 from torch import nn
 
-from streampetr_ros.backends.base import BackendError, is_short_of_memory
+from streampetr_ros.backends.base import Backend, BackendError, checked_device, one_line_failures
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.known_projection import KnownProjection
 from streampetr_ros.backends.pytorch.recorded_detector import RecordedDetector
-from streampetr_ros.core.errors import first_line
-from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.forms.folding import folded
 from streampetr_ros.model.forms.half import make_half
@@ -27,7 +21,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BFLOAT16_FROM = (8, 0)
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """Runs a detector with PyTorch.
 
     Args:
@@ -49,14 +43,15 @@ class TorchBackend:
         precision: str = "fp32",
         cuda_graphs: str = "auto",
     ) -> None:
-        self._device = checked_device(device)
-        with _one_line_failures(self._device, detector.config.name):
-            self._detector = prepared(detector, self._device, precision)
+        self.config = detector.config
+        self.image_device = checked_device(device)
+        with one_line_failures(str(self.image_device), self.config.name):
+            self._detector = prepared(detector, self.image_device, precision)
         self._precision = precision
         self._projection = KnownProjection()
         self._position: TokenPosition | None = None
         self._recorded: RecordedDetector | None = None
-        if self._device.type == "cuda" and cuda_graphs != "never":
+        if self.image_device.type == "cuda" and cuda_graphs != "never":
             self._recorded = RecordedDetector(self._detector, CudaDevice(device, cuda_graphs))
 
     @property
@@ -64,22 +59,7 @@ class TorchBackend:
         """Runtime, precision and device."""
         recorded = self._recorded is not None and self._recorded.is_recording
         how = " with CUDA graphs" if recorded else ""
-        return f"torch {torch.__version__} {self._precision} on {self._device}{how}"
-
-    @property
-    def config(self) -> DetectorConfig:
-        """Configuration of the detector."""
-        return self._detector.config
-
-    @property
-    def image_device(self) -> torch.device:
-        """Where the network runs."""
-        return self._device
-
-    @property
-    def engine_files(self) -> tuple[Path, ...]:
-        """None are needed."""
-        return ()
+        return f"torch {torch.__version__} {self._precision} on {self.image_device}{how}"
 
     def run(
         self, inputs: ModelInputs, memory: MemoryState | None
@@ -94,8 +74,8 @@ class TorchBackend:
     def _run_plainly(
         self, inputs: ModelInputs, memory: MemoryState | None
     ) -> tuple[DetectorOutputs, MemoryState | None]:
-        with _one_line_failures(self._device, self.config.name):
-            moved = inputs.to(self._device)
+        with one_line_failures(str(self.image_device), self.config.name):
+            moved = inputs.to(self.image_device)
             features = self._detector.encode_images(moved.images)
             position = self._token_position(inputs, moved)
             outputs, next_memory = self._detector.predict(features, position, moved, memory)
@@ -138,27 +118,6 @@ def prepared(detector: Detector, device: torch.device, precision: str = "fp32") 
     return copy
 
 
-@contextmanager
-def _one_line_failures(device: torch.device, model: str) -> Iterator[None]:
-    try:
-        yield
-    except BackendError:
-        raise
-    except (MemoryError, RuntimeError) as error:
-        if is_short_of_memory(error):
-            raise BackendError(
-                f"{device} has too little free memory for {model}; close other programs on it or "
-                "choose a smaller model"
-            ) from error
-        # A CPU does not fail, programs do.
-        if device.type == "cpu":
-            raise
-        raise BackendError(
-            f"{device} cannot run {model} ({first_line(error)}); close other programs on it, or "
-            "check that this PyTorch fits the GPU and its driver"
-        ) from error
-
-
 def _check_precision(precision: str, device: torch.device) -> None:
     if precision not in DTYPES:
         raise BackendError(
@@ -171,27 +130,3 @@ def _check_precision(precision: str, device: torch.device) -> None:
                 f"{device} ({torch.cuda.get_device_name(device)}) has no bfloat16; choose "
                 "precision fp16 or fp32"
             )
-
-
-def checked_device(name: str) -> torch.device:
-    """Return a device that is there.
-
-    Raises:
-        BackendError: if it is not.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BackendError(f"'{name}' is no device; use cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BackendError(
-            f"device '{name}' asked for, but PyTorch finds no CUDA GPU; install the driver and a "
-            "CUDA build of PyTorch, or choose cpu"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BackendError(
-            f"device '{name}' asked for, but there are {torch.cuda.device_count()} GPUs"
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise BackendError(f"device '{name}' is not supported; use cpu, cuda or cuda:N")
-    return device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ from streampetr_ros.backends.tensorrt.engine_file import (
 from streampetr_ros.core.errors import first_line
 from streampetr_ros.model.forms.graphs import signatures
 
-#: Folder inside that of the graphs.
-ENGINES = "engines"
 #: Called with a sentence on what is being done.
 BuildProgress = Callable[[str], None]
 
@@ -30,101 +29,108 @@ _OPSETS = range(17, 25)
 _UNREADABLE = "Unable to parse proto"
 
 
-def build_engines(
-    runtime: TensorRt, model: ExportedModel, compute_capability: str, progress: BuildProgress
-) -> dict[str, Path]:
-    """Make sure that the engines of a model exist for a kind of GPU; this needs no GPU by itself.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """The engines of an exported model for one runtime and kind of GPU, kept beside its graphs.
 
-    Args:
-        runtime: that will run them.
+    Attributes:
+        runtime: that builds and runs them.
         model: exported.
-        compute_capability: of the GPU that will run them, such as "8.9".
+        compute_capability: of the GPU that runs them, such as "8.9"; building needs none.
         progress: told what is being done.
-
-    Returns:
-        Engine file by graph name.
-
-    Raises:
-        BackendError: if the runtime cannot build one; the message names the graph and the reason.
     """
-    for graph in signatures(model.config):
-        engine_bytes(runtime, model, graph, compute_capability, progress)
-    return engine_files(runtime, model, compute_capability)
 
+    runtime: TensorRt
+    model: ExportedModel
+    compute_capability: str
+    progress: BuildProgress = _LOGGER.info
 
-def engine_files(
-    runtime: TensorRt, model: ExportedModel, compute_capability: str
-) -> dict[str, Path]:
-    """Return where the engines of a model belong, by graph name."""
-    folder = model.folder / ENGINES
-    return {
-        graph: folder / engine_key(runtime, model, graph, compute_capability).file_name
-        for graph in signatures(model.config)
-    }
+    @property
+    def files(self) -> dict[str, Path]:
+        """Where they belong, by graph name."""
+        folder = self.model.engines
+        return {
+            graph: folder / self.key(graph).file_name for graph in signatures(self.model.config)
+        }
 
+    def key(self, graph: str) -> EngineKey:
+        """Return what the engine of a graph depends on."""
+        return EngineKey(
+            graph=graph,
+            onnx_sha256=self.model.sha256[graph],
+            precision=self.model.precision,
+            runtime=self.runtime.name,
+            version=self.runtime.version,
+            compute_capability=self.compute_capability,
+        )
 
-def engine_key(
-    runtime: TensorRt, model: ExportedModel, graph: str, compute_capability: str
-) -> EngineKey:
-    """Return what an engine of this graph depends on."""
-    return EngineKey(
-        graph=graph,
-        onnx_sha256=model.sha256[graph],
-        precision=model.precision,
-        runtime=runtime.name,
-        version=runtime.version,
-        compute_capability=compute_capability,
-    )
+    def build(self) -> dict[str, Path]:
+        """Make sure that all of them exist; this needs no GPU by itself.
 
+        Returns:
+            Engine file by graph name.
 
-def engine_bytes(
-    runtime: TensorRt,
-    model: ExportedModel,
-    graph: str,
-    compute_capability: str,
-    progress: BuildProgress,
-) -> bytes:
-    """Return the engine of a graph from its file, built anew unless that is whole and fits."""
-    key = engine_key(runtime, model, graph, compute_capability)
-    try:
-        known = read_engine(model.folder / ENGINES, key)
-    except EngineFileError as error:
-        progress(f"building again, because {error}")
-        known = None
-    return known or rebuilt_engine(runtime, model, key, progress)
+        Raises:
+            BackendError: if the runtime cannot build one; the message names the graph and the
+                reason.
+        """
+        for graph in self.files:
+            self.read(graph)
+        return self.files
 
+    def read(self, graph: str) -> bytes:
+        """Return the engine of a graph from its file, built anew unless that is whole and fits."""
+        try:
+            known = read_engine(self.model.engines, self.key(graph))
+        except EngineFileError as error:
+            self.progress(f"building again, because {error}")
+            known = None
+        return known or self.rebuild(graph)
 
-def rebuilt_engine(
-    runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: BuildProgress
-) -> bytes:
-    """Build an engine and write its file, whatever is there."""
-    progress(
-        f"building {key.graph} {key.precision} for compute capability {key.compute_capability} "
-        f"with {runtime.title}; this can take minutes"
-    )
-    engine = _build(runtime, model, key, progress)
-    path = write_engine(model.folder / ENGINES, key, engine)
-    progress(f"wrote {path} ({len(engine) / 1e6:.0f} MB)")
-    return engine
+    def rebuild(self, graph: str) -> bytes:
+        """Build the engine of a graph and write its file, whatever is there."""
+        self.progress(
+            f"building {graph} {self.model.precision} for compute capability "
+            f"{self.compute_capability} with {self.runtime.title}; this can take minutes"
+        )
+        engine = self._built(graph)
+        path = write_engine(self.model.engines, self.key(graph), engine)
+        self.progress(f"wrote {path} ({len(engine) / 1e6:.0f} MB)")
+        return engine
 
+    def states(self) -> list[str]:
+        """Say of every graph whether its engine is there; nothing is built."""
+        return [f"engine {graph}: {self._state(graph)}" for graph in self.files]
 
-def _build(
-    runtime: TensorRt, model: ExportedModel, key: EngineKey, progress: BuildProgress
-) -> bytes:
-    runtime.reason()
-    builder = runtime.builder()
-    network = runtime.network(builder)
-    # The build refers to weights that the parser owns and to the monitor.
-    parser = _parse(runtime, network, model, key.graph)
-    config = runtime.builder_config(builder, key.compute_capability)
-    monitor = runtime.watch(
-        config, lambda phase, step, steps: progress(f"{key.graph}: {phase} {step}/{steps}")
-    )
-    engine = builder.build_serialized_network(network, config)
-    del parser, monitor
-    if engine is None:
-        raise BackendError(_why_not_built(runtime, model.path(key.graph)))
-    return bytes(engine)
+    def _state(self, graph: str) -> str:
+        key = self.key(graph)
+        try:
+            engine = read_engine(self.model.engines, key)
+        except EngineFileError as error:
+            return f"the first start builds it again, because {error}"
+        if engine is None:
+            return (
+                f"none for {self.runtime.title} and compute capability {self.compute_capability}; "
+                "the first start builds it, which can take minutes"
+            )
+        return f"{key.file_name}, whole and for this GPU"
+
+    def _built(self, graph: str) -> bytes:
+        runtime = self.runtime
+        runtime.reason()
+        builder = runtime.builder()
+        network = runtime.network(builder)
+        # The build refers to weights that the parser owns and to the monitor.
+        parser = _parse(runtime, network, self.model, graph)
+        config = runtime.builder_config(builder, self.compute_capability)
+        monitor = runtime.watch(
+            config, lambda phase, step, steps: self.progress(f"{graph}: {phase} {step}/{steps}")
+        )
+        engine = builder.build_serialized_network(network, config)
+        del parser, monitor
+        if engine is None:
+            raise BackendError(_why_not_built(runtime, self.model.path(graph)))
+        return bytes(engine)
 
 
 def _why_not_built(runtime: TensorRt, path: Path) -> str:

@@ -9,15 +9,8 @@ import torch
 from torch import Tensor
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.cuda.device import Device
-from streampetr_ros.backends.exported import ExportedModel
-from streampetr_ros.backends.tensorrt.api import TensorRt
-from streampetr_ros.backends.tensorrt.build import (
-    BuildProgress,
-    engine_bytes,
-    engine_key,
-    rebuilt_engine,
-)
+from streampetr_ros.backends.cuda.device import CudaDevice
+from streampetr_ros.backends.tensorrt.build import Engines
 
 _TYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "BOOL": torch.bool}
 
@@ -26,33 +19,24 @@ class TensorRtEngine:
     """Runs one graph on one device.
 
     Args:
-        runtime: that built it.
-        model: exported.
+        engines: of the model, for this kind of device.
         graph: "encoder", "position" or "head".
         device: with the GPU.
-        progress: told about building, where that is needed.
 
     Raises:
         BackendError: if it can neither be loaded nor built.
     """
 
-    def __init__(
-        self,
-        runtime: TensorRt,
-        model: ExportedModel,
-        graph: str,
-        device: Device,
-        progress: BuildProgress,
-    ) -> None:
-        self._runtime = runtime
+    def __init__(self, engines: Engines, graph: str, device: CudaDevice) -> None:
+        self._runtime = engines.runtime
         self._device = device
-        self._title = f"{graph} of {model.config.name}"
-        self._engine = _loaded(runtime, model, graph, device, progress)
+        self._title = f"{graph} of {engines.model.config.name}"
+        self._engine = _loaded(engines, graph, device.title)
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise BackendError(
                 f"{device.title} has too little free memory for the {self._title}"
-                f"{runtime.reason()}; close other programs on it or choose a smaller model"
+                f"{self._runtime.reason()}; close other programs on it or choose a smaller model"
             )
 
     @property
@@ -92,18 +76,17 @@ class TensorRtEngine:
             )
 
 
-def _loaded(
-    runtime: TensorRt, model: ExportedModel, graph: str, device: Device, progress: BuildProgress
-) -> Any:
-    capability = device.compute_capability
-    engine = runtime.deserialise(engine_bytes(runtime, model, graph, capability, progress))
+def _loaded(engines: Engines, graph: str, device: str) -> Any:
+    runtime = engines.runtime
+    engine = runtime.deserialise(engines.read(graph))
     if engine is None:
-        progress(f"building {graph} again, because the engine does not load{runtime.reason()}")
-        key = engine_key(runtime, model, graph, capability)
-        engine = runtime.deserialise(rebuilt_engine(runtime, model, key, progress))
+        engines.progress(
+            f"building {graph} again, because the engine does not load{runtime.reason()}"
+        )
+        engine = runtime.deserialise(engines.rebuild(graph))
     if engine is None:
         raise BackendError(
-            f"{runtime.title} cannot load the {graph} it built for {device.title}"
-            f"{runtime.reason()}; check that the driver is new enough for this version"
+            f"{runtime.title} cannot load the {graph} it built for {device}{runtime.reason()}; "
+            "check that the driver is new enough for this version"
         )
     return engine

@@ -14,7 +14,7 @@ from streampetr_ros.backends.exported import ExportedModel, open_exported
 from streampetr_ros.backends.opening import check_choice, is_exported, is_random
 from streampetr_ros.backends.stand_in import is_stand_in
 from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
-from streampetr_ros.backends.tensorrt.engine_state import engine_states
+from streampetr_ros.backends.tensorrt.build import Engines
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
 from streampetr_ros.core.reading import read_yaml
@@ -147,4 +147,5 @@ def _engines(model: ExportedModel, wanted: ModelParameters) -> Iterable[str]:
     if wanted.backend in RUNTIMES:
         runtime = load_tensorrt(wanted.backend)
         yield f"runtime {runtime.title} is installed"
-        yield from engine_states(runtime, model, CudaDevice(wanted.device).compute_capability)
+        capability = CudaDevice(wanted.device).compute_capability
+        yield from Engines(runtime=runtime, model=model, compute_capability=capability).states()

@@ -14,7 +14,7 @@ from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.opening import is_exported, open_detector
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.backends.tensorrt.api import TensorRt, load_tensorrt
-from streampetr_ros.backends.tensorrt.build import build_engines
+from streampetr_ros.backends.tensorrt.build import Engines
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.export.parity import FRAMES, compare_backends
 from streampetr_ros.model.detector import Detector
@@ -93,7 +93,7 @@ def _export(detector: Detector, out: Path | None, cameras: int, precision: str) 
     differences: dict[str, float] = {}
 
     def check(folder: Path) -> None:
-        subject = OnnxBackend(folder)
+        subject = OnnxBackend(open_exported(folder))
         differences.update(compare_backends(TorchBackend(detector), subject, cameras, precision))
 
     exported = export_onnx(detector, out, cameras, precision, check)
@@ -106,8 +106,10 @@ def _export(detector: Detector, out: Path | None, cameras: int, precision: str) 
 
 def _build(exported: ExportedModel, runtime: TensorRt, capabilities: list[str]) -> None:
     for capability in capabilities:
-        files = build_engines(runtime, exported, capability, typer.echo)
-        typer.echo(f"compute capability {capability}: {len(files)} engines are ready")
+        engines = Engines(
+            runtime=runtime, model=exported, compute_capability=capability, progress=typer.echo
+        )
+        typer.echo(f"compute capability {capability}: {len(engines.build())} engines are ready")
 
 
 def _own_capability() -> str:

@@ -29,7 +29,7 @@ def exported(request, tmp_path_factory):
 def test_onnxruntime_follows_torch_over_a_drive(exported):
     pytest.importorskip("onnxruntime")
     detector, folder = exported
-    reference, subject = TorchBackend(detector), OnnxBackend(folder)
+    reference, subject = TorchBackend(detector), OnnxBackend(open_exported(folder))
     expected_memory = memory = None
     for frame in drive():
         expected, expected_memory = reference.run(frame, expected_memory)
@@ -43,7 +43,7 @@ def test_onnxruntime_follows_torch_over_a_drive(exported):
 def test_another_number_of_cameras_is_refused(exported):
     pytest.importorskip("onnxruntime")
     with pytest.raises(BackendError, match="6 cameras"):
-        OnnxBackend(exported[1]).run(micro.inputs(0, cameras=5), None)
+        OnnxBackend(open_exported(exported[1])).run(micro.inputs(0, cameras=5), None)
 
 
 def test_damaged_file_is_named(exported, tmp_path):
@@ -105,7 +105,7 @@ def test_opset_and_operator_that_onnxruntime_lacks(exported, tmp_path):
         export_onnx(exported[0], folder)
         with_other_head(folder, change)
         with pytest.raises(BackendError, match=message) as caught:
-            OnnxBackend(folder)
+            OnnxBackend(open_exported(folder))
         assert "\n" not in str(caught.value)
         assert "export the model again" in str(caught.value)
 
@@ -113,7 +113,7 @@ def test_opset_and_operator_that_onnxruntime_lacks(exported, tmp_path):
 def test_missing_onnxruntime_is_one_line_with_a_remedy(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(BackendError, match="not installed; install it with 'pip install onnxrunt"):
-        OnnxBackend(exported[1])
+        OnnxBackend(open_exported(exported[1]))
 
 
 def test_onnxruntime_does_not_change_to_the_cpu_by_itself(exported, monkeypatch):
@@ -126,7 +126,7 @@ def test_onnxruntime_does_not_change_to_the_cpu_by_itself(exported, monkeypatch)
         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
     )
     with pytest.raises(BackendError, match=r"CUDAExecutionProvider.*or choose cpu"):
-        OnnxBackend(exported[1], device="cuda")
+        OnnxBackend(open_exported(exported[1]), device="cuda")
 
 
 @pytest.mark.parametrize(("device", "index"), [("cuda", "0"), ("cuda:1", "1")])
@@ -143,7 +143,7 @@ def test_onnxruntime_on_a_gpu_keeps_float32_and_takes_the_gpu_asked_for(
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [name])
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    assert OnnxBackend(exported[1], device=device).name.endswith(f"on {device}")
+    assert OnnxBackend(open_exported(exported[1]), device=device).name.endswith(f"on {device}")
     assert asked == [(name, {"device_id": index, "use_tf32": "0"})] * 3
 
 
@@ -151,12 +151,12 @@ def test_onnxruntime_on_a_gpu_keeps_float32_and_takes_the_gpu_asked_for(
 def test_onnxruntime_on_devices_that_are_not_there(exported, device):
     pytest.importorskip("onnxruntime")
     with pytest.raises(BackendError, match=rf"cannot use device '{device}' here.*or choose cpu"):
-        OnnxBackend(exported[1], device=device)
+        OnnxBackend(open_exported(exported[1]), device=device)
 
 
 def test_runtime_that_fails_is_one_line(exported, monkeypatch):
     pytest.importorskip("onnxruntime")
-    backend = OnnxBackend(exported[1])
+    backend = OnnxBackend(open_exported(exported[1]))
 
     def run(*_):
         raise RuntimeError("Failed to allocate memory\nfor requested buffer")
@@ -211,8 +211,8 @@ def test_torch_backend_keeps_no_memory():
 def test_comparison_accepts_the_export_and_catches_other_weights(exported):
     pytest.importorskip("onnxruntime")
     detector, folder = exported
-    differences = compare_backends(TorchBackend(detector), OnnxBackend(folder))
+    differences = compare_backends(TorchBackend(detector), OnnxBackend(open_exported(folder)))
     assert max(differences.values()) < 1e-3
     other = micro.detector(seed=1, temporal=detector.config.temporal)
     with pytest.raises(UserError, match="differs from PyTorch"):
-        compare_backends(TorchBackend(other), OnnxBackend(folder))
+        compare_backends(TorchBackend(other), OnnxBackend(open_exported(folder)))

@@ -94,7 +94,7 @@ def test_half_precision_encodes_images_alike(detector):
 @pytest.mark.parametrize("precision", EXPORT_PRECISIONS)
 def test_onnxruntime_follows(detector, folders, precision):
     pytest.importorskip("onnxruntime")
-    subject = OnnxBackend(folders[precision], threads=1)
+    subject = OnnxBackend(open_exported(folders[precision]), threads=1)
     compare_backends(TorchBackend(detector), subject, precision=precision)
 
 

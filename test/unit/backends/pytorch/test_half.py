@@ -114,7 +114,9 @@ def test_half_precision_follows_within_its_limits_and_is_another_one(tmp_path):
         folder = tmp_path / precision
         export_onnx(detector, folder, precision=precision)
         differences[precision] = compare_backends(
-            TorchBackend(detector), OnnxBackend(folder, threads=1), precision=precision
+            TorchBackend(detector),
+            OnnxBackend(open_exported(folder), threads=1),
+            precision=precision,
         )
     for name in ("logits", "centres_m"):
         assert differences["fp16"][name] > 10 * differences["fp32"][name]

@@ -179,9 +179,7 @@ def test_failure_of_the_gpu_is_one_line(detector, gpu, monkeypatch):
         raise RuntimeError("CUDA error: an illegal access\nCUDA kernel errors might be")
 
     monkeypatch.setattr(gpu, "zeros", zeros)
-    with pytest.raises(
-        BackendError, match=r"failed while running micro .*illegal access.; restart"
-    ):
+    with pytest.raises(BackendError, match=r"cannot run micro .*illegal access.; restart"):
         recorded(detector, gpu).run(micro.inputs(0), None)
 
 

@@ -105,8 +105,8 @@ def test_gpu_that_fails_while_opening_is_one_line(monkeypatch):
 
 def test_device_that_fails_in_a_frame_is_one_line(counted, monkeypatch):
     _, backend, _ = counted
-    monkeypatch.setattr(backend, "_device", torch.device("meta"))
-    with pytest.raises(BackendError, match=r"^meta cannot run micro \(.*\); close"):
+    monkeypatch.setattr(backend, "image_device", torch.device("meta"))
+    with pytest.raises(BackendError, match=r"^meta cannot run micro \(.*\); restart"):
         backend.run(micro.inputs(0), None)
 
 

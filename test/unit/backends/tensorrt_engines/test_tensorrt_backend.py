@@ -71,7 +71,7 @@ def test_follows_torch_over_a_drive(folder, story, version):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_half_precision_is_that_of_the_graph(half_folder, story, version):
-    reference = OnnxBackend(half_folder, threads=1)
+    reference = OnnxBackend(open_exported(half_folder), threads=1)
     subject, _ = opened(half_folder, story, version)
     assert "fp16" in subject.name
     memory = None
@@ -333,7 +333,7 @@ def test_run_that_fails_is_one_line_and_the_next_frame_starts_clean(folder, stor
         subject.run(micro.inputs(1), memory)
     module.fails_to_run = False
     assert all(torch.equal(item, old) for item, old in zip(memory, before, strict=True))
-    expected, _ = OnnxBackend(folder, threads=1).run(micro.inputs(1), memory)
+    expected, _ = OnnxBackend(open_exported(folder), threads=1).run(micro.inputs(1), memory)
     outputs, _ = subject.run(micro.inputs(1), memory)
     torch.testing.assert_close(outputs.logits, expected.logits, atol=1e-5, rtol=1e-4)
 

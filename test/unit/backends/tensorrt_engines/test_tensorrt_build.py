@@ -4,12 +4,12 @@ import sys
 
 import micro_detector as micro
 import pytest
-from engine_log import CAPABILITIES, Story, built_engines
+from engine_log import CAPABILITIES, Story, built_engines, engines
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.exported import EXPORT_PRECISIONS, open_exported
 from streampetr_ros.backends.tensorrt.api import load_tensorrt
-from streampetr_ros.backends.tensorrt.build import build_engines, check_graph_file
+from streampetr_ros.backends.tensorrt.build import check_graph_file
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.detector import build_detector
@@ -42,14 +42,14 @@ def test_graphs_of_tiny_become_engines(tmp_path, precision, log_engines):
 
 def test_engines_are_built_once_and_again_when_damaged(runtime, model):
     first, second, third = Story(), Story(), Story()
-    files = build_engines(runtime, model, "8.9", first)
+    files = engines(runtime, model, "8.9", first).build()
     assert first.built() == 3
     assert any("head: " in line and "/" in line for line in first), "no progress of the build"
-    build_engines(runtime, model, "8.9", second)
+    engines(runtime, model, "8.9", second).build()
     assert second == []
     whole = files["position"].read_bytes()
     files["position"].write_bytes(whole[:-100])
-    build_engines(runtime, model, "8.9", third)
+    engines(runtime, model, "8.9", third).build()
     assert third.built() == 1
     assert "truncated" in third[0]
     assert len(files["position"].read_bytes()) == len(whole)
@@ -57,7 +57,7 @@ def test_engines_are_built_once_and_again_when_damaged(runtime, model):
 
 def test_unknown_gpu_is_named_with_the_known_ones(runtime, model):
     with pytest.raises(BackendError, match=r"capability 9\.0.*8\.6, 8\.9, 12\.0"):
-        build_engines(runtime, model, "9.0", Story())
+        engines(runtime, model, "9.0", Story()).build()
 
 
 def graph_file(path, opset=17, operator="Relu", domain=""):
@@ -102,13 +102,13 @@ def test_truncated_graph(model):
 def test_operator_that_the_runtime_lacks(runtime, model):
     graph_file(model.path("encoder"), operator="Det")
     with pytest.raises(BackendError, match=r"tensorrt_rtx 1.*operator Det .*the_node"):
-        build_engines(runtime, model, "8.9", Story())
+        engines(runtime, model, "8.9", Story()).build()
 
 
 def test_graph_of_something_else(runtime, model):
     graph_file(model.path("encoder"))
     with pytest.raises(BackendError, match=r"not the encoder of micro.*\['y'\]"):
-        build_engines(runtime, model, "8.9", Story())
+        engines(runtime, model, "8.9", Story()).build()
 
 
 def test_missing_runtime_is_one_line_with_a_remedy(monkeypatch):

@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from streampetr_ros.backends.exported import ExportedModel, checksum, describe_export
-from streampetr_ros.backends.tensorrt.build import ENGINES, engine_key
+from streampetr_ros.backends.tensorrt.build import Engines
 from streampetr_ros.backends.tensorrt.engine_file import write_engine
-from streampetr_ros.backends.tensorrt.engine_state import engine_states
 from streampetr_ros.core.config import to_mapping
 from streampetr_ros.core.files import sha256
 from streampetr_ros.model.checkpoints.weights import save_weights
@@ -123,11 +122,11 @@ def test_weights_without_training_are_called_so():
 def test_engines_are_there_or_would_be_built(exported, monkeypatch):
     monkeypatch.setattr(checking, "load_tensorrt", lambda _name: Runtime())
     monkeypatch.setattr(checking, "CudaDevice", Gpu)
-    key = engine_key(Runtime(), exported, "encoder", "8.9")
-    folder = exported.folder / ENGINES
+    engines = Engines(runtime=Runtime(), model=exported, compute_capability="8.9")
+    key = engines.key("encoder")
+    folder = engines.files["encoder"].parent
     write_engine(folder, key, b"engine")
-    other = engine_key(Runtime(), exported, "head", "8.9")
-    (folder / other.file_name).write_bytes((folder / key.file_name).read_bytes())
+    engines.files["head"].write_bytes(engines.files["encoder"].read_bytes())
     report = check(exported.folder, backend="tensorrt", device="cuda")
     assert not report.problems
     found = {fact.split(":")[0]: fact for fact in report.facts if fact.startswith("engine ")}
@@ -135,8 +134,8 @@ def test_engines_are_there_or_would_be_built(exported, monkeypatch):
     assert "the first start builds it again, because" in found["engine head"]
     assert "was built for another graph" in found["engine head"]
     assert "the first start builds it, which can take minutes" in found["engine position"]
-    elsewhere = engine_states(Runtime(), exported, "9.0")
-    assert all("none for tensorrt 10.0" in state for state in elsewhere)
+    elsewhere = replace(engines, compute_capability="9.0")
+    assert all("none for tensorrt 10.0" in state for state in elsewhere.states())
 
 
 def test_a_runtime_or_graph_that_is_missing(exported, monkeypatch):
