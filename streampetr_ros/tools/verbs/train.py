@@ -25,10 +25,11 @@ def train(
     """
     with user_errors(code=2):
         settings = load_config(config, TrainConfig)
-        from streampetr_ros.training.run.start import WEIGHTS_FILE, Slice, train_slice  # noqa: PLC0415
+        from streampetr_ros.training.run.start import WEIGHTS_FILE, train_slice  # noqa: PLC0415
 
         folder = out or Path("out/train") / settings.name
-        part = Slice(folder=folder, resume=resume, max_minutes=max_minutes, device=device)
-        complete = train_slice(settings, part)
+        complete = train_slice(
+            settings, folder, resume=resume, max_minutes=max_minutes, device=device
+        )
     state = "complete" if complete else "not complete yet, go on with --resume"
     typer.echo(f"training {state}; weights: {folder / WEIGHTS_FILE}")

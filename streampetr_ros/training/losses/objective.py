@@ -23,9 +23,11 @@ from streampetr_ros.training.losses.denoise import (
 )
 from streampetr_ros.training.losses.image_head import ImageHead, image_losses
 from streampetr_ros.training.losses.loss import Losses, detection_losses, memory_bonus
-from streampetr_ros.training.losses.scene_head import SceneHead, scene_losses, scene_targets
 from streampetr_ros.training.losses.token_head import (
+    SceneHead,
     TokenHead,
+    scene_losses,
+    scene_targets,
     seen_headings,
     token_losses,
     token_targets,

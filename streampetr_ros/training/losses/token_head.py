@@ -5,6 +5,9 @@ large it looks and which side of it one sees. Nothing is matched, so backbone an
 long before a decoder asks them, as with the published weights whose backbones were trained for
 monocular detection first (FCOS3D, DD3D). Depths are asked for as at one focal length, because an
 image does not show it.
+
+Where an object is in the scene and which way it heads depends on the token's ray as well, which the
+spatial alignment brings in (docs/model.md 4.5): `SceneHead` reads it off the aligned tokens.
 """
 
 from __future__ import annotations
@@ -16,13 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streampetr_ros.model.position import STRIDE, token_centers
-from streampetr_ros.training.data.targets import ImageTargets
+from streampetr_ros.training.data.targets import ImageTargets, Targets
 from streampetr_ros.training.losses.image_head import PRIOR_BIAS, conv_block, per_token
 from streampetr_ros.training.losses.loss import Losses, one_hot, sigmoid_focal_loss
 
 _CORE = 0.7
 _OFFSET_UNIT = 4 * STRIDE
 _CLASS_WEIGHT = 2.0
+# Centre, log size, sine and cosine of the heading: the box code without velocity.
+_CODE_SIZE = 8
+_CENTER_UNIT = 10.0
+_NEAREST = 5.0
 
 
 class TokenPredictions(NamedTuple):
@@ -172,4 +179,60 @@ def token_losses(predictions: TokenPredictions, targets: TokenTargets, headings:
         "token_depth": depth,
         "token_place": torch.stack(place).sum() / 2,
         "token_heading": heading.sum() / total,
+    }
+
+
+class SceneHead(nn.Module):
+    """Linear reading of box codes off aligned tokens.
+
+    The decoder's projections are linear too, so the decoder finds it there ready for use.
+
+    Args:
+        channels: C of a token.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.codes = nn.Linear(channels, _CODE_SIZE)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T, C) tokens to (B, T, 8) codes: metres, log metres, sine and cosine of the yaw."""
+        center, rest = self.codes(tokens).split([3, _CODE_SIZE - 3], dim=-1)
+        return torch.cat([center * _CENTER_UNIT, rest], dim=-1)
+
+
+def scene_targets(objects: Tensor, targets: list[Targets]) -> Tensor:
+    """Look up the code of the object that every token shows.
+
+    Args:
+        objects: (B * N, t) of the images, see `TokenTargets`.
+        targets: of B samples.
+
+    Returns:
+        (B, N * t, 8), of no meaning on background.
+    """
+    places = objects.view(len(targets), -1)
+    codes = []
+    for place, target in zip(places, targets, strict=True):
+        padded = torch.cat([target.codes, target.codes.new_zeros(1, target.codes.shape[1])])
+        codes.append(padded[place, :_CODE_SIZE])
+    return torch.stack(codes)
+
+
+def scene_losses(predictions: Tensor, codes: Tensor, weights: Tensor) -> Losses:
+    """Return the named losses: ``scene_center`` (of the distance), ``scene_size``, ``scene_yaw``.
+
+    Args:
+        predictions: (B, T, 8).
+        codes: (B, T, 8) wanted.
+        weights: (B, T), 0 on background.
+    """
+    distances = codes[..., :2].norm(dim=-1, keepdim=True).clamp(min=_NEAREST)
+    error = (predictions - codes).abs() * weights[..., None]
+    center, size, yaw = error.split([3, 3, 2], dim=-1)
+    total = weights.sum().clamp(min=1.0)
+    return {
+        "scene_center": (center / distances).sum() / total,
+        "scene_size": size.sum() / total / 3,
+        "scene_yaw": yaw.sum() / total / 2,
     }

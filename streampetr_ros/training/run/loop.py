@@ -6,9 +6,9 @@ import logging
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -22,14 +22,9 @@ from streampetr_ros.training.config import TrainConfig
 from streampetr_ros.training.data.dataset import LoadedFrame, killed_loaders_named
 from streampetr_ros.training.data.samples import Batch, Moment, collate
 from streampetr_ros.training.losses.objective import ClipLosses, Objective, StepRandomness
-from streampetr_ros.training.run.optimiser import (
-    AveragedWeights,
-    build_optimiser,
-    learning_rate,
-    set_learning_rate,
-)
+from streampetr_ros.training.run.optimiser import AveragedWeights, build_optimiser, learning_rate
 from streampetr_ros.training.run.processes import Process, lost_processes_named
-from streampetr_ros.training.run.progress import Board, Curves, Terminal
+from streampetr_ros.training.run.progress import Progress
 from streampetr_ros.training.run.run_state import Streams, load_state, save_atomically
 
 _LOG = logging.getLogger(__name__)
@@ -90,7 +85,9 @@ class Trainer:
         Raises:
             UserError: if losses or gradients are not finite.
         """
-        set_learning_rate(self.optimiser, learning_rate(self.step, self.config.optimiser))
+        rate = learning_rate(self.step, self.config.optimiser)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["multiplier"]
         self.objective.train()
         streams = [clip[0].stream for clip in clips]
         batches, moments = self._batches(clips, self.streams.moments_of(streams))
@@ -211,24 +208,19 @@ class Trainer:
         _LOG.warning("no stream state of step %d in '%s'; streams restart", self.step, path)
 
 
-class _StopRequest:
-    """Turns SIGTERM and SIGINT into a wish to stop after the step at hand."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _StopRequest:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+@contextmanager
+def _stop_wishes() -> Iterator[list[int]]:
+    """Turn SIGTERM and SIGINT into wishes to stop after the step at hand."""
+    wishes: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: wishes.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield wishes
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
-
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
-        self.wanted = True
 
 
 def run(
@@ -249,27 +241,26 @@ def run(
             saved.
     """
     config, process = trainer.config, trainer.process
+    progress = None
     if process.is_main:
         dump_config(config, trainer.folder / "config.yaml")
-    log = _Log(trainer) if process.is_main else None
-    terminal = Terminal(config.optimiser.steps, trainer.step, process.is_main)
+        progress = Progress(trainer.folder, config, trainer.step)
     started = saved = time.monotonic()
-    with _StopRequest() as request, killed_loaders_named(), lost_processes_named():
+    with _stop_wishes() as wishes, killed_loaders_named(), lost_processes_named():
         while trainer.step < config.optimiser.steps:
             report = trainer.train_step(_next_clips(steps, trainer))
-            terminal.advance()
-            if log:
-                log.add(report, terminal)
+            if progress:
+                numbers = report.losses | {"grad_norm": report.grad_norm}
+                progress.add(trainer.step, numbers, trainer.optimiser.param_groups[0]["lr"])
             now = time.monotonic()
             out_of_time = 0 < max_minutes < (now - started) / 60
-            if process.any_wants(request.wanted or out_of_time):
+            if process.any_wants(bool(wishes) or out_of_time):
                 break
             if process.any_wants((now - saved) / 60 > config.checkpoint_minutes):
                 _save_or_warn(trainer)
                 saved = now
-    terminal.close()
-    if log:
-        log.close()
+    if progress:
+        progress.close()
     trainer.save()
     return trainer.step >= config.optimiser.steps
 
@@ -285,38 +276,6 @@ def _next_clips(
         if trainer.process.world_size == 1:
             _save_or_warn(trainer)
         raise
-
-
-class _Log:
-    """Curves of a run; a disk that is full costs points of them, never the run."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._curves = Curves(trainer.folder / "curves.csv", trainer.step)
-        wanted = trainer.config.tensorboard
-        self._board = Board(trainer.folder / "tensorboard", trainer.step) if wanted else None
-
-    def add(self, report: StepReport, terminal: Terminal) -> None:
-        """Take the numbers of the step just made."""
-        self._curves.add(report.losses | {"grad_norm": report.grad_norm})
-        step = self._trainer.step
-        if step % self._trainer.config.log_steps:
-            return
-        rate = self._trainer.optimiser.param_groups[0]["lr"]
-        self._curves.add_constant("learning_rate", rate)
-        try:
-            means = self._curves.write(step)
-            if self._board:
-                self._board.write(step, means)
-        except OSError as error:
-            _LOG.warning("step %d: cannot write curves: %s", step, error.strerror or error)
-        else:
-            terminal.show(means)
-
-    def close(self) -> None:
-        """Finish the files."""
-        if self._board:
-            self._board.close()
 
 
 def _save_or_warn(trainer: Trainer) -> None:

@@ -50,12 +50,6 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
     return rate
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group, times the multiplier of the group."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["multiplier"]
-
-
 class AveragedWeights:
     """Exponential moving average of a module's parameters and buffers.
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
-import time
+import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.training.config import TrainConfig
+
+_LOG = logging.getLogger(__name__)
+_SHOWN = ("total", "loss_cls", "loss_bbox", "grad_norm")
 
 
 class Curves:
@@ -24,16 +29,11 @@ class Curves:
         self._path = path
         self._sums: dict[str, float] = {}
         self._count = 0
-        self._drop_after(first_step)
-
-    def _drop_after(self, first_step: int) -> None:
-        if not self._path.exists():
-            return
-        with self._path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.reader(stream))
-        kept = rows[:1] + [r for r in rows[1:] if r and r[0].isdigit() and int(r[0]) <= first_step]
-        with self._path.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows(kept)
+        if path.exists():
+            header, *rows = self._rows() or [[]]
+            kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= first_step]
+            with path.open("w", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([header, *kept] if header else [])
 
     def add(self, values: Mapping[str, float]) -> None:
         """Add the values of one step."""
@@ -52,76 +52,75 @@ class Curves:
         """
         means = {name: total / max(self._count, 1) for name, total in self._sums.items()}
         self._sums, self._count = {}, 0
-        fresh = not self._path.exists() or not self._path.stat().st_size
-        columns = ["step", *sorted(means)] if fresh else self._columns()
+        rows = self._rows() if self._path.exists() else []
+        columns = rows[0] if rows else ["step", *sorted(means)]
         with self._path.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
-            if fresh:
+            if not rows:
                 writer.writerow(columns)
             writer.writerow([step, *(f"{means.get(name, 0.0):.6g}" for name in columns[1:])])
         return means
 
-    def _columns(self) -> list[str]:
+    def _rows(self) -> list[list[str]]:
         with self._path.open(newline="", encoding="utf-8") as stream:
-            return next(csv.reader(stream))
+            return list(csv.reader(stream))
 
 
-class Board:
-    """Curves for TensorBoard.
+class Progress:
+    """Curves of a run, and a line on the terminal with its main losses and the time left.
+
+    A disk that is full costs points of the curves, never the run.
 
     Args:
-        folder: of the event files.
-        first_step: step the run (re)starts at; what an earlier part wrote beyond is hidden.
+        folder: for results.
+        config: of the run.
+        first_step: step the run (re)starts at.
 
     Raises:
-        UserError: if tensorboardX is not installed.
+        UserError: if curves for TensorBoard are wanted and tensorboardX is not installed.
     """
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        try:
-            from tensorboardX import SummaryWriter  # noqa: PLC0415
-        except ImportError as error:
-            raise UserError(
-                f"curves for TensorBoard need tensorboardX ({error}); install it with: "
-                "pip install 'streampetr_ros[curves]', or set tensorboard: false"
-            ) from error
-        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
-
-    def write(self, step: int, means: Mapping[str, float]) -> None:
-        """Add one point to every curve."""
-        for name, value in means.items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.close()
-
-
-class Terminal:
-    """Progress bar with the main losses and the time left.
-
-    Args:
-        steps: of the whole run.
-        first_step: done before.
-        shown: False for the processes that stay silent.
-    """
-
-    def __init__(self, steps: int, first_step: int, shown: bool) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, first_step: int) -> None:
+        self._every = config.log_steps
+        self._curves = Curves(folder / "curves.csv", first_step)
+        self._board = _board(folder / "tensorboard", first_step) if config.tensorboard else None
         self._bar = tqdm(
-            total=steps, initial=first_step, disable=not shown, unit="step", mininterval=5.0
+            total=config.optimiser.steps, initial=first_step, unit="step", mininterval=5.0
         )
-        self._started = time.monotonic()
 
-    def advance(self) -> None:
-        """Count one step."""
+    def add(self, step: int, losses: Mapping[str, float], rate: float) -> None:
+        """Take the numbers of the step just made."""
         self._bar.update()
-
-    def show(self, means: Mapping[str, float]) -> None:
-        """Show the means of the main losses."""
-        main = ("total", "loss_cls", "loss_bbox", "grad_norm")
-        self._bar.set_postfix({name: f"{means[name]:.3g}" for name in main if name in means})
+        self._curves.add(losses)
+        if step % self._every:
+            return
+        self._curves.add_constant("learning_rate", rate)
+        try:
+            means = self._curves.write(step)
+            if self._board:
+                for name, value in means.items():
+                    self._board.add_scalar(name, value, step)
+                self._board.flush()
+        except OSError as error:
+            _LOG.warning("step %d: cannot write curves: %s", step, error.strerror or error)
+        else:
+            shown = {name: f"{means[name]:.3g}" for name in _SHOWN if name in means}
+            self._bar.set_postfix(shown)
 
     def close(self) -> None:
-        """Leave the terminal in order."""
+        """Finish the files and leave the terminal in order."""
         self._bar.close()
+        if self._board:
+            self._board.close()
+
+
+def _board(folder: Path, first_step: int) -> Any:
+    """Open curves for TensorBoard; what an earlier part wrote beyond the first step is hidden."""
+    try:
+        from tensorboardX import SummaryWriter  # noqa: PLC0415
+    except ImportError as error:
+        raise UserError(
+            f"curves for TensorBoard need tensorboardX ({error}); install it with: "
+            "pip install 'streampetr_ros[curves]', or set tensorboard: false"
+        ) from error
+    return SummaryWriter(str(folder), purge_step=first_step + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from streampetr_ros.model.checkpoints.weights import (
     save_tensors,
     save_weights,
 )
-from streampetr_ros.model.config import NUSCENES_CLASSES, DetectorConfig, detector_config
+from streampetr_ros.model.config import NUSCENES_CLASSES, detector_config
 from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.nuscenes.dataset import NuscenesSource
 from streampetr_ros.training.config import TrainConfig
@@ -48,23 +48,6 @@ WEIGHTS_FILE = "model.safetensors"
 HEADS_FILE = "auxiliary_heads.safetensors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """One call of the trainer, possibly a part of a longer run.
-
-    Attributes:
-        folder: for results; the same folder continues the run.
-        resume: whether to go on from the checkpoint in the folder.
-        max_minutes: of this slice; 0 for no limit.
-        device: "auto", "cpu" or "cuda".
-    """
-
-    folder: Path
-    resume: bool = False
-    max_minutes: float = 0.0
-    device: str = "auto"
-
-
 def open_frames(config: TrainConfig) -> FrameSource:
     """Open the source of training frames.
 
@@ -82,11 +65,6 @@ def open_frames(config: TrainConfig) -> FrameSource:
     return SyntheticSequences(data, model.image)
 
 
-def _detector_config(config: TrainConfig) -> DetectorConfig:
-    model = detector_config(config.model)
-    return model if config.dropout is None else replace(model, dropout=config.dropout)
-
-
 def build_objective(config: TrainConfig) -> Objective:
     """Build the detector with its losses, from random or given weights.
 
@@ -94,14 +72,19 @@ def build_objective(config: TrainConfig) -> Objective:
         UserError: if given weights do not fit.
     """
     torch.manual_seed(config.seed)
-    detector = build_detector(_detector_config(config))
+    model = detector_config(config.model)
+    if config.dropout is not None:
+        model = replace(model, dropout=config.dropout)
+    detector = build_detector(model)
     if config.initial_weights:
         _, given = load_weights(Path(config.initial_weights), config.model)
         detector.load_state_dict(given.state_dict())
     if config.backbone_weights:
         load_backbone(detector, Path(config.backbone_weights))
     if config.batch_norm == "frozen":
-        _freeze_batch_norm(detector)
+        for part in detector.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.requires_grad_(False)
     objective = Objective(detector, config)
     if config.initial_heads:
         load_auxiliary_heads(objective, Path(config.initial_heads))
@@ -146,8 +129,8 @@ def load_backbone(detector: Detector, path: Path) -> None:
         UserError: if the file does not fit.
     """
     state = _read_state(path, "backbone weights")
-    own_key = detector.backbone.own_key
-    trimmed = {own_key(_without_prefix(key)): value for key, value in state.items()}
+    bare = {k.removeprefix("img_").removeprefix("backbone."): v for k, v in state.items()}
+    trimmed = {detector.backbone.own_key(key): value for key, value in bare.items()}
     result = detector.backbone.load_state_dict(trimmed, strict=False)
     missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if missing:
@@ -169,19 +152,6 @@ def _read_state(path: Path, what: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _without_prefix(key: str) -> str:
-    for prefix in ("img_backbone.", "backbone."):
-        if key.startswith(prefix):
-            return key[len(prefix) :]
-    return key
-
-
-def _freeze_batch_norm(module: nn.Module) -> None:
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.requires_grad_(False)
-
-
 def _steps(
     config: TrainConfig, source: FrameSource, process: Process, first_step: int
 ) -> Iterator[list[list[LoadedFrame]]]:
@@ -199,8 +169,22 @@ def _steps(
     return load_steps(dataset, requests, config.data.workers)
 
 
-def train_slice(config: TrainConfig, part: Slice) -> bool:
+def train_slice(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    max_minutes: float = 0.0,
+    device: str = "auto",
+) -> bool:
     """Train one slice of a run and export the weights it ends with.
+
+    Args:
+        config: of the run.
+        folder: for results; the same folder continues the run.
+        resume: whether to go on from the checkpoint in the folder.
+        max_minutes: of this slice; 0 for no limit.
+        device: "auto", "cpu" or "cuda".
 
     Returns:
         Whether the schedule is complete.
@@ -208,22 +192,22 @@ def train_slice(config: TrainConfig, part: Slice) -> bool:
     Raises:
         UserError: with one sentence for every expected failure.
     """
-    part.folder.mkdir(parents=True, exist_ok=True)
-    if (part.folder / "last.pt").exists() and not part.resume:
-        raise UserError(f"'{part.folder}' holds a run already; add --resume or use another --out")
-    with joined_run(part.device) as process, denormals_flushed():
+    folder.mkdir(parents=True, exist_ok=True)
+    resumed = (folder / "last.pt").exists()
+    if resumed and not resume:
+        raise UserError(f"'{folder}' holds a run already; add --resume or use another --out")
+    with joined_run(device) as process, denormals_flushed():
         objective = build_objective(config).to(process.device)
         source = open_frames(config)
-        resumed = part.resume and (part.folder / "last.pt").exists()
         if process.is_main and not resumed:
             _prepare(objective.detector, config, source, process)
         # Under torchrun, wrapping gives all processes the weights of the first.
-        trainer = Trainer(config, objective, process, part.folder)
+        trainer = Trainer(config, objective, process, folder)
         if resumed:
             trainer.restore()
-        complete = run(trainer, _steps(config, source, process, trainer.step), part.max_minutes)
+        complete = run(trainer, _steps(config, source, process, trainer.step), max_minutes)
         if process.is_main:
-            export_weights(trainer, part.folder)
+            export_weights(trainer, folder)
         process.wait_for_all()
     return complete
 
@@ -257,8 +241,8 @@ def export_weights(trainer: Trainer, folder: Path) -> None:
     detector.load_state_dict(
         {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     )
-    details = {"recipe": trainer.config.name, "step": str(trainer.step)}
-    details["seed"] = str(trainer.config.seed)
+    config = trainer.config
+    details = {"recipe": config.name, "step": str(trainer.step), "seed": str(config.seed)}
     heads = {key: state[key] for key in objective.auxiliary_state()}
     save_weights(folder / WEIGHTS_FILE, detector, details)
     if heads:

@@ -7,7 +7,7 @@ import torch
 
 from streampetr_ros.model.conditioning import ConditionalLayerNorm
 from streampetr_ros.training.data.targets import Targets
-from streampetr_ros.training.losses.scene_head import SceneHead, scene_losses, scene_targets
+from streampetr_ros.training.losses.token_head import SceneHead, scene_losses, scene_targets
 
 
 def sample(*rows):
