@@ -1,4 +1,5 @@
-"""Studies that make the tables of the documents; nothing here is installed on a vehicle.
+"""What makes tables and pictures of the documents; nothing here is installed on a vehicle.
 
-Run them from the folder of the repository: ``python studies/sync_table.py``.
+Scripts say in their first lines how they are run, from the folder of the repository; the other
+modules are what they share.
 """

@@ -1,6 +1,6 @@
 r"""Write the faults that the tests inject into a running node as the table of docs/faults.md.
 
-STREAMPETR_FAULT_TABLE=faults.jsonl scripts/test test/ros/node/test_node_faults.py \\
+STREAMPETR_FAULT_TABLE=faults.jsonl scripts/test test/ros/node/test_node_faults.py \
         test/ros/node/test_node_end.py
 python studies/fault_table.py faults.jsonl > docs/faults.md
 """

@@ -1,4 +1,4 @@
-"""Lists the files and functions of ours that one frame passes, from its images to its boxes.
+"""List the files and functions of ours that one frame passes, from its images to its boxes.
 
 A live node with default parameters takes six JPEG cameras over DDS while every thread is profiled;
 nobody listens to markers. What runs between the first image of a set and the arrival of its boxes

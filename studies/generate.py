@@ -1,4 +1,4 @@
-"""Writes anew what is made from the code: files in config, tables of the documents.
+"""Write anew what is made from the code: files in config, tables of the documents.
 
     scripts/generate
 

@@ -1,4 +1,4 @@
-"""Overfit proof on real pixels: trains on the two nuScenes key frames alone.
+"""Prove on real pixels that training fits: train on the two nuScenes key frames alone.
 
 Reads the recordings in the folder named by STREAMPETR_DATA and reports the mean AP at 2 m over the
 classes present, computed by nuscenes-devkit. Nothing of the data leaves that folder.

@@ -1,4 +1,4 @@
-"""Counts the package: files, lines of code, the fullest folder, by room.
+"""Count the package: files, lines of code, the fullest folder, by room.
 
 A line of code holds code: blank lines, comments and docstrings do not count.
 
