@@ -23,6 +23,8 @@ from streampetr_ros.ingest.transforms.poses import (
     to_matrix,
 )
 
+#: Poses in a row that are much older than the newest of their edge and begin it anew.
+_SURELY_LATE = 3
 #: A squared quaternion norm may differ from 1 by this much, as in tf2.
 NORM_TOLERANCE = 1e-2
 
@@ -78,7 +80,8 @@ class TransformTree:
     """Buffer of transforms between named frames. Thread-safe.
 
     A leading slash of a frame name is ignored. Stamps are integer nanoseconds. A pose much older
-    than the newest of its edge means that time restarted: all moving edges are cleared.
+    than the newest of its edge is refused; where several follow each other, the edge begins anew
+    with them, and all moving edges do where the others do not contradict: time has restarted.
 
     Args:
         history_ns: how long poses are kept, counted per edge from its newest.
@@ -103,6 +106,7 @@ class TransformTree:
         max_reorder_ns: int = 1_000_000_000,
     ) -> None:
         self.restarts = 0
+        self._arrivals = 0
         self._history_ns = history_ns
         self._extrapolation_ns = extrapolation_ns
         self._max_reorder_ns = max_reorder_ns
@@ -122,8 +126,8 @@ class TransformTree:
 
         Raises:
             TransformError: if a value is not finite, the quaternion has not unit length, the
-                names make no edge, the edge would close a loop, or the frame is both static and
-                moving.
+                names make no edge, the edge would close a loop, the frame is both static and
+                moving, or the pose is much older than the newest.
         """
         edge_name = f"transform '{parent}' -> '{child}'"
         parent, child = parent.removeprefix("/"), child.removeprefix("/")
@@ -147,9 +151,19 @@ class TransformTree:
             if stamp_ns is None:
                 edge.stamps, edge.parents, edge.poses = [0], [parent], [pose]
                 return
-            if edge.stamps and stamp_ns < edge.stamps[-1] - self._max_reorder_ns:
-                self.restarts += 1
-                self.clear()
+            self._arrivals += 1
+            behind_ns = edge.stamps[-1] - stamp_ns if edge.stamps else 0
+            if behind_ns > self._max_reorder_ns:
+                edge.late_since = edge.late_since or self._arrivals
+                edge.late.append((stamp_ns, parent, pose))
+                if len(edge.late) < _SURELY_LATE:
+                    raise TransformError(
+                        f"{edge_name} is {seconds(behind_ns)} older than the newest one; it does "
+                        "not count: stop its second publisher, or set the clock of its machine"
+                    )
+                self._begin_anew(edge)
+                return
+            edge.late_since, edge.late, edge.in_time = 0, [], self._arrivals
             edge.put(stamp_ns, parent, pose, self._history_ns)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Array:
@@ -189,9 +203,24 @@ class TransformTree:
         """Drop all moving poses; static ones stay."""
         with self._lock:
             for edge in self._edges.values():
-                if not edge.static and edge.stamps:
-                    # The newest parent is remembered.
-                    edge.stamps, edge.poses, edge.parents = [], [], edge.parents[-1:]
+                if not edge.static:
+                    edge.clear()
+
+    def _begin_anew(self, edge: _Edge) -> None:
+        """Let an edge go on from its late poses, and all others where time has restarted.
+
+        It has where more moving edges are surely late than came in time since this one's first.
+        """
+        moving = [each for each in self._edges.values() if not each.static]
+        late = [each for each in moving if len(each.late) >= _SURELY_LATE]
+        in_time = [each for each in moving if each.in_time > edge.late_since]
+        has_restarted = len(late) > len(in_time)
+        self.restarts += has_restarted
+        for each in moving if has_restarted else [edge]:
+            poses = each.late
+            each.clear()
+            for stamp_ns, parent, pose in poses:
+                each.put(stamp_ns, parent, pose, self._history_ns)
 
     def _refuse_loop(self, parent: str, child: str, stamp_ns: int | None) -> None:
         """Keep out an edge that would close a loop: no lookup would succeed any more.
@@ -248,7 +277,7 @@ class _Edge:
     The parent is stored with every pose: a frame may be hung up elsewhere while time goes on.
     """
 
-    __slots__ = ("child", "parents", "poses", "stamps", "static")
+    __slots__ = ("child", "in_time", "late", "late_since", "parents", "poses", "stamps", "static")
 
     def __init__(self, child: str, *, static: bool) -> None:
         self.child = child
@@ -257,6 +286,15 @@ class _Edge:
         #: Of each pose; the newest one still where poses were cleared.
         self.parents: list[str] = []
         self.poses: list[Pose] = []
+        #: Poses in a row that came much too late; arrivals of the first and of the last in time.
+        self.late: list[tuple[int, str, Pose]] = []
+        self.late_since = self.in_time = 0
+
+    def clear(self) -> None:
+        """Drop all poses; the newest parent is remembered."""
+        if self.stamps:
+            self.stamps, self.poses, self.parents = [], [], self.parents[-1:]
+        self.late_since, self.late = 0, []
 
     def put(self, stamp_ns: int, parent: str, parent_from_child: Pose, history_ns: int) -> None:
         """Enter a pose; of two with one stamp the later wins, poses beyond the history go."""

@@ -151,8 +151,8 @@ class TestLookup:
 
     def test_the_later_of_two_with_one_stamp_wins(self):
         tree = moving_tree()
-        tree.insert("odom", "base_link", 5 * SECOND, (7, 7, 7), UNIT)
-        assert tree.lookup("odom", "base_link", 5 * SECOND)[:3, 3].tolist() == [7, 7, 7]
+        tree.insert("odom", "base_link", 10 * SECOND, (7, 7, 7), UNIT)
+        assert tree.lookup("odom", "base_link", 10 * SECOND)[:3, 3].tolist() == [7, 7, 7]
 
     def test_a_frame_may_be_hung_up_elsewhere(self):
         tree = TransformTree()
@@ -264,27 +264,6 @@ class TestExtrapolation:
         tree.insert("odom", "base_link", 10 * SECOND + 1000, (10.01, 0, 0), UNIT)
         found = tree.lookup("odom", "base_link", 10 * SECOND + 100_000_000)
         assert abs(found[0, 3] - 10.1) < 0.03
-
-
-class TestTimeRestart:
-    def test_backward_jump_clears_all_moving_edges(self):
-        tree = moving_tree()
-        tree.insert("base_link", "wheel", 10 * SECOND, (0, 0, 0), UNIT)
-        tree.insert("odom", "base_link", 0, (0, 0, 0), UNIT)
-        assert tree.restarts == 1
-        assert unavailable(tree.lookup, "odom", "base_link", 5 * SECOND).reason is Reason.TOO_LATE
-        assert unavailable(tree.lookup, "odom", "wheel", 0).reason is Reason.NO_DATA
-
-    def test_reordering_within_the_limit_is_no_restart(self):
-        tree = moving_tree()
-        tree.insert("odom", "base_link", 9 * SECOND + 1, (9, 0, 0), UNIT)
-        assert tree.restarts == 0
-
-    def test_history_is_bounded(self):
-        tree = TransformTree(history_ns=SECOND)
-        for k in range(2000):
-            tree.insert("a", "b", k * SECOND // 100, (k, 0, 0), UNIT)
-        assert len(tree._edges["b"].stamps) == 101
 
 
 class TestRefused:
