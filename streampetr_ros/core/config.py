@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.errors import UserError, nearest_name
 from streampetr_ros.core.reading import read_yaml
 
 T = TypeVar("T")
@@ -50,7 +49,7 @@ def from_mapping(kind: type[T], content: object, where: str = "configuration") -
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in content:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.0)[0]
+            near = nearest_name(str(key), names)
             raise ConfigError(f"{where}: unknown key '{key}'; did you mean '{near}'?")
     values = {key: _convert(hints[key], content[key], f"{where}: {key}") for key in content}
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 #: Length of a sentence, beyond which its middle is left out: what stands first says what and where,
 #: what stands last the remedy.
 _LONGEST = 600
@@ -27,6 +30,11 @@ def one_line(text: str, longest: int = _LONGEST) -> str:
         return line
     last = longest // 3
     return f"{line[: longest - last - 5]} ... {line[-last:]}"
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name that looks most like the given one."""
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def first_line(error: BaseException) -> str:

@@ -6,29 +6,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.reading import read_yaml
 
 
 def read_parameter_file(path: Path) -> dict[str, Any]:
     """Read all parameters of a file by dotted name, whatever nodes they are for; none if empty.
 
     Raises:
-        ConfigError: if the file cannot be read or is no parameter file.
+        FileError: if the file cannot be read or is no YAML.
+        ConfigError: if it is no parameter file.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read parameter file '{path}': {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"parameter file '{path}' is not UTF-8 text ({error.reason} at byte {error.start}); "
-            "save it as UTF-8"
-        ) from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"parameter file '{path}' is not valid YAML: {reason}") from error
+    content = read_yaml(path, "parameter file")
     nodes = content.values() if isinstance(content, Mapping) else []
     groups = [node["ros__parameters"] for node in nodes if _has_parameters(node)]
     if not groups and content is not None:

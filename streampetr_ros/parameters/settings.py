@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from streampetr_ros.core.config import ConfigError, load_config
+from streampetr_ros.core.reading import read_yaml
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.outputs import TrackingParameters
 from streampetr_ros.pipeline.streaming import PipelineConfig
@@ -49,13 +48,10 @@ def read_masks(path: Path, cameras: tuple[str, ...]) -> tuple[CameraMask, ...]:
         cameras: known names.
 
     Raises:
-        ConfigError: if the file cannot be read or does not have this form.
+        FileError: if the file cannot be read or is no YAML.
+        ConfigError: if it does not have this form.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"cannot read cameras.masks_file '{path}': {reason}") from error
+    content = read_yaml(path, "cameras.masks_file")
     if not isinstance(content, Mapping) or not set(content) <= set(cameras):
         raise ConfigError(
             f"cameras.masks_file '{path}' must map names of cameras.names to lists of polygons"

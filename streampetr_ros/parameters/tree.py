@@ -7,7 +7,6 @@ A field made by `core.parameter.parameter` is a leaf, whose ROS name is its path
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import typing
 from array import array
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.errors import nearest_name
 from streampetr_ros.core.parameter import CONFIGURE, RUN, START, Rule, Value
 
 T = TypeVar("T")
@@ -140,11 +140,6 @@ def _element_fault(rule: Rule, element: object) -> str:
     if not rule.low <= element <= rule.high:
         return f"{element:g} but must be within {rule.low:g} to {rule.high:g}"
     return ""
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str:
-    """Return the known name that looks most like the given one."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
 
 
 def unknown_name_text(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.parameters import settings
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build, leaves
@@ -202,7 +203,7 @@ def test_tracking_settings(tmp_path: Path) -> None:
 def test_wrong_masks(tmp_path: Path, text: str) -> None:
     masks = tmp_path / "masks.yaml"
     masks.write_text(text)
-    with pytest.raises(ConfigError, match=r"masks\.yaml"):
+    with pytest.raises(UserError, match=r"masks\.yaml"):
         settings.read_masks(masks, ("left",))
 
 

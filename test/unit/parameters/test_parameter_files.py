@@ -11,6 +11,7 @@ from rigs import frame_set
 from typer.testing import CliRunner
 
 from streampetr_ros.core.config import ConfigError
+from streampetr_ros.core.reading import FileError
 from streampetr_ros.parameters.bag import BagOptions, bag_options
 from streampetr_ros.parameters.node import NodeParameters, is_of_node
 from streampetr_ros.parameters.tree import REMOVED, leaves
@@ -106,7 +107,7 @@ def test_every_parameter_of_the_node_is_kept():
 def test_a_file_of_another_encoding_is_named(tmp_path: Path):
     file = tmp_path / "rig.yaml"
     file.write_bytes("/**: {ros__parameters: {frames: {base: r\xfcckw\xe4rts}}}".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"rig\.yaml' is not UTF-8 text .* save it as UTF-8"):
+    with pytest.raises(FileError, match=r"rig\.yaml' is not UTF-8 text .* save it as UTF-8"):
         bag_options(file)
 
 
