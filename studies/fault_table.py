@@ -1,8 +1,10 @@
 r"""Write the faults that the tests inject into a running node as the table of docs/faults.md.
 
-STREAMPETR_FAULT_TABLE=faults.jsonl scripts/test test/ros/node/test_node_faults.py \
+The rows come from the tests, which append them to the file that a variable names:
+
+    STREAMPETR_FAULT_TABLE=faults.jsonl scripts/test test/ros/node/test_node_faults.py \
         test/ros/node/test_node_end.py
-python studies/fault_table.py faults.jsonl > docs/faults.md
+    python studies/fault_table.py faults.jsonl > docs/faults.md
 """
 
 from __future__ import annotations

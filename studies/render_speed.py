@@ -1,6 +1,8 @@
 """Print how fast the synthetic world is rendered on this machine, with its truth.
 
-python studies/render_speed.py --device cpu
+Images per second of wall time at four sizes:
+
+    python studies/render_speed.py --device cpu
 """
 
 from __future__ import annotations

@@ -13,12 +13,8 @@ SCRIPTS = {name: text for name, text in TEXTS.items() if '__name__ == "__main__"
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS.keys() - {"generate.py"}))
 def test_commands_of_scripts_are_taken(name):
-    lines = (
-        (ast.get_docstring(ast.parse(SCRIPTS[name]), clean=False) or "")
-        .replace("\\\n", "")
-        .splitlines()
-    )
-    commands = [line.strip() for line in lines if line.startswith("    ")]
+    shown = (ast.get_docstring(ast.parse(SCRIPTS[name])) or "").replace("\\\n", "")
+    commands = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
     own = [command for command in commands if f"python studies/{name}" in command]
     assert own, f"{name} does not say how it is run"
     for command in own:
