@@ -32,7 +32,7 @@ import streampetr_ros.core.types
 from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.executor import StreamExecutor
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.node.node import StreamPetrNode
 from streampetr_ros.sources import open_source
 from studies.generate import ROOT, with_tables
@@ -116,7 +116,7 @@ class Vehicle:
 def measured(sets: int) -> list[dict[CodeType, None]]:
     """Return what each of some frame sets passes."""
     drive = [
-        set_messages(make, each, "jpeg", FrameNames())
+        set_messages(types, each, "jpeg", FrameNames())
         for each in islice(open_source("synthetic:0"), sets + 3)
     ]
     recorder = Recorder()

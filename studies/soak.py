@@ -53,7 +53,7 @@ from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.messages.standard import tf_message, time_message
 from streampetr_ros.messages.vehicle import CameraMessages, FrameNames, set_messages
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.sources import open_source
 
 #: Firing offsets within a cycle, as the cameras of nuScenes have them, seconds.
@@ -102,7 +102,7 @@ class Cameras(Node):
         self._period = 1.0 / options.hz
         # Two in turn: pictures that never change would be recognised as frozen.
         both = [pictures(tuple(options.size), options.noise, seed) for seed in (0, 1)]
-        sets = [set_messages(make, each, options.encoding, FrameNames()) for each in both]
+        sets = [set_messages(types, each, options.encoding, FrameNames()) for each in both]
         self._sets = [messages.cameras for messages in sets]
         raw = options.encoding == "raw"
         kind, suffix = (Image, "") if raw else (CompressedImage, "/compressed")
@@ -135,13 +135,13 @@ class Cameras(Node):
             time.sleep(max(0.0, pose_at - time.time()))
             pose = geometry.transform_from_parts([SPEED * (pose_at % 1e5), 0.0, 0.0], np.eye(3))
             edge = ("odom", "base_link", round(pose_at * 1e9), pose)
-            self._tf.publish(tf_message(make, [edge]))
+            self._tf.publish(tf_message(types, [edge]))
             pose_at += POSE_PERIOD_S
         time.sleep(max(0.0, moment - time.time()))
         return pose_at
 
     def _publish(self, camera: CameraMessages, stamp_ns: int) -> None:
-        stamp = time_message(make, stamp_ns)
+        stamp = time_message(types, stamp_ns)
         camera.info.header.stamp = camera.image.header.stamp = stamp
         self._infos[camera.camera].publish(camera.info)
         self._images[camera.camera].publish(camera.image)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,15 @@ def typestore() -> Typestore:
     return get_typestore(Stores.ROS2_HUMBLE)
 
 
-def make(kind: str, **fields: Any) -> Any:
-    """Build a message; see `standard.Make`. Defaults are shared, so nothing may change them."""
+def types(kind: str) -> Callable[..., Any]:
+    """Return what builds messages of a type; see `standard.Types`.
+
+    Their defaults are shared, so nothing may change them.
+    """
+    return partial(_message, kind)
+
+
+def _message(kind: str, **fields: Any) -> Any:
     given = {
         name: np.asarray(value) if isinstance(value, array) else value
         for name, value in fields.items()
@@ -44,7 +52,7 @@ def _defaults(kind: str) -> dict[str, Any]:
 def _default(node: Nodetype, form: Any) -> Any:
     """Return the value of a field that nobody gave; arrays of messages are not among them."""
     if node is Nodetype.NAME:
-        return make(form)
+        return _message(form)
     if node is Nodetype.BASE:
         return "" if form[0] == "string" else 0
     (inner, inner_form), count = form

@@ -15,7 +15,7 @@ from streampetr_ros.messages.markers import (
     track_figures,
 )
 from streampetr_ros.messages.results import SetResult
-from streampetr_ros.messages.standard import Make
+from streampetr_ros.messages.standard import Types
 from streampetr_ros.parameters.outputs import MarkerParameters
 from streampetr_ros.viz.trails import Trails
 
@@ -35,20 +35,20 @@ class MarkerWriter:
     """Writes the markers of the results of one run, in order.
 
     Args:
-        make: see `Make`.
+        types: see `Types`.
         fixed_frame: TF name of the frame that trails lie in.
 
     Attributes:
         looks: may change from result to result.
     """
 
-    def __init__(self, make: Make, fixed_frame: str) -> None:
+    def __init__(self, types: Types, fixed_frame: str) -> None:
         self.looks = MarkerParameters()
-        self._make = make
+        self._types = types
         self._fixed_frame = fixed_frame
         self._life = MarkerLife()
         self._trails = Trails()
-        self._scenes = (MarkerScene(make), MarkerScene(make))
+        self._scenes = (MarkerScene(types), MarkerScene(types))
         self._restarts = 0
 
     def write(self, result: SetResult, restarts: int) -> tuple[Callable[[], Any], ...]:
@@ -66,7 +66,7 @@ class MarkerWriter:
             scene.note_restart(restarts != self._restarts)
         self._restarts = restarts
         pens = [
-            MarkerPen(self._make, result.frame_set.stamp_ns, frame, life_s)
+            MarkerPen(self._types, result.frame_set.stamp_ns, frame, life_s)
             for frame in (result.report.base_frame, self._fixed_frame)
         ]
         detections, tracks = self._scenes
@@ -104,8 +104,8 @@ class MarkerLife:
 class MarkerScene:
     """Knows what it showed last, so that an array removes what is gone and replaces the rest."""
 
-    def __init__(self, make: Make) -> None:
-        self._make = make
+    def __init__(self, types: Types) -> None:
+        self._types = types
         self._shown: set[tuple[str, int]] = set()
         self._is_new = True
 
@@ -128,4 +128,4 @@ class MarkerScene:
         else:
             gone = [pen.removal(*each, DELETE) for each in sorted(self._shown - wanted)]
         self._shown, self._is_new = wanted, False
-        return self._make("visualization_msgs/msg/MarkerArray", markers=[*gone, *markers])
+        return self._types("visualization_msgs/msg/MarkerArray")(markers=[*gone, *markers])

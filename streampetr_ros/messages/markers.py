@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from streampetr_ros.core.geometry import BOX_EDGES, Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
-from streampetr_ros.messages.standard import Make, header, point
+from streampetr_ros.messages.standard import Types, header, points
 from streampetr_ros.viz.layer import class_color, track_color
 
 #: Red, green, blue and opacity, 0 to 1.
@@ -92,56 +91,50 @@ class MarkerPen:
     """Draws markers of one time and frame.
 
     Args:
-        make: see `Make`.
+        types: see `Types`.
         stamp_ns: time.
         frame_id: TF name of the frame.
         life_s: time after which viewers drop them unless renewed, s.
     """
 
-    def __init__(self, make: Make, stamp_ns: int, frame_id: str, life_s: float = 0.0) -> None:
+    def __init__(self, types: Types, stamp_ns: int, frame_id: str, life_s: float = 0.0) -> None:
         seconds, nanoseconds = divmod(round(life_s * 1e9), 1_000_000_000)
-        self._make = make
-        self._header = header(make, stamp_ns, frame_id)
-        self._life = make("builtin_interfaces/msg/Duration", sec=seconds, nanosec=nanoseconds)
+        self._types = types
+        self._header = header(types, stamp_ns, frame_id)
+        self._life = types("builtin_interfaces/msg/Duration")(sec=seconds, nanosec=nanoseconds)
 
     def removal(self, namespace: str = "", number: int = 0, action: int = DELETE_ALL) -> Any:
         """Remove one marker from viewers, or all of them."""
         kind = "visualization_msgs/msg/Marker"
-        return self._make(kind, header=self._header, ns=namespace, id=number, action=action)
+        return self._types(kind)(header=self._header, ns=namespace, id=number, action=action)
 
     def objects(self, figures: Figures) -> list[Any]:
         """Draw outlines, headings, velocities and labels, each in a namespace of its class."""
         boxes, markers = figures.boxes, []
-        corners = boxes.corners()[:, np.array(BOX_EDGES).ravel()]
+        edges = boxes.corners()[:, np.array(BOX_EDGES).ravel()]
         level = np.zeros(len(boxes))
         forward = np.column_stack([np.cos(boxes.yaws), np.sin(boxes.yaws), level])
         noses = boxes.centers + 0.5 * boxes.sizes[:, :1] * forward
-        # Where the nose is a second later; velocities that are not known are none.
+        headings = np.stack([boxes.centers, noses], axis=1)
+        # To where the nose is a second later; velocities that are not known are none.
         tips = noses + np.column_stack([boxes.velocities, level])
+        velocities = np.stack([noses, tips], axis=1)
         moving = np.linalg.norm(boxes.velocities, axis=1) >= _SLOWEST
-        above = boxes.centers + np.outer(0.5 * boxes.sizes[:, 2] + _TEXT_GAP, [0.0, 0.0, 1.0])
+        above = np.outer(0.5 * boxes.sizes[:, 2] + _TEXT_GAP, [0.0, 0.0, 1.0])
+        places = points(self._types, boxes.centers + above)
         for name in sorted(set(figures.names)):
             rows = [row for row, other in enumerate(figures.names) if other == name]
-            ends = [end for row in rows for end in corners[row]]
             colors = [figures.colors[row] for row in rows]
-            markers.append(self._lines((f"{name}/boxes", _EDGE_WIDTH), ends, colors))
+            markers.append(self._lines((f"{name}/boxes", _EDGE_WIDTH), edges[rows], colors))
             for row in rows:
-                number, color, nose = figures.numbers[row], figures.colors[row], noses[row]
-                heading = (boxes.centers[row], nose)
-                markers.append(self._arrow(f"{name}/heading", number, heading, color))
-                markers.append(
-                    self._marker(
-                        (f"{name}/label", number, TEXT_VIEW_FACING),
-                        (0.0, 0.0, _TEXT_HEIGHT),
-                        pose=self._make(
-                            "geometry_msgs/msg/Pose", position=point(self._make, above[row])
-                        ),
-                        text=figures.texts[row],
-                    )
-                )
+                number, color = figures.numbers[row], figures.colors[row]
+                markers.append(self._arrow(f"{name}/heading", number, headings[row], color))
+                label = (f"{name}/label", number, TEXT_VIEW_FACING)
+                pose = self._types("geometry_msgs/msg/Pose")(position=places[row])
+                height = (0.0, 0.0, _TEXT_HEIGHT)
+                markers.append(self._marker(label, height, pose=pose, text=figures.texts[row]))
                 if moving[row]:
-                    velocity = (nose, tips[row])
-                    markers.append(self._arrow(f"{name}/velocity", number, velocity, _WHITE))
+                    markers.append(self._arrow(f"{name}/velocity", number, velocities[row], _WHITE))
         return markers
 
     def trails(self, trails: Sequence[Array], colors: Sequence[Rgba]) -> list[Any]:
@@ -151,28 +144,30 @@ class MarkerPen:
             trails: (m, 3) places of each object, oldest first.
             colors: of each object.
         """
-        ends: list[Array] = []
-        faded: list[Rgba] = []
-        for trail, (red, green, blue, alpha) in zip(trails, colors, strict=True):
-            for step, pair in enumerate(itertools.pairwise(trail)):
-                ends += pair
-                faded.append((red, green, blue, alpha * (step + 1) / len(trail)))
-        return [self._lines(("trails", _TRAIL_WIDTH), ends, faded)] if ends else []
+        steps = np.concatenate(
+            [np.empty((0, 2, 3)), *(np.stack([t[:-1], t[1:]], axis=1) for t in trails)]
+        )
+        faded = [
+            (red, green, blue, alpha * step / len(trail))
+            for trail, (red, green, blue, alpha) in zip(trails, colors, strict=True)
+            for step in range(1, len(trail))
+        ]
+        return [self._lines(("trails", _TRAIL_WIDTH), steps, faded)] if faded else []
 
-    def _lines(self, look: tuple[str, float], ends: Sequence[Array], colors: Sequence[Rgba]) -> Any:
-        """Draw segments as one marker; `look` is namespace and width, colors last equally long."""
-        (namespace, width), repeats = look, len(ends) // len(colors)
+    def _lines(self, look: tuple[str, float], lines: Array, colors: Sequence[Rgba]) -> Any:
+        """Draw (n, m, 3) ends of segments, each row in a color; `look` is namespace and width."""
+        (namespace, width), (_, repeats, _) = look, lines.shape
         inks = [self._ink(color) for color in colors]
         return self._marker(
             (namespace, 0, LINE_LIST),
             (width, 0.0, 0.0),
-            points=[point(self._make, end) for end in ends],
+            points=points(self._types, lines.reshape(-1, 3)),
             colors=[ink for ink in inks for _ in range(repeats)],
         )
 
-    def _arrow(self, namespace: str, number: int, ends: tuple[Array, Array], color: Rgba) -> Any:
-        points = [point(self._make, end) for end in ends]
-        return self._marker((namespace, number, ARROW), _ARROW, color, points=points)
+    def _arrow(self, namespace: str, number: int, ends: Array, color: Rgba) -> Any:
+        identity = (namespace, number, ARROW)
+        return self._marker(identity, _ARROW, color, points=points(self._types, ends))
 
     def _marker(
         self,
@@ -181,16 +176,15 @@ class MarkerPen:
         color: Rgba = _WHITE,
         **fields: Any,
     ) -> Any:
-        """Make a marker; `identity` is namespace, number and type."""
-        make, (namespace, number, kind), (x, y, z) = self._make, identity, scale
-        return make(
-            "visualization_msgs/msg/Marker",
+        """Types a marker; `identity` is namespace, number and type."""
+        types, (namespace, number, kind), (x, y, z) = self._types, identity, scale
+        return types("visualization_msgs/msg/Marker")(
             header=self._header,
             ns=namespace,
             id=number,
             type=kind,
             action=ADD,
-            scale=make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+            scale=types("geometry_msgs/msg/Vector3")(x=x, y=y, z=z),
             color=self._ink(color),
             lifetime=self._life,
             **fields,
@@ -198,7 +192,7 @@ class MarkerPen:
 
     def _ink(self, color: Rgba) -> Any:
         red, green, blue, alpha = color
-        return self._make("std_msgs/msg/ColorRGBA", r=red, g=green, b=blue, a=alpha)
+        return self._types("std_msgs/msg/ColorRGBA")(r=red, g=green, b=blue, a=alpha)
 
 
 def _color(rgb: tuple[int, int, int], alpha: float = 1.0) -> Rgba:

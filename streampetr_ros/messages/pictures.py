@@ -13,7 +13,7 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.types import CameraFrame
 from streampetr_ros.messages.picture_topics import TOP_VIEW_TOPIC, overlay_topics
 from streampetr_ros.messages.results import SetResult
-from streampetr_ros.messages.standard import Make, compressed_message, header
+from streampetr_ros.messages.standard import Types, compressed_message, header
 from streampetr_ros.parameters.outputs import MarkerParameters, OverlayParameters
 from streampetr_ros.preprocess.undistort import Rectifier
 from streampetr_ros.viz.bev import render_top_view
@@ -26,7 +26,7 @@ class PictureWriter:
     """Draws the pictures of the results of one run, in order.
 
     Args:
-        make: see `Make`.
+        types: see `Types`.
         cameras: names, as far as they are known.
         follows: whether there are tracks to draw.
 
@@ -34,9 +34,9 @@ class PictureWriter:
         looks: may change from result to result, as may the `colors`.
     """
 
-    def __init__(self, make: Make, cameras: Sequence[str], follows: bool) -> None:
+    def __init__(self, types: Types, cameras: Sequence[str], follows: bool) -> None:
         self.looks, self.colors = OverlayParameters(), MarkerParameters()
-        self._make = make
+        self._types = types
         self._cameras = dict.fromkeys(cameras)
         self._follows = follows
         self._trails = Trails()
@@ -83,5 +83,5 @@ class PictureWriter:
         return self._message(picture, result.frame_set.stamp_ns, result.report.base_frame)
 
     def _message(self, picture: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Any:
-        top = header(self._make, stamp_ns, frame_id)
-        return compressed_message(self._make, picture, "jpeg", self.looks.jpeg_quality, top)
+        top = header(self._types, stamp_ns, frame_id)
+        return compressed_message(self._types, picture, "jpeg", self.looks.jpeg_quality, top)

@@ -18,10 +18,11 @@ from transforms3d.quaternions import mat2quat
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraCalibration
 
-#: Makes a message of a type such as "std_msgs/msg/Header" from the fields that are not at their
-#: defaults: `ros.messages.make` what rclpy publishes, `cdr.make` what bags take. Numbers in a row
-#: are given as `array.array`, or as NumPy array where their count is fixed.
-Make = Callable[..., Any]
+#: Gives, for the name of a type such as "std_msgs/msg/Header", what builds messages of it from
+#: the fields that are not at their defaults: `ros.messages.types` what rclpy publishes, `cdr.types`
+#: what bags take. Numbers in a row are given as `array.array`, or as NumPy array if their count is
+#: fixed.
+Types = Callable[[str], Callable[..., Any]]
 
 #: One transform: parent, child, stamp in nanoseconds, (4, 4) parent_from_child.
 Edge = tuple[str, str, int, Array]
@@ -35,28 +36,27 @@ ODOMETRY = "nav_msgs/msg/Odometry"
 _SECOND_NS = 1_000_000_000
 
 
-def time_message(make: Make, stamp_ns: int) -> Any:
+def time_message(types: Types, stamp_ns: int) -> Any:
     """Return a stamp as a message."""
     seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
-    return make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return types("builtin_interfaces/msg/Time")(sec=seconds, nanosec=nanoseconds)
 
 
-def header(make: Make, stamp_ns: int, frame_id: str) -> Any:
+def header(types: Types, stamp_ns: int, frame_id: str) -> Any:
     """Return a header."""
-    return make("std_msgs/msg/Header", stamp=time_message(make, stamp_ns), frame_id=frame_id)
+    return types("std_msgs/msg/Header")(stamp=time_message(types, stamp_ns), frame_id=frame_id)
 
 
-def point(make: Make, place: Array) -> Any:
-    """Return a (3,) place as a geometry_msgs/Point."""
-    x, y, z = place.tolist()
-    return make("geometry_msgs/msg/Point", x=x, y=y, z=z)
+def points(types: Types, places: Array) -> list[Any]:
+    """Return (n, 3) places as geometry_msgs/Point."""
+    point = types("geometry_msgs/msg/Point")
+    return [point(x=x, y=y, z=z) for x, y, z in places.tolist()]
 
 
-def image_message(make: Make, pixels: NDArray[np.uint8], top: Any) -> Any:
+def image_message(types: Types, pixels: NDArray[np.uint8], top: Any) -> Any:
     """Write (height, width, 3) RGB pixels as an rgb8 image with a header."""
     height, width = pixels.shape[:2]
-    return make(
-        IMAGE,
+    return types(IMAGE)(
         header=top,
         height=height,
         width=width,
@@ -67,12 +67,12 @@ def image_message(make: Make, pixels: NDArray[np.uint8], top: Any) -> Any:
 
 
 def compressed_message(
-    make: Make, pixels: NDArray[np.uint8], encoding: str, quality: int, top: Any
+    types: Types, pixels: NDArray[np.uint8], encoding: str, quality: int, top: Any
 ) -> Any:
     """Write (height, width, 3) RGB pixels as a compressed image.
 
     Args:
-        make: see `Make`.
+        types: see `Types`.
         pixels: the picture.
         encoding: "jpeg" or "png".
         quality: of JPEG, 1 to 100.
@@ -82,16 +82,15 @@ def compressed_message(
     _, data = cv2.imencode(f".{encoding}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
     # The format names colors, then the file type, as usual in ROS.
     image_format = f"rgb8; {encoding} compressed bgr8"
-    return make(COMPRESSED, header=top, format=image_format, data=array("B", data.tobytes()))
+    return types(COMPRESSED)(header=top, format=image_format, data=array("B", data.tobytes()))
 
 
-def camera_info_message(make: Make, calibration: CameraCalibration, top: Any) -> Any:
+def camera_info_message(types: Types, calibration: CameraCalibration, top: Any) -> Any:
     """Write intrinsics; P is K because the images are what K and D describe."""
     plain = calibration.distortion_model == "none"
     projection = np.zeros((3, 4))
     projection[:, :3] = calibration.intrinsic
-    return make(
-        CAMERA_INFO,
+    return types(CAMERA_INFO)(
         header=top,
         height=calibration.height,
         width=calibration.width,
@@ -103,28 +102,26 @@ def camera_info_message(make: Make, calibration: CameraCalibration, top: Any) ->
     )
 
 
-def tf_message(make: Make, edges: Iterable[Edge]) -> Any:
+def tf_message(types: Types, edges: Iterable[Edge]) -> Any:
     """Write transforms."""
-    return make(TF, transforms=[transform_message(make, edge) for edge in edges])
+    return types(TF)(transforms=[transform_message(types, edge) for edge in edges])
 
 
-def transform_message(make: Make, edge: Edge) -> Any:
+def transform_message(types: Types, edge: Edge) -> Any:
     """Write a transform."""
     parent, child, stamp_ns, parent_from_child = edge
     x, y, z = parent_from_child[:3, 3].tolist()
-    return make(
-        "geometry_msgs/msg/TransformStamped",
-        header=header(make, stamp_ns, parent),
+    return types("geometry_msgs/msg/TransformStamped")(
+        header=header(types, stamp_ns, parent),
         child_frame_id=child,
-        transform=make(
-            "geometry_msgs/msg/Transform",
-            translation=make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
-            rotation=quaternion_message(make, parent_from_child[:3, :3]),
+        transform=types("geometry_msgs/msg/Transform")(
+            translation=types("geometry_msgs/msg/Vector3")(x=x, y=y, z=z),
+            rotation=quaternion_message(types, parent_from_child[:3, :3]),
         ),
     )
 
 
-def quaternion_message(make: Make, rotation: Array) -> Any:
+def quaternion_message(types: Types, rotation: Array) -> Any:
     """Return a (3, 3) rotation as a message."""
     w, x, y, z = mat2quat(rotation).tolist()
-    return make("geometry_msgs/msg/Quaternion", w=w, x=x, y=y, z=z)
+    return types("geometry_msgs/msg/Quaternion")(w=w, x=x, y=y, z=z)

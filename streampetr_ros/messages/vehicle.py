@@ -10,7 +10,7 @@ from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraFrame, FrameSet
 from streampetr_ros.messages.standard import (
     Edge,
-    Make,
+    Types,
     camera_info_message,
     compressed_message,
     header,
@@ -66,11 +66,13 @@ class SetMessages:
     mountings: Any
 
 
-def set_messages(make: Make, frame_set: FrameSet, encoding: str, names: FrameNames) -> SetMessages:
+def set_messages(
+    types: Types, frame_set: FrameSet, encoding: str, names: FrameNames
+) -> SetMessages:
     """Write all messages of a frame set.
 
     Args:
-        make: see `Make`.
+        types: see `Types`.
         frame_set: images with calibration and poses.
         encoding: one of `IMAGE_ENCODINGS`.
         names: TF names.
@@ -78,9 +80,9 @@ def set_messages(make: Make, frame_set: FrameSet, encoding: str, names: FrameNam
     ordered = sorted(frame_set.cameras, key=lambda camera: camera.stamp_ns)
     return SetMessages(
         stamp_ns=frame_set.stamp_ns,
-        cameras=tuple(_camera_messages(make, camera, encoding) for camera in ordered),
-        poses=tf_message(make, pose_edges(frame_set, names)),
-        mountings=tf_message(make, mounting_edges(frame_set, names)),
+        cameras=tuple(_camera_messages(types, camera, encoding) for camera in ordered),
+        poses=tf_message(types, pose_edges(frame_set, names)),
+        mountings=tf_message(types, mounting_edges(frame_set, names)),
     )
 
 
@@ -114,13 +116,13 @@ def mounting_edges(frame_set: FrameSet, names: FrameNames) -> list[Edge]:
     return [(names.base, child, stamp_ns, matrix) for child, matrix in mounted.items()]
 
 
-def _camera_messages(make: Make, camera: CameraFrame, encoding: str) -> CameraMessages:
+def _camera_messages(types: Types, camera: CameraFrame, encoding: str) -> CameraMessages:
     name, stamp_ns = camera.calibration.name, camera.stamp_ns
     # One each, as whoever receives them has.
-    tops = [header(make, stamp_ns, optical_frame_name(name)) for _ in range(2)]
+    tops = [header(types, stamp_ns, optical_frame_name(name)) for _ in range(2)]
     if encoding == "raw":
-        image = image_message(make, camera.pixels, tops[0])
+        image = image_message(types, camera.pixels, tops[0])
     else:
-        image = compressed_message(make, camera.pixels, encoding, _JPEG_QUALITY, tops[0])
-    info = camera_info_message(make, camera.calibration, tops[1])
+        image = compressed_message(types, camera.pixels, encoding, _JPEG_QUALITY, tops[0])
+    info = camera_info_message(types, camera.calibration, tops[1])
     return CameraMessages(camera=name, stamp_ns=stamp_ns, image=image, info=info)

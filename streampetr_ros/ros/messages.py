@@ -1,4 +1,4 @@
-"""Makes the standard messages that rclpy publishes."""
+"""The types of the standard messages that rclpy publishes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from functools import cache
 from typing import Any
 
 
-def make(kind: str, **fields: Any) -> Any:
-    """Build a message; see `messages.standard.Make`."""
-    return _type(kind)(**fields)
-
-
 @cache
-def _type(kind: str) -> Any:
+def types(kind: str) -> Any:
+    """Return a message type; see `messages.standard.Types`."""
     package, _, name = kind.partition("/msg/")
     return getattr(importlib.import_module(f"{package}.msg"), name)

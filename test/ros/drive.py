@@ -10,7 +10,7 @@ from rigs import frame_set
 from streampetr_ros.msg import Object3DArray
 
 from streampetr_ros.messages.vehicle import CameraMessages, FrameNames, SetMessages, set_messages
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 Tamper = Callable[[CameraMessages], None]
 
@@ -39,9 +39,9 @@ class Drive:
         """Make the next frame set, one camera's messages changed."""
         self.index += 1
         each = frame_set(self.index)
-        messages = set_messages(make, each, "raw", FrameNames())
+        messages = set_messages(types, each, "raw", FrameNames())
         if self._packed:
-            messages = with_packed_camera(messages, set_messages(make, each, "jpeg", FrameNames()))
+            messages = with_packed_camera(messages, set_messages(types, each, "jpeg", FrameNames()))
         if tamper is not None:
             tamper(next(c for c in messages.cameras if c.camera == camera))
         return messages

@@ -17,7 +17,7 @@ from streampetr_ros.core.config import ConfigError
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.messages.standard import header
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs.objects import pose_covariance, set_upright_pose
 from streampetr_ros.ros.outputs.output import Output
 
@@ -102,7 +102,7 @@ class AutowareWriter:
             base_frame: TF name of that frame.
         """
         message = self.messages.DetectedObjects(
-            header=header(make, detections_base.stamp_ns, base_frame)
+            header=header(types, detections_base.stamp_ns, base_frame)
         )
         known = np.isfinite(detections_base.boxes.velocities).all(axis=1)
         for row in range(len(detections_base)):
@@ -120,7 +120,7 @@ class AutowareWriter:
             base_frame: TF name of that frame.
         """
         message = self.messages.TrackedObjects(
-            header=header(make, tracks_base.stamp_ns, base_frame)
+            header=header(types, tracks_base.stamp_ns, base_frame)
         )
         speeds = np.linalg.norm(tracks_base.boxes.velocities, axis=1)
         for row, identity in enumerate(tracks_base.ids.tolist()):

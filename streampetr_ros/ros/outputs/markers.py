@@ -6,7 +6,7 @@ from visualization_msgs.msg import MarkerArray
 
 from streampetr_ros.messages.marker_scene import MARKER_TOPICS, MarkerWriter
 from streampetr_ros.messages.results import SetResult
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs.output import BackgroundOutput
 
 
@@ -17,7 +17,7 @@ class MarkerOutput(BackgroundOutput):
 
     def open(self) -> None:
         """Offer the topics."""
-        self._writer = MarkerWriter(make, self.parameters.frames.fixed)
+        self._writer = MarkerWriter(types, self.parameters.frames.fixed)
         self._names = MARKER_TOPICS if self.parameters.tracking.enabled else MARKER_TOPICS[:1]
         for name in self._names:
             self.offer(name, MarkerArray)

@@ -7,7 +7,7 @@ from sensor_msgs.msg import CompressedImage
 from streampetr_ros.messages.picture_topics import TOP_VIEW_TOPIC, overlay_topics
 from streampetr_ros.messages.pictures import PictureWriter
 from streampetr_ros.messages.results import SetResult
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs.output import BackgroundOutput
 
 
@@ -19,7 +19,7 @@ class OverlayOutput(BackgroundOutput):
     def open(self) -> None:
         """Offer the topics."""
         cameras = self.parameters.cameras.names
-        self._writer = PictureWriter(make, cameras, self.parameters.tracking.enabled)
+        self._writer = PictureWriter(types, cameras, self.parameters.tracking.enabled)
         for name in (TOP_VIEW_TOPIC, *overlay_topics(cameras).values()):
             self.offer(name, CompressedImage)
 

@@ -19,7 +19,7 @@ from streampetr_ros.core.types import Detections, Tracks
 from streampetr_ros.messages.standard import header
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs.objects import pose_covariance, set_upright_pose
 from streampetr_ros.ros.outputs.output import Output
 
@@ -97,13 +97,13 @@ def label_info(class_names: Sequence[str], threshold: float, stamp_ns: int) -> L
         stamp_ns: node time.
     """
     classes = [VisionClass(class_id=i, class_name=name) for i, name in enumerate(class_names)]
-    return LabelInfo(header=header(make, stamp_ns, ""), class_map=classes, threshold=threshold)
+    return LabelInfo(header=header(types, stamp_ns, ""), class_map=classes, threshold=threshold)
 
 
 def _array(
     items: Detections | Tracks, identities: NDArray[np.int64], base_frame: str
 ) -> Detection3DArray:
-    head = header(make, items.stamp_ns, base_frame)
+    head = header(types, items.stamp_ns, base_frame)
     boxes = items.boxes
     rows = zip(
         boxes.centers.tolist(),

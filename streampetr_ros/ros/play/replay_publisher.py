@@ -35,7 +35,7 @@ from streampetr_ros.messages.vehicle import (
 )
 from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.play.pace import TICK_S, Pace
 from streampetr_ros.ros.play.read_ahead import ReadAhead
 from streampetr_ros.ros.signals import ros_until_signal
@@ -291,7 +291,7 @@ def _play_once(node: ReplayPublisher, source: Source, playback: Playback) -> int
 def _messages(source: Source, playback: Playback) -> Iterator[SetMessages]:
     """Decode and encode the images of one loop."""
     for frame_set in islice(iter(source), playback.limit or None):
-        yield set_messages(make, frame_set, playback.encoding, FrameNames())
+        yield set_messages(types, frame_set, playback.encoding, FrameNames())
 
 
 def _parsed(arguments: Sequence[str]) -> tuple[str, Playback]:

@@ -112,7 +112,7 @@ class BagWriter:
         new = [edge for edge in edges if edge[1] not in self._mountings]
         if new:
             self._mountings.update({child: matrix for _, child, _, matrix in new})
-            self.write("/tf_static", tf_message(cdr.make, new), recorded_ns)
+            self.write("/tf_static", tf_message(cdr.types, new), recorded_ns)
 
     def write(self, topic: str, message: Any, recorded_ns: int) -> None:
         """Write a message; its topic is announced with the first.
@@ -183,16 +183,16 @@ def write_frame_set(bag: BagWriter, frame_set: FrameSet, encoding: str, *, first
         SourceError: if the bag cannot be written, or a mounting changes.
     """
     names = FrameNames()
-    messages = set_messages(cdr.make, frame_set, encoding, names)
+    messages = set_messages(cdr.types, frame_set, encoding, names)
     ahead_ns = messages.cameras[0].stamp_ns - _LEAD_NS
     bag.write_mountings(mounting_edges(frame_set, names), ahead_ns)
     for each in frame_set.cameras if first else ():
         name = each.calibration.name
-        top = header(cdr.make, ahead_ns, optical_frame_name(name))
-        info = camera_info_message(cdr.make, each.calibration, top)
+        top = header(cdr.types, ahead_ns, optical_frame_name(name))
+        info = camera_info_message(cdr.types, each.calibration, top)
         bag.write(f"/{name}/camera_info", info, ahead_ns)
     for edge in pose_edges(frame_set, names):
-        bag.write("/tf", tf_message(cdr.make, [edge]), edge[2])
+        bag.write("/tf", tf_message(cdr.types, [edge]), edge[2])
     bag.note_token(frame_set.stamp_ns, frame_set.token)
     for camera in messages.cameras:
         bag.write(f"/{camera.camera}/camera_info", camera.info, camera.stamp_ns)

@@ -113,8 +113,8 @@ class _Results:
     ) -> None:
         self._bag, self._drawing = bag, drawing
         self._base_frame = frames.base
-        self._markers = MarkerWriter(cdr.make, frames.fixed)
-        self._pictures = PictureWriter(cdr.make, (), tracked)
+        self._markers = MarkerWriter(cdr.types, frames.fixed)
+        self._pictures = PictureWriter(cdr.types, (), tracked)
         self._restarts = 0
 
     def write(

@@ -22,7 +22,7 @@ from streampetr_ros.backends.opening import default_weights
 from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
 from streampetr_ros.parameters.bag import bag_options
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SHORT = ("--live", "--seconds", "1.5")
@@ -72,7 +72,7 @@ class Vehicle:
         index = 0
         while process.poll() is None:
             each = frame_set(index, PERIOD_S, start_ns=start_ns, size=(176, 99))
-            messages = set_messages(make, each, "raw", FrameNames())
+            messages = set_messages(types, each, "raw", FrameNames())
             self._graph.is_true(lambda due=each.stamp_ns: time.time_ns() >= due, within=10.0)
             self._send(messages)
             index += 1

@@ -15,7 +15,7 @@ from streampetr_ros.core import geometry
 from streampetr_ros.ingest.messages import transform_from
 from streampetr_ros.ingest.transforms.tree import TransformTree
 from streampetr_ros.messages.standard import transform_message
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
@@ -40,7 +40,7 @@ def test_the_tree_agrees_with_tf2(seed: int) -> None:
         enter = tf2.set_transform_static if static else tf2.set_transform
         for stamp in edges:
             edge = (parent, f"f{child}", START_NS + stamp, random_pose(rng))
-            message = transform_message(make, edge)
+            message = transform_message(types, edge)
             tree.insert(*transform_from(message, static=static))
             enter(message, "test")
     for _ in range(50):

@@ -23,7 +23,7 @@ from streampetr_ros.ingest.transforms.tree import Reason, TransformUnavailable
 from streampetr_ros.messages.standard import tf_message
 from streampetr_ros.parameters.inputs import PoseParameters
 from streampetr_ros.ros.inputs.transforms import TransformInput
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 SECOND_NS = 1_000_000_000
 
@@ -62,7 +62,7 @@ def pose(seconds: float) -> Array:
 def enter(transforms: TransformInput, seconds: float) -> None:
     """As the subscription to /tf would."""
     edge = ("odom", "base_link", round(seconds * SECOND_NS), pose(seconds))
-    transforms._on_transforms(tf_message(make, [edge]), static=False)
+    transforms._on_transforms(tf_message(types, [edge]), static=False)
 
 
 def look_up(transforms: TransformInput, seconds: float) -> Array:
@@ -101,7 +101,7 @@ def test_unknown_frame(transforms: TransformInput) -> None:
 
 
 def test_backward_jump_clears_moving_transforms_only(transforms: TransformInput) -> None:
-    mounting = tf_message(make, [("base_link", "camera", 0, np.eye(4))])
+    mounting = tf_message(types, [("base_link", "camera", 0, np.eye(4))])
     transforms._on_transforms(mounting, static=True)
     for seconds in (100.0, 100.1, 10.0, 10.1, 10.2):
         enter(transforms, seconds)

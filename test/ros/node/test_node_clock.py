@@ -16,7 +16,7 @@ from streampetr_ros.msg import Object3DArray
 from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.play import pace, read_ahead, replay_publisher
 from streampetr_ros.ros.play.read_ahead import ReadAhead
 from streampetr_ros.ros.play.replay_publisher import Playback, ReplayPublisher
@@ -64,7 +64,7 @@ class Player:
         """Make the next frame sets; there is room for a tail of the clock before them."""
         first, self._next = self._next, self._next + count + 150
         return [
-            set_messages(make, frame_set(i, PERIOD_S, size=(160, 90)), "jpeg", FrameNames())
+            set_messages(types, frame_set(i, PERIOD_S, size=(160, 90)), "jpeg", FrameNames())
             for i in range(first, first + count)
         ]
 

@@ -27,7 +27,7 @@ from streampetr_ros.ingest.messages import stamp_ns_from
 from streampetr_ros.messages.standard import time_message
 from streampetr_ros.messages.vehicle import CameraMessages
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 #: Resets after which stamps may start again.
 _RESTARTS = {"backward_stamp", "clock_jump", "first_frame"}
@@ -248,11 +248,11 @@ def test_clock_forward_and_back(drive: Drive, fault: Fault) -> None:
     graph = drive.graph
     clock = graph.node.create_publisher(Clock, "/clock", qos.transforms())
     graph.wait_for_subscribers([clock])
-    clock.publish(Clock(clock=time_message(make, 10_000_000_000)))
+    clock.publish(Clock(clock=time_message(types, 10_000_000_000)))
     assert drive.good().reset_reason == ""
-    clock.publish(Clock(clock=time_message(make, 9_000_000_000_000)))
+    clock.publish(Clock(clock=time_message(types, 9_000_000_000_000)))
     assert drive.good().reset_reason == ""
-    clock.publish(Clock(clock=time_message(make, 5_000_000_000)))
+    clock.publish(Clock(clock=time_message(types, 5_000_000_000)))
     fault.logged("the clock jumped")
     result = drive.good()
     assert result.reset_reason == "clock_jump"

@@ -17,7 +17,7 @@ from rosgraph_msgs.msg import Clock
 
 from streampetr_ros.messages.standard import time_message
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 StartNode = Callable[..., NodeProcess]
 
@@ -144,11 +144,11 @@ def test_clock_jump_and_late_calibration(graph: Graph, start_node: StartNode) ->
         graph.images[camera.camera].publish(camera.image)
     line = node.wait_for_log("has no CameraInfo yet")
     assert "publish it on" in line
-    clock.publish(Clock(clock=time_message(make, 10_000_000_000)))
+    clock.publish(Clock(clock=time_message(types, 10_000_000_000)))
     assert drive.good().reset_reason == "first_frame"
-    clock.publish(Clock(clock=time_message(make, 20_000_000_000)))
+    clock.publish(Clock(clock=time_message(types, 20_000_000_000)))
     assert drive.good().frames_since_reset == 1
-    clock.publish(Clock(clock=time_message(make, 5_000_000_000)))
+    clock.publish(Clock(clock=time_message(types, 5_000_000_000)))
     node.wait_for_log("the clock jumped")
     assert drive.good().reset_reason == "clock_jump"
     graph.node.destroy_publisher(clock)

@@ -14,7 +14,7 @@ from streampetr_ros.core.types import Detections
 from streampetr_ros.messages.vehicle import FrameNames, set_messages
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs.objects import detections_from
 
 TOLERANCE = 1e-4
@@ -48,7 +48,7 @@ def test_online_equals_offline(graph: Graph, steady_node: NodeProcess) -> None:
     frame_sets = [frame_set(index) for index in range(5)]
     expected = offline(frame_sets)
     for index, each in enumerate(frame_sets):
-        graph.send(set_messages(make, each, "raw", FrameNames()), mountings=index == 0)
+        graph.send(set_messages(types, each, "raw", FrameNames()), mountings=index == 0)
         result = graph.result_of(each.stamp_ns)
         assert_same(detections_from(result), expected[index])
         assert result.header.frame_id == "base_link"

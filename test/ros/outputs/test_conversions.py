@@ -32,7 +32,7 @@ from streampetr_ros.messages.results import SetReport
 from streampetr_ros.messages.vehicle import FrameNames, set_messages
 from streampetr_ros.ros.inputs import other_encodings
 from streampetr_ros.ros.inputs.other_encodings import convert_by_cv_bridge
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs import objects
 
 EPOCH_NS = 1_700_000_000_123_456_789
@@ -90,7 +90,7 @@ def report() -> SetReport:
 
 @pytest.mark.parametrize("stamp_ns", [0, 1, 999_999_999, EPOCH_NS])
 def test_stamps_keep_every_nanosecond(stamp_ns: int) -> None:
-    assert messages.stamp_ns_from(standard.time_message(make, stamp_ns)) == stamp_ns
+    assert messages.stamp_ns_from(standard.time_message(types, stamp_ns)) == stamp_ns
 
 
 def test_stamp_in_words() -> None:
@@ -167,7 +167,7 @@ def test_no_detections() -> None:
 def test_transforms_round_trip() -> None:
     parent_from_child = geometry.transform_from_parts([1e6, -2.5, 3.0], euler2mat(0.1, -0.2, 2.9))
     edge = ("odom", "base_link", EPOCH_NS, parent_from_child)
-    values = messages.transform_from(standard.transform_message(make, edge))
+    values = messages.transform_from(standard.transform_message(types, edge))
     assert (values.parent, values.child, values.stamp_ns) == ("odom", "base_link", EPOCH_NS)
     np.testing.assert_allclose(
         geometry.transform_from_quaternion(values.translation, values.quaternion_wxyz),
@@ -177,7 +177,7 @@ def test_transforms_round_trip() -> None:
 
 
 def test_odometry_is_read_as_a_transform() -> None:
-    message = Odometry(header=standard.header(make, EPOCH_NS, "odom"), child_frame_id="base_link")
+    message = Odometry(header=standard.header(types, EPOCH_NS, "odom"), child_frame_id="base_link")
     message.pose.pose.position.x = 3.0
     message.pose.pose.orientation.z = math.sin(0.25)
     message.pose.pose.orientation.w = math.cos(0.25)
@@ -193,7 +193,7 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
     if model != "none":
         count = {"plumb_bob": 5, "equidistant": 4}[model]
         camera = replace(camera, distortion_model=model, distortion=np.full(count, 0.01))
-    message = standard.camera_info_message(make, camera, standard.header(make, EPOCH_NS, "front"))
+    message = standard.camera_info_message(types, camera, standard.header(types, EPOCH_NS, "front"))
     values = messages.camera_info_from(message)
     built = build_calibration("CAM_FRONT", values, camera.base_from_camera, rectified=False)
     assert (built.width, built.height) == (camera.width, camera.height)
@@ -205,7 +205,7 @@ def test_camera_info_gives_the_calibration_back(model: str) -> None:
 @pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
 def test_images_keep_their_pixels(encoding: str) -> None:
     original = frame_set()
-    played = set_messages(make, original, encoding, FrameNames())
+    played = set_messages(types, original, encoding, FrameNames())
     assert [c.stamp_ns for c in played.cameras] == sorted(c.stamp_ns for c in original.cameras)
     sent = {camera.calibration.name: camera for camera in original.cameras}
     for camera in played.cameras:

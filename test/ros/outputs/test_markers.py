@@ -20,10 +20,10 @@ from streampetr_ros.messages.markers import (
     detection_figures,
     track_figures,
 )
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.viz.trails import Trails
 
-PEN = MarkerPen(make, EPOCH_NS, "base_link", 0.5)
+PEN = MarkerPen(types, EPOCH_NS, "base_link", 0.5)
 SECOND = 1_000_000_000
 
 
@@ -90,7 +90,7 @@ def test_colors_by_class_or_track_and_pale_when_unseen() -> None:
 
 
 def test_what_is_gone_is_deleted_and_a_reset_deletes_all() -> None:
-    scene = MarkerScene(make)
+    scene = MarkerScene(types)
     both = PEN.objects(track_figures(tracks()))
     car_only = PEN.objects(track_figures(tracks().selected(np.array([0]))))
     first = scene.update(both, PEN).markers

@@ -30,7 +30,7 @@ from streampetr_ros.pipeline.data import StepResult
 from streampetr_ros.pipeline.memory_policy import MemoryPolicyConfig
 from streampetr_ros.pipeline.streaming import PipelineConfig, StreamingPipeline
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 Listen = Callable[..., list]
 
@@ -110,7 +110,7 @@ def test_tracks_online_equal_offline(graph: Graph, node: NodeProcess, listen: Li
     # The node may learn late who listens: what came is compared with the end of the drive.
     while len(received) < 4 and len(frame_sets) < 20:
         frame_sets.append(frame_set(len(frame_sets)))
-        messages = set_messages(make, frame_sets[-1], "raw", FrameNames())
+        messages = set_messages(types, frame_sets[-1], "raw", FrameNames())
         graph.send(messages, mountings=len(frame_sets) == 1)
         result = graph.result_of(frame_sets[-1].stamp_ns)
         graph.is_true(lambda: stamps(received)[-1:] == [frame_sets[-1].stamp_ns], within=0.5)

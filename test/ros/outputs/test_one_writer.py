@@ -21,9 +21,9 @@ from streampetr_ros.messages import cdr, standard
 from streampetr_ros.messages.marker_scene import MarkerWriter
 from streampetr_ros.messages.pictures import PictureWriter
 from streampetr_ros.messages.results import SetResult
-from streampetr_ros.messages.standard import Make
+from streampetr_ros.messages.standard import Types
 from streampetr_ros.messages.vehicle import IMAGE_ENCODINGS, FrameNames, set_messages
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 
 SECOND_NS = 1_000_000_000
 
@@ -43,19 +43,19 @@ def results() -> Iterator[SetResult]:
         )
 
 
-def markers(of: Make) -> Iterator[Any]:
+def markers(of: Types) -> Iterator[Any]:
     writer = MarkerWriter(of, "odom")
     for restarts, result in enumerate(results()):
         yield from (array() for array in writer.write(result, restarts // 3))
 
 
-def pictures(of: Make) -> Iterator[Any]:
+def pictures(of: Types) -> Iterator[Any]:
     writer = PictureWriter(of, NAMES, follows=True)
     for result in results():
         yield from (picture() for picture in writer.write(result).values())
 
 
-def vehicle(of: Make) -> Iterator[Any]:
+def vehicle(of: Types) -> Iterator[Any]:
     for encoding in IMAGE_ENCODINGS:
         messages = set_messages(of, frame_set(size=(64, 36)), encoding, FrameNames())
         yield from (messages.poses, messages.mountings)
@@ -70,9 +70,9 @@ def assert_same(published: Any, recorded: Any) -> None:
 
 
 @pytest.mark.parametrize("write", [markers, pictures, vehicle])
-def test_bags_hold_what_the_node_publishes(write: Callable[[Make], Iterator[Any]]) -> None:
+def test_bags_hold_what_the_node_publishes(write: Callable[[Types], Iterator[Any]]) -> None:
     count = 0
-    for published, recorded in zip(write(make), write(cdr.make), strict=True):
+    for published, recorded in zip(write(types), write(cdr.types), strict=True):
         kind = recorded.__msgtype__
         assert kind == f"{type(published).__module__.split('.')[0]}/msg/{type(published).__name__}"
         assert_same(published, recorded)
@@ -82,4 +82,4 @@ def test_bags_hold_what_the_node_publishes(write: Callable[[Make], Iterator[Any]
 
 def test_fields_that_nobody_gives_have_the_same_defaults() -> None:
     for kind in (standard.IMAGE, standard.CAMERA_INFO, "visualization_msgs/msg/Marker"):
-        assert_same(make(kind), cdr.make(kind))
+        assert_same(types(kind)(), cdr.types(kind)())

@@ -28,7 +28,7 @@ from streampetr_ros.messages.results import SetResult
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.parameters.tree import build
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.outputs.output import Output
 from streampetr_ros.ros.outputs.overlays import OverlayOutput
 
@@ -149,7 +149,7 @@ def test_pictures_of_distorting_lenses_are_straightened() -> None:
     corners = []
     for each in (white, bent):
         of_one = replace(one, frame_set=replace(one.frame_set, cameras=(each,)))
-        picture = PictureWriter(make, NAMES, True).write(of_one)[topic]()
+        picture = PictureWriter(types, NAMES, True).write(of_one)[topic]()
         pixels = np.asarray(Image.open(BytesIO(bytes(picture.data))))
         corners.append(pixels[-5, -5].max())
     assert corners[0] > 200

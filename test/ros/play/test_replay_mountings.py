@@ -16,7 +16,7 @@ from tf2_msgs.msg import TFMessage
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.messages.vehicle import FrameNames, set_messages
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.play import replay_publisher
 from streampetr_ros.ros.play.read_ahead import ReadAhead
 from streampetr_ros.ros.play.replay_publisher import Playback, ReplayPublisher
@@ -39,7 +39,7 @@ def test_mountings_that_change_or_come_later_are_published(
     monkeypatch.setattr(replay_publisher, "_TAIL_S", 0.3)
     sets = [frame_set(i, size=(16, 8)) for i in range(6)]
     drive = [without(sets[0], LATE), *sets[1:3], *(higher(each, 1.0) for each in sets[3:])]
-    messages = [set_messages(make, each, "jpeg", FrameNames()) for each in drive]
+    messages = [set_messages(types, each, "jpeg", FrameNames()) for each in drive]
     static: list[TFMessage] = []
     images: list[CompressedImage] = []
     listener = graph.node.create_subscription(

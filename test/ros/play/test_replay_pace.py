@@ -14,7 +14,7 @@ pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 from rigs import frame_set
 
 from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
-from streampetr_ros.ros.messages import make
+from streampetr_ros.ros.messages import types
 from streampetr_ros.ros.play.pace import TICK_S, Pace
 from streampetr_ros.ros.play.read_ahead import ReadAhead
 from streampetr_ros.sources import SourceError
@@ -106,7 +106,7 @@ def test_time_may_start_again() -> None:
 
 
 def messages(index: int) -> SetMessages:
-    return set_messages(make, frame_set(index, size=(16, 8)), "jpeg", FrameNames())
+    return set_messages(types, frame_set(index, size=(16, 8)), "jpeg", FrameNames())
 
 
 def test_slow_source_is_prepared_to_its_end() -> None:

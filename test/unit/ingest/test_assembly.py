@@ -22,7 +22,7 @@ from streampetr_ros.ingest.messages import transform_from
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet
 from streampetr_ros.ingest.transforms.tree import TransformTree
 from streampetr_ros.messages import cdr
-from streampetr_ros.messages.standard import Make
+from streampetr_ros.messages.standard import Types
 from streampetr_ros.messages.vehicle import CameraMessages, FrameNames, SetMessages, set_messages
 from streampetr_ros.preprocess.inputs import model_from_camera
 from streampetr_ros.sources import open_source
@@ -30,11 +30,11 @@ from streampetr_ros.sources import open_source
 Tamper = Callable[[dict[str, CameraMessages]], None]
 
 
-def message_makers() -> list[Make]:
+def message_makers() -> list[Types]:
     """What bags give, and what rclpy gives where it is installed."""
-    makers = [cdr.make]
+    makers = [cdr.types]
     if importlib.util.find_spec("rclpy") is not None:
-        makers.append(importlib.import_module("streampetr_ros.ros.messages").make)
+        makers.append(importlib.import_module("streampetr_ros.ros.messages").types)
     return makers
 
 
@@ -50,8 +50,8 @@ class Bench:
         self.infos: dict[str, Any] = {}
         self._frames, self._wiring = frames, wiring
 
-    def messages(self, original: FrameSet, make: Make) -> SetMessages:
-        messages = set_messages(make, original, "png", FrameNames())
+    def messages(self, original: FrameSet, types: Types) -> SetMessages:
+        messages = set_messages(types, original, "png", FrameNames())
         for static, content in ((True, messages.mountings), (False, messages.poses)):
             for each in content.transforms:
                 self.tree.insert(*transform_from(each, static=static))
@@ -91,7 +91,7 @@ def assemble(
 ) -> FrameSet:
     """Send a frame set through messages, which may be changed on the way."""
     bench = Bench(frames, **wiring)
-    messages = bench.messages(original, cdr.make)
+    messages = bench.messages(original, cdr.types)
     if tamper is not None:
         tamper({camera.camera: camera for camera in messages.cameras})
     return bench.assemble(original, messages)
@@ -120,11 +120,11 @@ def assert_same_geometry(found: FrameSet, original: FrameSet, tolerance: float) 
 
 
 @pytest.mark.parametrize("model", ["", "lidar_top"])
-@pytest.mark.parametrize("make", message_makers())
-def test_frame_set_survives_the_messages(make: Make, model: str) -> None:
+@pytest.mark.parametrize("types", message_makers())
+def test_frame_set_survives_the_messages(types: Types, model: str) -> None:
     original = frame_set(3)
     bench = Bench(vehicle(model))
-    found = bench.assemble(original, bench.messages(original, make))
+    found = bench.assemble(original, bench.messages(original, types))
     assert_same_geometry(found, original, 1e-9)
     pixels = {camera.calibration.name: camera.pixels for camera in original.cameras}
     for camera in found.cameras:
@@ -134,7 +134,7 @@ def test_frame_set_survives_the_messages(make: Make, model: str) -> None:
 def test_camera_without_calibration() -> None:
     bench = Bench(vehicle())
     original = frame_set()
-    messages = bench.messages(original, cdr.make)
+    messages = bench.messages(original, cdr.types)
     del bench.infos["CAM_BACK"]
     with pytest.raises(SkippedSet, match=r"CAM_BACK.*no CameraInfo yet; publish it on") as caught:
         bench.assemble(original, messages)
@@ -208,7 +208,7 @@ def test_calibration_that_cannot_be_used() -> None:
 def test_calibrations_are_built_again_only_when_something_changed() -> None:
     bench = Bench(vehicle())
     original = frame_set()
-    messages = bench.messages(original, cdr.make)
+    messages = bench.messages(original, cdr.types)
     assembler = bench.assembler(messages)
     name = messages.cameras[0].camera
     image = StampedImage(name, 1, ImageMessage(messages.cameras[0].image, "/image"))
@@ -236,11 +236,11 @@ def test_transform_that_is_not_there(wrong: dict[str, str]) -> None:
 
 def test_what_will_not_come_is_not_said_to_be_waited_for() -> None:
     bench = Bench(vehicle())
-    messages = bench.messages(frame_set(9), cdr.make)
+    messages = bench.messages(frame_set(9), cdr.types)
     early = frame_set(0)
-    earlier = bench.messages(early, cdr.make)
+    earlier = bench.messages(early, cdr.types)
     bench.tree.clear()
-    bench.messages(frame_set(9), cdr.make)
+    bench.messages(frame_set(9), cdr.types)
     assert messages.cameras
     with pytest.raises(SkippedSet, match="skipped: no transform") as caught:
         bench.assemble(early, earlier)

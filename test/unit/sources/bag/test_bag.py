@@ -118,17 +118,14 @@ def test_odometry_in_place_of_moving_transforms(tmp_path):
 
 def odometry(edge):
     parent, child, stamp_ns, pose = edge
-    make = cdr.make
-    return make(
-        "nav_msgs/msg/Odometry",
-        header=standard.header(make, stamp_ns, parent),
+    types = cdr.types
+    return types("nav_msgs/msg/Odometry")(
+        header=standard.header(types, stamp_ns, parent),
         child_frame_id=child,
-        pose=make(
-            "geometry_msgs/msg/PoseWithCovariance",
-            pose=make(
-                "geometry_msgs/msg/Pose",
-                position=standard.point(make, pose[:3, 3]),
-                orientation=standard.quaternion_message(make, pose[:3, :3]),
+        pose=types("geometry_msgs/msg/PoseWithCovariance")(
+            pose=types("geometry_msgs/msg/Pose")(
+                position=standard.points(types, pose[None, :3, 3])[0],
+                orientation=standard.quaternion_message(types, pose[:3, :3]),
             ),
         ),
     )
