@@ -253,8 +253,11 @@ class Assembler:
         """
         content, camera = camera_info_from(info), self._cameras[image.camera]
         built = self._built.get(image.camera)
-        known = built is not None and built.content == content
-        if known and np.array_equal(built.base_from_frame, base_from_frame):
+        if (
+            built is not None
+            and built.content == content
+            and np.array_equal(built.base_from_frame, base_from_frame)
+        ):
             return built.calibration
         try:
             full = rig.build_calibration(

@@ -81,7 +81,8 @@ def _spread(camera: CameraCalibration, columns: int, rows: int) -> Array:
     """Return the middles of the fields of a grid over the picture, (rows * columns, 2) pixels."""
     across = (np.arange(columns) + 0.5) * camera.width / columns - 0.5
     down = (np.arange(rows) + 0.5) * camera.height / rows - 0.5
-    return np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+    pixels: Array = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+    return pixels
 
 
 def _at_depth_1(pixels: Array, intrinsic: Array) -> Array:
@@ -93,13 +94,12 @@ def _at_depth_1(pixels: Array, intrinsic: Array) -> Array:
 def _radial(model: str, coefficients: Array, radii: Array) -> Array:
     """Return where a lens model moves radii, in the order of coefficients that OpenCV has."""
     if model == "equidistant":
-        angle = np.arctan(radii)
-        squared = angle**2
-        return angle * (1.0 + _series(coefficients, squared))
+        angle: Array = np.arctan(radii)
+        return angle * (1.0 + _series(coefficients, angle**2))
     padded = np.zeros(8)
     padded[: min(8, coefficients.size)] = coefficients[:8]
-    squared = radii**2
-    above = 1.0 + _series(padded[[0, 1, 4]], squared)
+    squared: Array = radii**2
+    above: Array = 1.0 + _series(padded[[0, 1, 4]], squared)
     return radii * above / (1.0 + _series(padded[5:8], squared))
 
 

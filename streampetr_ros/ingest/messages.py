@@ -116,4 +116,4 @@ def fingerprint(message: Any) -> int:
     if len(data) <= _WHOLE_BYTES:
         return zlib.crc32(data)
     pieces = np.frombuffer(data, dtype=np.uint8)[-(len(data) // _PIECES) * _PIECES :]
-    return zlib.crc32(np.ascontiguousarray(pieces.reshape(_PIECES, -1)[:, :_PIECE_BYTES]))
+    return zlib.crc32(np.ascontiguousarray(pieces.reshape(_PIECES, -1)[:, :_PIECE_BYTES]).data)

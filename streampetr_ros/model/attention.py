@@ -74,7 +74,8 @@ class MultiHeadAttention(nn.Module):
         )
         dropout = self.weight_dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=dropout)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return out
 
     def weights(self, query: Tensor, key: Tensor) -> Tensor:
         """Return the attention weights themselves, (B, heads, Q, S); see `forward`."""
@@ -85,7 +86,8 @@ class MultiHeadAttention(nn.Module):
         return (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(dim=-1)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.num_heads, -1))
+        return heads.transpose(1, 2)
 
 
 class DecoderLayer(nn.Module):
@@ -121,7 +123,8 @@ class DecoderLayer(nn.Module):
         )
         x = self.norms[1](x + self.dropout(mixed))
         hidden = self.dropout(F.relu(self.ffn_in(x)))
-        return self.norms[2](x + self.dropout(self.ffn_out(hidden)))
+        out: Tensor = self.norms[2](x + self.dropout(self.ffn_out(hidden)))
+        return out
 
     def among_queries(self, x: Tensor, context: DecoderContext) -> Tensor:
         """First part: exchange among queries and with the memory, (B, Q, C) to (B, Q, C)."""

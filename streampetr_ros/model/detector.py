@@ -49,7 +49,8 @@ class Detector(nn.Module):
     def encode_images(self, images: Tensor) -> Tensor:
         """(B, N, 3, H, W) images to (B, N, C, H / 16, W / 16) features."""
         features = self.neck(*self.backbone(images.flatten(0, 1)))
-        return features.unflatten(0, images.shape[:2])
+        batched: Tensor = features.unflatten(0, images.shape[:2])
+        return batched
 
     def token_position(self, inputs: ModelInputs) -> TokenPosition:
         """Encode where the image tokens look; depends on calibration and ego motion only."""

@@ -52,6 +52,10 @@ class StreamHead(nn.Module):
         config: of the detector; `temporal=False` leaves out everything about memory.
     """
 
+    pseudo_points: Tensor
+    range_low: Tensor
+    range_size: Tensor
+
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config

@@ -21,9 +21,10 @@ class FinestLevelNeck(nn.Module):
         self.smooth = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         for convolution in (self.lateral16, self.lateral32, self.smooth):
             nn.init.xavier_uniform_(convolution.weight)
-            nn.init.zeros_(convolution.bias)
+            nn.init.zeros_(convolution.get_parameter("bias"))
 
     def forward(self, stride16: Tensor, stride32: Tensor) -> Tensor:
         """(B, C16, h, w) and (B, C32, h / 2, w / 2) to (B, C, h, w)."""
         coarse = F.interpolate(self.lateral32(stride32), size=stride16.shape[-2:], mode="nearest")
-        return self.smooth(self.lateral16(stride16) + coarse)
+        smoothed: Tensor = self.smooth(self.lateral16(stride16) + coarse)
+        return smoothed

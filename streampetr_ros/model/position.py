@@ -41,6 +41,10 @@ def depth_bins(config: DetectorConfig) -> Tensor:
 class RayPosition(nn.Module):
     """Encodes the points along every token's ray."""
 
+    range_low: Tensor
+    range_size: Tensor
+    rays: Tensor
+
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.tiled_focal_lengths = config.tiled_focal_lengths

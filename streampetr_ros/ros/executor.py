@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, NamedTuple, cast
 
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -62,7 +62,7 @@ class StreamExecutor(SingleThreadedExecutor):
 
     def wait_for_ready_callbacks(self, *args: Any, **kwargs: Any) -> Any:
         """Wait as rclpy does; a message is likely to be followed by others."""
-        found = super().wait_for_ready_callbacks(*args, **kwargs)
+        found: Any = super().wait_for_ready_callbacks(*args, **kwargs)
         if isinstance(found[1], Subscription):
             self._stream_until_s = time.monotonic() + _EVENTS_S
         return found
@@ -86,7 +86,7 @@ class StreamExecutor(SingleThreadedExecutor):
         services = [each for node in nodes for each in node.services]
         clients = [each for node in nodes for each in node.clients]
         with ExitStack() as held:
-            held.enter_context(self._context.handle)
+            held.enter_context(cast("AbstractContextManager[None]", self._context.handle))
             wait_set = rclpy_implementation.WaitSet(
                 len(subscriptions),
                 len(guards) + 2,

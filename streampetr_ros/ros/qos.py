@@ -51,7 +51,7 @@ def static_transforms() -> QoSProfile:
 
 def is_latched(profile: QoSProfile) -> bool:
     """Whether a publisher keeps what it sent for late joiners."""
-    return profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    return bool(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def _reliable(depth: int, durability: DurabilityPolicy) -> QoSProfile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -36,7 +36,7 @@ class _InterruptOnce:
 
 
 @contextmanager
-def ros_until_signal(arguments: Sequence[str] | None = None) -> Iterator[None]:
+def ros_until_signal(arguments: list[str] | None = None) -> Iterator[None]:
     """Initialise rclpy for a block that SIGINT and SIGTERM end; its own clean-up is not disturbed.
 
     Args:
@@ -67,7 +67,7 @@ def ros_until_signal(arguments: Sequence[str] | None = None) -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _initialise(arguments: Sequence[str] | None) -> None:
+def _initialise(arguments: list[str] | None) -> None:
     """Let rclpy read the command line.
 
     Raises:

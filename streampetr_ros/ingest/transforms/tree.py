@@ -229,17 +229,17 @@ class TransformTree:
         """
         frame = parent
         while (edge := self._edges.get(frame)) is not None:
-            above = edge.parents[-1]
-            may_go = above == child and not edge.static and stamp_ns is not None
-            if may_go and (not edge.stamps or edge.stamps[-1] < stamp_ns - self._history_ns):
-                del self._edges[frame]
+            below, frame = frame, edge.parents[-1]
+            newest_ns = edge.stamps[-1] if edge.stamps else -math.inf
+            may_go = frame == child and not edge.static
+            if may_go and stamp_ns is not None and newest_ns < stamp_ns - self._history_ns:
+                del self._edges[below]
                 return
-            if above == child:
+            if frame == child:
                 raise TransformError(
                     f"transform '{parent}' -> '{child}' would close a loop, as '{parent}' hangs "
                     f"from '{child}' already; two publishers disagree about a parent, stop one"
                 )
-            frame = above
 
     def _chain(self, frame: str, stamp_ns: int) -> list[str]:
         """Return the frame and its ancestors at a time, up to the root."""

@@ -60,7 +60,7 @@ class OneShotAggregation(nn.Module):
         maps = [x]
         for layer in self.layers:
             maps.append(layer(maps[-1]))
-        out = self.concat(torch.cat(maps, dim=1))
+        out: Tensor = self.concat(torch.cat(maps, dim=1))
         pooled = self.gate(out.mean(dim=(2, 3), keepdim=True))
         out = out * (F.relu6(pooled + 3.0) / 6.0)
         return out + x if self.identity else out

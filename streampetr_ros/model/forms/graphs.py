@@ -87,7 +87,9 @@ class HeadGraph(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(self, features: Tensor, code: Tensor, cone: Tensor, *rest: Tensor) -> tuple:
+    def forward(
+        self, features: Tensor, code: Tensor, cone: Tensor, *rest: Tensor
+    ) -> tuple[Tensor, ...]:
         """Run the head on tensors in the order of its signature."""
         if self.detector.config.temporal:
             motion, memory = rest[:4], MemoryState(*rest[4:])

@@ -44,8 +44,8 @@ def make_half(detector: Detector, kind: torch.dtype) -> None:
     Raises:
         UserError: if a weight is too large.
     """
-    detector.backbone = _Cast(detector.backbone, kind, kind)
-    detector.neck = _Cast(detector.neck, kind, torch.float32)
+    detector.add_module("backbone", _Cast(detector.backbone, kind, kind))
+    detector.add_module("neck", _Cast(detector.neck, kind, torch.float32))
     _make_parts_half(detector.head, "", kind)
 
 

@@ -109,7 +109,7 @@ class CameraInput:
         options = {"raw": (Image, base), "compressed": (CompressedImage, packed)}
         return list(options.values()) if transport == "auto" else [options[transport]]
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable) -> Subscription:
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Subscription:
         return self._node.create_subscription(
             kind,
             topic,

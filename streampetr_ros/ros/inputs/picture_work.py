@@ -91,7 +91,8 @@ class PictureWork:
         frame = CameraFrame(
             calibration=calibration, stamp_ns=0, pixels=pixels, fixed_from_base=_NO_POSE
         )
-        image.prepared = prepared = Future()
+        prepared: Future[PictureAhead[Any]] = Future()
+        image.prepared = prepared
         # The set goes on with all that only needs to know the picture. Another thread would be
         # quick to prepare it, too, but would have to wait for Python until the set had done so.
         decoded.set_result(pixels)

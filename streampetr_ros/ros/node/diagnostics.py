@@ -108,8 +108,8 @@ def _camera_state(
         return ERROR, f"stale: newest image is {_old(age_s)}"
     if camera.statistics.problems:
         return WARN, "; ".join(camera.statistics.problems)
-    ahead = age_s is not None and age_s < -_BEHIND_S
-    return (WARN, _ahead(age_s)) if ahead else (OK, "active")
+    ahead_s = 0.0 if age_s is None else -age_s
+    return (WARN, _ahead(ahead_s)) if ahead_s > _BEHIND_S else (OK, "active")
 
 
 def sync_status(
@@ -207,9 +207,9 @@ def _old(age_s: float) -> str:
     )
 
 
-def _ahead(age_s: float) -> str:
+def _ahead(ahead_s: float) -> str:
     return (
-        f"stamps are {-age_s:.2f} s ahead of the node's clock; synchronise the clocks of cameras "
+        f"stamps are {ahead_s:.2f} s ahead of the node's clock; synchronise the clocks of cameras "
         "and node"
     )
 

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
+from streampetr_ros.ingest.sync.types import CameraStatistics
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.inputs.camera_input import CameraInput
 from streampetr_ros.ros.node import diagnostics
@@ -125,7 +126,7 @@ def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[Di
     return statuses
 
 
-def _snapshot(camera: CameraInput, statistics: diagnostics.CameraStatistics) -> CameraSnapshot:
+def _snapshot(camera: CameraInput, statistics: CameraStatistics) -> CameraSnapshot:
     info = camera.info
     return CameraSnapshot(
         statistics=statistics,

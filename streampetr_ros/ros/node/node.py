@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
 
 import torch
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -182,7 +181,7 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the node until it is told to stop; SIGINT and SIGTERM end it cleanly.
 
     Raises:

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from streampetr_ros.model.attention import MultiHeadAttention
+from streampetr_ros.model.attention import DecoderLayer, MultiHeadAttention
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.head import ExtraQueries
@@ -118,7 +118,7 @@ def _looked(detector: Detector, view: _View, points: Tensor) -> Tensor:
         query, key = given[0], given[1]
         maps.append(attention.weights(query[:, : len(points)], key)[0])
 
-    layers = detector.head.decoder.layers
+    layers = cast("Iterable[DecoderLayer]", detector.head.decoder.layers)
     hooks = [layer.cross_attention.register_forward_pre_hook(note) for layer in layers]
     position = detector.token_position(view.inputs)
     detector.predict(view.features, position, view.inputs, None, ExtraQueries(points[None]))
