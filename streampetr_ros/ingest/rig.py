@@ -49,9 +49,28 @@ SMALLEST_SHARE = 0.5
 #: Stereo baseline in metres that is believed.
 LONGEST_BASELINE = 10.0
 
-#: Differences below which a rig is the same: of entries of the camera matrix in pixels, of lens
-#: coefficients, of a place in metres and of a direction in radians.
-SAME_PIXELS, SAME_COEFFICIENTS, SAME_PLACE, SAME_DIRECTION = 0.5, 1e-3, 0.01, 0.002
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigTolerance:
+    """Differences up to which two rigs are the same.
+
+    Attributes:
+        pixels: of entries of the camera matrix.
+        widths: likewise, in widths of the picture; the larger one counts.
+        coefficients: of the lens.
+        metres: of a place.
+        radians: of a direction.
+    """
+
+    pixels: float = 0.5
+    widths: float = 0.0
+    coefficients: float = 1e-3
+    metres: float = 0.01
+    radians: float = 0.002
+
+
+#: What calibrating anew or reading a message again may change.
+SAME = RigTolerance()
 
 
 class CalibrationError(ValueError):
@@ -143,7 +162,9 @@ def build_calibration(
 
 
 def rig_changed(
-    before: Sequence[CameraCalibration], after: Sequence[CameraCalibration]
+    before: Sequence[CameraCalibration],
+    after: Sequence[CameraCalibration],
+    tolerance: RigTolerance = SAME,
 ) -> str | None:
     """Say what changed between two rigs, None if nothing did.
 
@@ -153,39 +174,41 @@ def rig_changed(
     for camera in after:
         # Most rigs are the same objects from set to set.
         if known.get(camera.name, camera) is not camera:
-            change = _change(known[camera.name], camera)
+            change = _change(known[camera.name], camera, tolerance)
             if change is not None:
                 return f"camera '{camera.name}' {change}"
     return None
 
 
-def _change(before: CameraCalibration, after: CameraCalibration) -> str | None:
+def _change(
+    before: CameraCalibration, after: CameraCalibration, tolerance: RigTolerance
+) -> str | None:
     sizes = [(camera.width, camera.height) for camera in (before, after)]
     if sizes[0] != sizes[1]:
         return "went from {}x{} to {}x{} pixels".format(*sizes[0], *sizes[1])
     pixels = float(np.abs(before.intrinsic - after.intrinsic).max())
-    if not pixels <= SAME_PIXELS:
+    if not pixels <= max(tolerance.pixels, tolerance.widths * before.width):
         return f"has another camera matrix, by {pixels:.2f} pixels"
-    is_same_lens = (
+    is_same_lens = tolerance.coefficients == np.inf or (
         before.distortion_model == after.distortion_model
         and before.distortion.shape == after.distortion.shape
-        and bool(np.all(np.abs(before.distortion - after.distortion) <= SAME_COEFFICIENTS))
+        and bool(np.all(np.abs(before.distortion - after.distortion) <= tolerance.coefficients))
     )
     if not is_same_lens:
         return "has other lens coefficients"
-    return mounting_change(before.base_from_camera, after.base_from_camera)
+    return mounting_change(before.base_from_camera, after.base_from_camera, tolerance)
 
 
-def mounting_change(before: Array, after: Array) -> str | None:
+def mounting_change(before: Array, after: Array, tolerance: RigTolerance = SAME) -> str | None:
     """Say how far one (4, 4) mounting is from another, None if they are about the same."""
     if np.array_equal(before, after):
         return None
     before_from_after = geometry.inverse(before) @ after
     moved = float(np.linalg.norm(before_from_after[:3, 3]))
-    if not moved <= SAME_PLACE:
+    if not moved <= tolerance.metres:
         return f"moved by {moved:.3f} m"
     turned = geometry.rotation_angle(before_from_after)
-    if not turned <= SAME_DIRECTION:
+    if not turned <= tolerance.radians:
         return f"turned by {np.degrees(turned):.2f} degrees"
     return None
 

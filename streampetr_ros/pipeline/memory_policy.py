@@ -17,7 +17,7 @@ from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.parameter import RUN, parameter
 from streampetr_ros.core.types import CameraCalibration, FrameSet
-from streampetr_ros.ingest.rig import mounting_change, rig_changed
+from streampetr_ros.ingest.rig import RigTolerance, mounting_change, rig_changed
 from streampetr_ros.preprocess.inputs import PreviousFrame
 
 
@@ -79,6 +79,20 @@ class MemoryPolicyConfig:
     )
     max_turn_rate: float = parameter(
         3.0, "Turn rate beyond which a pose counts as a jump, rad/s", between=(0.01, 100.0)
+    )
+    max_camera_shift_m: float = parameter(
+        0.3,
+        "Shift of a camera or of the model frame between two sets beyond which the rig counts as "
+        "another one, m; a cab on its springs stays below",
+        between=(0.0, 100.0),
+    )
+    max_camera_turn: float = parameter(
+        0.15, "Likewise for their directions, rad", between=(0.0, 4.0)
+    )
+    max_focal_change: float = parameter(
+        0.1,
+        "Likewise for focal lengths and principal points, in widths of the picture; lenses breathe",
+        between=(0.0, 100.0),
     )
     pose_tolerance: float = 0.5
     angle_tolerance: float = 0.1
@@ -219,7 +233,7 @@ def plan_step(
             reset_reason=reason or ResetReason.FIRST_FRAME,
             previous=None,
             writes_memory=True,
-            rig=_fresh_rig(history, frame_set),
+            rig=_fresh_rig(history, frame_set, config),
         )
     # The set nearest to the wanted interval is stored, whatever the rate of the cameras.
     half_step = 0.5 * _seconds_since(history.last, frame_set)
@@ -228,7 +242,7 @@ def plan_step(
         reset_reason=None,
         previous=PreviousFrame.of(history.written),
         writes_memory=stored_after >= config.stored_every(training_interval),
-        rig=history.rig,
+        rig=_as_of_now(history.rig, frame_set),
     )
 
 
@@ -288,7 +302,7 @@ def _reset_reason(
         return ResetReason.BACKWARD_STAMP
     if _seconds_since(history.written, frame_set) > config.max_gap_s:
         return ResetReason.GAP
-    if _is_other_rig(history, frame_set):
+    if _is_other_rig(history, frame_set, config):
         return ResetReason.RIG_CHANGE
     return ResetReason.POSE_JUMP if _pose_jumped(history, frame_set, config) else None
 
@@ -311,28 +325,48 @@ def _pose_jumped(history: History, frame_set: FrameSet, config: MemoryPolicyConf
     return bool(surprise > possible + config.pose_tolerance)
 
 
-def _is_other_rig(history: History, frame_set: FrameSet) -> bool:
-    """Detect new cameras, changed calibrations and a moved model frame."""
+def _is_other_rig(history: History, frame_set: FrameSet, config: MemoryPolicyConfig) -> bool:
+    """Detect new cameras, and jumps of calibrations and of the model frame.
+
+    Memory lives in the model frame: a camera that moves a little sees the same objects.
+    """
+    tolerance = RigTolerance(
+        widths=config.max_focal_change,
+        coefficients=np.inf,
+        metres=config.max_camera_shift_m,
+        radians=config.max_camera_turn,
+    )
+    models = history.last.base_from_model, frame_set.base_from_model
     calibrations = [frame.calibration for frame in frame_set.cameras]
     known = {camera.name for camera in history.rig}
     if not {camera.name for camera in calibrations} <= known:
         return True
     return (
-        rig_changed(history.rig, calibrations) is not None
-        or mounting_change(history.last.base_from_model, frame_set.base_from_model) is not None
+        rig_changed(history.rig, calibrations, tolerance) is not None
+        or mounting_change(*models, tolerance) is not None
     )
 
 
-def _fresh_rig(history: History | None, frame_set: FrameSet) -> tuple[CameraCalibration, ...]:
+def _as_of_now(
+    rig: tuple[CameraCalibration, ...], frame_set: FrameSet
+) -> tuple[CameraCalibration, ...]:
+    """Give the cameras of a set their newest calibrations, so that small changes never add up."""
+    now = {frame.calibration.name: frame.calibration for frame in frame_set.cameras}
+    return tuple(now.get(camera.name, camera) for camera in rig)
+
+
+def _fresh_rig(
+    history: History | None, frame_set: FrameSet, config: MemoryPolicyConfig
+) -> tuple[CameraCalibration, ...]:
     """Start a rig from the set; a reset alone does not forget cameras that are silent now."""
     seen = {frame.calibration.name: frame.calibration for frame in frame_set.cameras}
     if (
         history is None
         or frame_set.sequence != history.last.sequence
-        or _is_other_rig(history, frame_set)
+        or _is_other_rig(history, frame_set, config)
     ):
         return tuple(seen.values())
-    return history.rig
+    return _as_of_now(history.rig, frame_set)
 
 
 def ordered_rig(

@@ -133,16 +133,41 @@ def test_changed_cameras_change_the_rig(changes):
 def test_moving_the_model_frame_changes_the_rig():
     assert reasons([a_set(0), a_set(1, base_from_model=np.eye(4))])[1] == "rig_change"
     mounting = a_set(0).base_from_model
-    for metres, radians, is_new in ((0.02, 0.0, True), (0.0, 0.004, True), (0.004, 0.001, False)):
+    for metres, radians, is_new in ((0.4, 0.0, True), (0.0, 0.2, True), (0.2, 0.1, False)):
         change = geometry.transform_from_parts([metres, 0.0, 0.0], euler2mat(0.0, 0.0, radians))
         found = reasons([a_set(0), a_set(1, base_from_model=mounting @ change)])[1]
         assert (found == "rig_change") == is_new
 
 
-def test_jitter_of_the_calibration_does_not():
-    shaken = rig(SMALL)[0].base_from_camera.copy()
-    shaken[:3, 3] += 0.005
-    assert reasons([a_set(0), with_front(a_set(1), base_from_camera=shaken)])[1] == ""
+def swaying(k: int, *, metres: float = 0.0, radians: float = 0.0, focal: float = 0.0):
+    """Set k of a drive whose front camera has moved on by so much per set."""
+    front = rig(SMALL)[0]
+    change = geometry.transform_from_parts([k * metres, 0.0, 0.0], euler2mat(0, 0, k * radians))
+    return with_front(
+        a_set(k),
+        base_from_camera=front.base_from_camera @ change,
+        intrinsic=front.intrinsic * [[1 + k * focal], [1 + k * focal], [1.0]],
+    )
+
+
+@pytest.mark.parametrize("change", [{"metres": 0.2}, {"radians": 0.1}, {"focal": 0.05}])
+def test_what_moves_continuously_is_the_same_rig(change):
+    """A cab on its springs, a calibration that is made anew, a lens that breathes."""
+    sets = [swaying(k, **change) for k in range(20)]
+    plans, _ = run(sets)
+    assert reasons(sets)[1:] == [""] * 19
+    newest = sets[-1].cameras[0].calibration
+    assert next(c for c in plans[-1].rig if c.name == newest.name) is newest
+
+
+@pytest.mark.parametrize("change", [{"metres": 0.4}, {"radians": 0.2}, {"focal": 0.4}])
+def test_a_jump_of_the_calibration_is_another_rig(change):
+    assert reasons([swaying(0), swaying(1, **change)])[1] == "rig_change"
+
+
+def test_lenses_may_be_calibrated_anew():
+    bent = with_front(a_set(1), distortion_model="plumb_bob", distortion=np.full(5, 0.01))
+    assert reasons([a_set(0), bent])[1] == ""
 
 
 def test_a_missing_camera_is_neither_a_reset_nor_forgotten():
