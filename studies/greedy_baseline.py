@@ -33,7 +33,7 @@ class GreedyConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Track:
-    """Last sight of an object: planar centre and its displacement per frame, metres."""
+    """Last sight of an object: planar center and its displacement per frame, metres."""
 
     number: int
     name: str
@@ -43,7 +43,7 @@ class _Track:
 
 
 class GreedyTracker:
-    """Greedy centre tracker over detection records of one scene.
+    """Greedy center tracker over detection records of one scene.
 
     Args:
         config: its settings.

@@ -17,7 +17,7 @@ COLUMNS = {
     "logits": "logits",
     "logits_rms": "logits, rms",
     "scores": "scores",
-    "centres_m": "centres, m",
+    "centers_m": "centers, m",
     "log_sizes": "log sizes",
     "sin_cos": "sin, cos of yaw",
     "velocities": "velocities, m/s",

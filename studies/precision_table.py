@@ -165,7 +165,7 @@ _COLUMNS = (
     "mAP - fp32",
     "NDS - fp32",
     "logits",
-    "centres mm",
+    "centers mm",
     "other box codes",
 )
 HEADER = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|"
@@ -187,7 +187,7 @@ def markdown_line(way: Way, outcome: WayOutcome, exact: WayOutcome) -> str:
         f"{ours.mean_ap - theirs.mean_ap:+.4f}",
         f"{ours.score - theirs.score:+.4f}",
         f"{worst['logits']:.1e}",
-        f"{1e3 * worst['centres_m']:.2f}",
+        f"{1e3 * worst['centers_m']:.2f}",
         f"{worst['other_codes']:.1e}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -73,7 +73,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def pictures(size: tuple[int, int], noise: int, seed: int) -> FrameSet:
-    """Return six synthetic pictures of a size with noise of so many grey levels."""
+    """Return six synthetic pictures of a size with noise of so many gray levels."""
     first = next(iter(open_source("synthetic:1")))
     rng = np.random.default_rng(seed)
     return replace(first, cameras=tuple(enlarged(each, size, noise, rng) for each in first.cameras))
@@ -323,7 +323,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--model-ms", type=int, default=5, help="time the stand-in takes")
     parser.add_argument("--hz", type=float, default=12.0, help="rate of the cameras")
     parser.add_argument("--size", type=int, nargs=2, default=(1600, 900), help="width, height")
-    parser.add_argument("--noise", type=int, default=1, help="of the pictures, grey levels")
+    parser.add_argument("--noise", type=int, default=1, help="of the pictures, gray levels")
     parser.add_argument("--reduction", type=int, default=1, help="as cameras.reductions")
     parser.add_argument("--priority", type=int, default=0, help="of the node, real-time, 1 to 99")
     parser.add_argument("--folder", type=Path, default=Path("out/soak"), help="of logs, figures")

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "unit" / "
 
 from rig_simulation import MS, Event, Rig, mixed, play
 
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 
 SLOP_S = 0.05
 QUEUE = 10
@@ -33,7 +33,7 @@ def own(fewest: int) -> Policy:
     """Return the project's synchroniser, demanding so many cameras."""
 
     def form(rig: Rig, loops: list[list[Event]]) -> Formed:
-        sync = FrameSetSynchronizer(rig.config(fewest))
+        sync = FrameSetSynchroniser(rig.config(fewest))
         found = [play(sync, events) for events in loops]
         return [(len(sets), mixed(sets)) for sets in found]
 

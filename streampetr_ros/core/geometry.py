@@ -142,7 +142,7 @@ def box_corners(centers: ArrayLike, sizes: ArrayLike, yaws: ArrayLike) -> Array:
     """Compute the corners of upright boxes.
 
     Args:
-        centers: (n, 3) gravity centres, metres.
+        centers: (n, 3) gravity centers, metres.
         sizes: (n, 3) length (along heading), width, height, metres.
         yaws: (n,) heading about +z.
 

@@ -110,7 +110,7 @@ class Boxes(Columns):
     """Upright 3D boxes in one frame.
 
     Attributes:
-        centers: (n, 3) float64 gravity centres, metres.
+        centers: (n, 3) float64 gravity centers, metres.
         sizes: (n, 3) float64 length (along heading), width, height, metres.
         yaws: (n,) float64 heading about +z from +x, counter-clockwise, radians.
         velocities: (n, 2) float64 ground velocity along this frame's x and y, m/s; NaN unknown.

@@ -32,7 +32,7 @@ class Metrics:
     """Result of the detection task.
 
     Attributes:
-        mean_ap: mAP over classes with truth and centre distances 0.5, 1, 2 and 4 m.
+        mean_ap: mAP over classes with truth and center distances 0.5, 1, 2 and 4 m.
         score: nuScenes detection score.
         errors: mATE (m), mASE, mAOE (rad), mAVE (m/s), mAAE.
         class_ap: mean AP of each class that has truth.

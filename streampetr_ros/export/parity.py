@@ -18,8 +18,8 @@ _RESET_FRAME = 5
 #: Largest accepted differences by precision: in float32 from the spread between correct runs; in
 #: half precision room for weights that react strongly, while a wrong graph is off by far more.
 LIMITS = {
-    "fp32": {"logits": 2e-3, "centres_m": 0.03, "other_codes": 2e-3, "memory": 0.03},
-    "fp16": {"logits": 0.1, "centres_m": 0.5, "other_codes": 0.1, "memory": 0.03},
+    "fp32": {"logits": 2e-3, "centers_m": 0.03, "other_codes": 2e-3, "memory": 0.03},
+    "fp16": {"logits": 0.1, "centers_m": 0.5, "other_codes": 0.1, "memory": 0.03},
 }
 
 
@@ -38,7 +38,7 @@ def compare_backends(
         precision: of the subject.
 
     Returns:
-        Largest absolute difference of logits, centres (m), other code entries and memory.
+        Largest absolute difference of logits, centers (m), other code entries and memory.
 
     Raises:
         UserError: if a difference exceeds `LIMITS`.
@@ -60,9 +60,9 @@ def largest_differences(
     """Run both over the same drive, each step from the memory of the reference.
 
     Returns:
-        Largest absolute difference of logits, centres (m), other code entries and memory.
+        Largest absolute difference of logits, centers (m), other code entries and memory.
     """
-    worst = {"logits": 0.0, "centres_m": 0.0, "other_codes": 0.0, "memory": 0.0}
+    worst = {"logits": 0.0, "centers_m": 0.0, "other_codes": 0.0, "memory": 0.0}
     memory = None
     for inputs in drive:
         outputs, stored = _on_cpu(*subject.run(inputs, _moved(memory, subject.image_device)))
@@ -71,7 +71,7 @@ def largest_differences(
         codes = (outputs.codes - expected.codes).abs()
         seen = {
             "logits": float((outputs.logits - expected.logits).abs().max()),
-            "centres_m": float(codes[..., :3].max()),
+            "centers_m": float(codes[..., :3].max()),
             "other_codes": float(codes[..., 3:].max()),
             "memory": float(_memory_difference(reference.config, outputs, stored, wanted)),
         }

@@ -364,7 +364,7 @@ def _check_lens(where: str, camera: CameraCalibration) -> None:
 
 
 def _check_intrinsic(where: str, intrinsic: Array, info: CameraInfo) -> None:
-    """Refuse camera matrices no camera has; at full resolution, where the centre is inside."""
+    """Refuse camera matrices no camera has; at full resolution, where the center is inside."""
     (fx, skew, cx), (zero, fy, cy), last = intrinsic
     if zero != 0 or tuple(last) != (0.0, 0.0, 1.0) or abs(skew) > 0.1 * abs(fx):
         raise CalibrationError(f"{where} has a camera matrix that is not upper triangular")

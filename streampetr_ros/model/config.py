@@ -88,12 +88,12 @@ class DetectorConfig:
         memory_length: entries M kept between frames.
         depth_bins: frustum depth bins D per token.
         depth_start: depth of the first bin, metres.
-        detection_range: x, y, z minimum then maximum that normalise box centres, metres,
+        detection_range: x, y, z minimum then maximum that normalise box centers, metres,
             model frame.
         position_range: likewise for the camera frustum.
-        center_range: boxes whose centre lies outside are dropped on decoding.
+        center_range: boxes whose center lies outside are dropped on decoding.
         max_detections: (query, class) pairs kept on decoding.
-        nms_radius: a box is dropped on decoding when its centre is nearer to a better one of its
+        nms_radius: a box is dropped on decoding when its center is nearer to a better one of its
             class than this many widths of that one, seen from above; 0 drops none, as published.
         class_names: order of the logits.
         temporal: False for the single-frame relatives (PETR, Focal-PETR).

@@ -92,7 +92,7 @@ def ray_directions(cone: Tensor) -> Tensor:
 
 
 def token_centers(height: int, width: int) -> Tensor:
-    """Return the (h * w, 2) pixels (u, v) of token centres, row by row.
+    """Return the (h * w, 2) pixels (u, v) of token centers, row by row.
 
     Args:
         height: tokens h in a column.
@@ -105,7 +105,7 @@ def token_centers(height: int, width: int) -> Tensor:
 
 
 def _pixel_rays(height: int, width: int, depths: Tensor) -> Tensor:
-    """Return (h * w, D, 3) points (u * d, v * d, d) of token centres at every depth."""
+    """Return (h * w, D, 3) points (u * d, v * d, d) of token centers at every depth."""
     centers = token_centers(height, width)
     pixels = torch.cat([centers, torch.ones(len(centers), 1)], dim=-1)
     return pixels[:, None] * depths[:, None]

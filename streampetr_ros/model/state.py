@@ -48,7 +48,7 @@ class MemoryState(NamedTuple):
 
     Attributes:
         embedding: (B, M, C) float32 decoder outputs.
-        center: (B, M, 3) float32 box centres in the model frame of the last step, metres.
+        center: (B, M, 3) float32 box centers in the model frame of the last step, metres.
         age: (B, M, 1) float32 seconds between the entry's own frame and the last step.
         last_from_own: (B, M, 4, 4) float32, model frame of the entry's own time to that of the
             last step.
@@ -68,7 +68,7 @@ class DetectorOutputs(NamedTuple):
 
     Attributes:
         logits: (B, Q + P, G) float32 class logits.
-        codes: (B, Q + P, 10) float32 box codes: cx, cy, cz in metres (gravity centre, model
+        codes: (B, Q + P, 10) float32 box codes: cx, cy, cz in metres (gravity center, model
             frame), log length, log width, log height, sin yaw, cos yaw, vx, vy in m/s (model
             frame axes).
     """

@@ -93,13 +93,13 @@ class DetectionParameters(FilterConfig):
     )
     range_min: tuple[float, float, float] = parameter(
         (-61.2, -61.2, -10.0),
-        "Smallest x, y, z of a box centre in the base frame, m",
+        "Smallest x, y, z of a box center in the base frame, m",
         between=(-_FAR, _FAR),
         changes=RUN,
     )
     range_max: tuple[float, float, float] = parameter(
         (61.2, 61.2, 10.0),
-        "Largest x, y, z of a box centre in the base frame, m",
+        "Largest x, y, z of a box center in the base frame, m",
         between=(-_FAR, _FAR),
         changes=RUN,
     )

@@ -38,7 +38,7 @@ def decode(
         query_ids: (Q,) identities of the queries, to be kept with what they found.
 
     Returns:
-        At most `config.max_detections` detections in the model frame, gravity centres, best first.
+        At most `config.max_detections` detections in the model frame, gravity centers, best first.
 
     Raises:
         ValueError: if the outputs hold more than one stream.
@@ -84,14 +84,14 @@ def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
 
 
 def circle_nms(detections: Detections, radius: float) -> NDArray[np.int64]:
-    """Find the detections whose centre is not inside a better one of their class.
+    """Find the detections whose center is not inside a better one of their class.
 
     A network that carries queries from frame to frame may report an object twice: by the query that
     knew it before and by one that finds it anew.
 
     Args:
         detections: best first.
-        radius: centres nearer, seen from above, than so many widths of the better box are one
+        radius: centers nearer, seen from above, than so many widths of the better box are one
             object.
 
     Returns:

@@ -18,8 +18,8 @@ class FilterConfig:
 
     Attributes:
         score_thresholds: lowest score; one value for all classes or one per class of the model.
-        range_min: smallest x, y, z of a box centre, base frame, metres.
-        range_max: largest x, y, z of a box centre, base frame, metres.
+        range_min: smallest x, y, z of a box center, base frame, metres.
+        range_max: largest x, y, z of a box center, base frame, metres.
         max_objects: most boxes handed on, best first.
     """
 

@@ -115,7 +115,7 @@ class TrainConfig:
         log_steps: steps between rows of the curves.
         tensorboard: whether the curves are written for TensorBoard too (needs tensorboardX).
         placed_queries: whether the learned reference points start where objects are: at cluster
-            centres of the truth of the first steps.
+            centers of the truth of the first steps.
         attention_warm_up: before the first step of a fresh run.
         data: training frames.
         augmentation: ranges.

@@ -26,12 +26,12 @@ class Label(NamedTuple):
 
     Attributes:
         text: one line.
-        x: left edge, pixels; the middle when `centred`.
+        x: left edge, pixels; the middle when `centered`.
         y: lower edge of the text, pixels.
         color: RGB.
         size: font size, pixels.
         plate: whether a dark plate lies behind it.
-        centred: whether x is the middle.
+        centered: whether x is the middle.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Label(NamedTuple):
     color: Color
     size: int = 13
     plate: bool = True
-    centred: bool = False
+    centered: bool = False
 
 
 def draw_segments(
@@ -136,7 +136,7 @@ def _placed(
     left, top, right, bottom = draw.textbbox(
         (0, 0), label.text, font=_font(label.size), anchor="ls"
     )
-    x = label.x - (right - left) / 2 if label.centred else label.x
+    x = label.x - (right - left) / 2 if label.centered else label.x
     x = min(max(x, 3.0), max(width - (right - left) - 4.0, 3.0))
     y = min(max(label.y, 4.0 - top), height - bottom - 3.0)
     return x, y, (x + left - 3, y + top - 2, x + right + 3, y + bottom + 2)
@@ -156,6 +156,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fixed_point(points: Array) -> NDArray[np.int32]:
-    # Pixel centres lie half a pixel after the edge our coordinates count from.
+    # Pixel centers lie half a pixel after the edge our coordinates count from.
     shifted: NDArray[np.int32] = np.round((points - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32)
     return shifted

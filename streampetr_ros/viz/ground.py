@@ -93,5 +93,7 @@ def _labels(
         inside = depth > 0 and 0 <= u / depth < frame.pixels.shape[1]
         if inside and 0 <= v / depth < frame.pixels.shape[0]:
             text = f"{radius:.0f} m"
-            labels.append(Label(text, u / depth, v / depth, _RING_COLOR, round(size), centred=True))
+            labels.append(
+                Label(text, u / depth, v / depth, _RING_COLOR, round(size), centered=True)
+            )
     return labels

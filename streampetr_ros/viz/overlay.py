@@ -135,7 +135,7 @@ def draw_boxes(canvas: Canvas, layer: Layer, image_from_boxes: Array) -> list[La
             continue
         _draw_detection(canvas, scaled, edges, color, 2 if bold else 1)
         if text and high[1] - low[1] >= _LABELLED_FROM_PX:
-            labels.append(Label(text, (low[0] + high[0]) / 2, low[1] - 6, color, centred=True))
+            labels.append(Label(text, (low[0] + high[0]) / 2, low[1] - 6, color, centered=True))
     return labels[::-1]
 
 

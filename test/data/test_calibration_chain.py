@@ -33,7 +33,7 @@ def recorded(request):
 
 
 def annotated_boxes(content) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 3) centres and (n, 8, 3) corners in the LiDAR frame at the LiDAR's stamp."""
+    """(n, 3) centers and (n, 8, 3) corners in the LiDAR frame at the LiDAR's stamp."""
     boxes = content["boxes"]
     centers = np.array([box["center"] for box in boxes])
     sizes = [box["size_lwh"] for box in boxes]

@@ -98,7 +98,7 @@ def differences(
         "logits": float((logits - expected).abs().max()),
         "logits_rms": float((logits - expected).square().mean().sqrt()),
         "scores": float((logits.sigmoid() - expected.sigmoid()).abs().max()),
-        "centres_m": float(box[:, 0:3].max()),
+        "centers_m": float(box[:, 0:3].max()),
         "log_sizes": float(box[:, 3:6].max()),
         "sin_cos": float(box[:, 6:8].max()),
         "velocities": float(box[:, 8:10].max()),

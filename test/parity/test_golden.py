@@ -21,7 +21,7 @@ LIMITS = {
     "logits": 2e-3,
     "logits_rms": 3e-4,
     "scores": 5e-4,
-    "centres_m": 0.03,
+    "centers_m": 0.03,
     "log_sizes": 2e-3,
     "sin_cos": 2e-3,
     "velocities": 2e-3,
@@ -121,7 +121,7 @@ def follow(canonical, ours_best, recorded_best, config) -> np.ndarray:
 
 
 def check_detections(subject: Subject, frame: int, outputs: DetectorOutputs) -> None:
-    """Compare decoded boxes as sets; the recording gives bottom centres."""
+    """Compare decoded boxes as sets; the recording gives bottom centers."""
     recording, config = subject.recording, subject.recording.config
     detections = decode(outputs, config, stamp_ns=0)
     expected_boxes = recording.get(frame, "det_boxes").astype(np.float64)

@@ -22,7 +22,7 @@ def golden():
 
 
 def boxes_from_rows(rows, bottom=False):
-    """Rows of centre, length, width, height, yaw, velocity."""
+    """Rows of center, length, width, height, yaw, velocity."""
     rows = np.asarray(rows, dtype=np.float64)
     centers = rows[:, :3].copy()
     if bottom:

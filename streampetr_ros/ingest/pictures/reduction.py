@@ -2,7 +2,7 @@
 
 Networks see pictures that are several times smaller than those of cameras. Averaging blocks of
 pixels first (inside the JPEG decoder, where it saves most) leaves far less to resize. The result
-is close to the exact path, half a grey value for a half, but not equal to it, so it is an option.
+is close to the exact path, half a gray value for a half, but not equal to it, so it is an option.
 Image coordinates follow the convention of `preprocess.image`: the transform is a pure scale.
 """
 

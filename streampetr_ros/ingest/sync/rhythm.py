@@ -187,9 +187,9 @@ def deviations(
         for phase, offset in zip(phases_ns, offsets_ns, strict=True)
     ]
     known = [deviation for deviation in raw if deviation is not None]
-    centre = circular_median(known, period_ns) if known else 0.0
+    center = circular_median(known, period_ns) if known else 0.0
     return tuple(
-        0 if deviation is None else round(wrap(deviation - centre, period_ns)) for deviation in raw
+        0 if deviation is None else round(wrap(deviation - center, period_ns)) for deviation in raw
     )
 
 

@@ -36,14 +36,14 @@ LONGEST_WAIT_NS = 200_000_000
 SINGLE_SHOT_NS = 1_000_000_000
 
 
-class FrameSetSynchronizer(Generic[T]):
+class FrameSetSynchroniser(Generic[T]):
     """Turns stamped images of several cameras into sets of one exposure cycle each.
 
     Work per image grows with the number of cameras only; memory is bounded by `SyncConfig.history`
     images per camera. Not thread-safe.
 
     Example:
-        >>> sync = FrameSetSynchronizer(SyncConfig(cameras=("left", "right")))
+        >>> sync = FrameSetSynchroniser(SyncConfig(cameras=("left", "right")))
         >>> sync.add(StampedImage("left", 1_000_000_000, "L"), now_ns=0)
         []
         >>> [found] = sync.add(StampedImage("right", 1_000_000_000, "R"), now_ns=0)

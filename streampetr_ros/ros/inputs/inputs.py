@@ -16,7 +16,7 @@ from streampetr_ros.core.types import FrameSet
 from streampetr_ros.ingest.assembly import Assembler
 from streampetr_ros.ingest.messages import fingerprint, stamp_ns_from, stamp_text
 from streampetr_ros.ingest.sync.report import DROP_REMEDIES
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import (
     DropReason,
     StampedImage,
@@ -26,12 +26,12 @@ from streampetr_ros.ingest.sync.types import (
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.data import WholeSet
 from streampetr_ros.ros.inputs.camera_input import CameraInput, ReceivedImage
-from streampetr_ros.ros.inputs.message_filters_sync import MessageFiltersSynchronizer
+from streampetr_ros.ros.inputs.message_filters_sync import MessageFiltersSynchroniser
 from streampetr_ros.ros.inputs.other_encodings import convert_by_cv_bridge
 from streampetr_ros.ros.inputs.picture_work import PictureWork, PrepareAhead
 from streampetr_ros.ros.inputs.transforms import TransformInput
 
-Synchroniser = FrameSetSynchronizer[ReceivedImage] | MessageFiltersSynchronizer[ReceivedImage]
+Synchroniser = FrameSetSynchroniser[ReceivedImage] | MessageFiltersSynchroniser[ReceivedImage]
 #: Receives frame sets; must return quickly.
 Offer = Callable[[SyncedSet[ReceivedImage]], None]
 
@@ -185,8 +185,8 @@ class Inputs:
 
     def _new_synchroniser(self) -> Synchroniser:
         if self._parameters.sync.policy == "own":
-            return FrameSetSynchronizer(self._sync_config)
-        return MessageFiltersSynchronizer(self._sync_config, self._parameters.sync)
+            return FrameSetSynchroniser(self._sync_config)
+        return MessageFiltersSynchroniser(self._sync_config, self._parameters.sync)
 
     def _check_topics(self) -> None:
         """Refuse impossible topic names now instead of when they are subscribed to."""

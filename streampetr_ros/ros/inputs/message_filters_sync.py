@@ -34,7 +34,7 @@ class _Carrier(Generic[T]):
     image: StampedImage[T]
 
 
-class MessageFiltersSynchronizer(Generic[T]):
+class MessageFiltersSynchroniser(Generic[T]):
     """Exact or approximate time policy; sets always have all cameras.
 
     Args:

@@ -19,7 +19,7 @@ from streampetr_ros.ingest.messages import (
     transform_from_odometry,
 )
 from streampetr_ros.ingest.pictures.raw import Pixels
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet, SyncStatistics
 from streampetr_ros.ingest.transforms.tree import StampedTransform, TransformError, TransformTree
 from streampetr_ros.parameters.bag import BagOptions
@@ -72,7 +72,7 @@ class BagPass:
         names = tuple(camera.name for camera in topics.cameras)
         config = options.parameters.sync_config(names)
         self._fingerprints = config.frozen_after > 0
-        self._sync: FrameSetSynchronizer[ImageMessage] = FrameSetSynchronizer(config)
+        self._sync: FrameSetSynchroniser[ImageMessage] = FrameSetSynchroniser(config)
         self._tree = options.parameters.pose.transform_tree()
         self._infos: dict[str, Any] = {}
         self._assembler = bag_assembler(options, topics, file.place, self._infos, self._tree)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.ingest.messages import fingerprint, stamp_ns_from
 from streampetr_ros.ingest.sync.report import DROP_REMEDIES
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import (
     CameraStatistics,
     DropReason,
@@ -65,7 +65,7 @@ def check_stamps(
     """
     config = options.parameters.sync_config(tuple(camera.name for camera in topics.cameras))
     cameras = {camera.image_topic: camera.name for camera in topics.cameras}
-    listener = _Listener(FrameSetSynchronizer(config), cameras)
+    listener = _Listener(FrameSetSynchroniser(config), cameras)
     damage: tuple[str, ...] = ()
     try:
         listener.hear(recording, seconds, look=config.frozen_after > 0)
@@ -92,7 +92,7 @@ def check_stamps(
 class _Listener:
     """Plays images into a synchroniser; record times stand in for the clock."""
 
-    def __init__(self, sync: FrameSetSynchronizer[None], cameras: Mapping[str, str]) -> None:
+    def __init__(self, sync: FrameSetSynchroniser[None], cameras: Mapping[str, str]) -> None:
         self.sync = sync
         self.now_ns = 0
         self._cameras = cameras

@@ -20,7 +20,7 @@ class FaceTable(NamedTuple):
         planes: (3 * K, M) inverse depths of the entry planes: constant, x and y term of each.
         faces: (8, M * K) color, normal in the layout frame, 1 on the four sides, 1 if the
             horizontal axis of the face is y.
-        bodies: (6, M) eye minus centre, cosine and sine of the yaw, half the height.
+        bodies: (6, M) eye minus center, cosine and sine of the yaw, half the height.
         patterns: (11, M) as in `PrimitiveTable`: pattern (7), color (3), 1 if there is one.
     """
 

@@ -26,7 +26,7 @@ EDGES: tuple[tuple[int, int], ...] = (
 
 
 class PrimitiveTable(NamedTuple):
-    """Frusta in the frames of the bodies they belong to (origin at the gravity centre).
+    """Frusta in the frames of the bodies they belong to (origin at the gravity center).
 
     Attributes:
         owners: (B,) int64 body of each frustum, ascending.

@@ -28,7 +28,7 @@ class Palette(NamedTuple):
     Attributes:
         to_sun: unit vector towards the sun, layout frame.
         sun, ambient, horizon: (3, 1) as in `Lighting`.
-        ground: (3, 7) low and high end of the land, sidewalk, asphalt, kerb, marking, centre line.
+        ground: (3, 7) low and high end of the land, sidewalk, asphalt, kerb, marking, center line.
         sky: (3, 5) horizon, zenith, clouds, sun, hills.
         noise: (65536,) uniform in [-1, 1].
     """
@@ -160,7 +160,7 @@ def _grain(palette: Palette, x: Tensor, y: Tensor, per_pixel: Tensor) -> Tensor:
 
 
 def _markings(grid: RoadGrid, band: _Band, per_pixel: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cover (n, L) by white paint and by the centre line."""
+    """Return the cover (n, L) by white paint and by the center line."""
     beyond = band.crossing - grid.kerb
     open_road = _cover(beyond - _STOP_FAR, per_pixel)
     thin = (0.14 * per_pixel).clamp(max=1.0).mul_(open_road)
@@ -259,7 +259,7 @@ def add_pattern(hits: Hits, patterns: Tensor, per_metre: Tensor, noise: Tensor) 
 
 
 def _stripes(position: Tensor, duty: Tensor | float, pixels: Tensor) -> Tensor:
-    """Return the cover by stripes centred in unit cells, `pixels` wide each.
+    """Return the cover by stripes centered in unit cells, `pixels` wide each.
 
     Args:
         position: in cells.

@@ -25,7 +25,7 @@ class Shadows(NamedTuple):
     """Bodies that cast shade, one row per view, C in all.
 
     Attributes:
-        frames: (C, 8) centre x y, cosine and sine of yaw, half length and width, way to the sun
+        frames: (C, 8) center x y, cosine and sine of yaw, half length and width, way to the sun
             (2) in body axes from the ground to the top of the body.
         pairs: tiles that a shade may reach.
     """

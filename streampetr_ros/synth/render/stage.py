@@ -38,7 +38,7 @@ class Poses(NamedTuple):
 
     Attributes:
         layout_from_camera: (V, 4, 4) float64.
-        centers: (V, N, 3) float64 gravity centres, layout frame.
+        centers: (V, N, 3) float64 gravity centers, layout frame.
         yaws: (V, N) float64.
         gains: (V,) brightness of each camera.
         noise_seed: of the pixel noise.

@@ -179,7 +179,7 @@ def _tree(s: Sculptor) -> None:
 
 
 def _lamp_post(s: Sculptor) -> None:
-    """A pole at the centre with an arm towards the heading."""
+    """A pole at the center with an arm towards the heading."""
     s.add(0.04, 0.3, (0.0, 1.0), "chrome", top=(0.03, 0.2))
     s.add((0.0, 0.5), 0.2, (0.97, 1.0), "chrome")
     s.add((0.36, 0.5), 0.5, (0.955, 0.975), "lamp")

@@ -48,7 +48,7 @@ class RoadGrid:
         return self.kerb + self.sidewalk_width
 
     def lane_offset(self, lane: int) -> float:
-        """Distance of a lane's centre from the middle of the street; lane 0 is the inner one."""
+        """Distance of a lane's center from the middle of the street; lane 0 is the inner one."""
         return (lane + 0.5) * self.lane_width
 
 

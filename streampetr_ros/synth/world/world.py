@@ -78,7 +78,7 @@ class World:
         )
 
     def bodies_at(self, seconds: Array) -> tuple[Array, Instant]:
-        """Return gravity centres (v, N, 3) and planar motion at v times, layout frame."""
+        """Return gravity centers (v, N, 3) and planar motion at v times, layout frame."""
         instant = self.motion.at(seconds)
         heights = np.broadcast_to(0.5 * self.sizes[:, 2:], (*instant.yaws.shape, 1))
         return np.concatenate([instant.positions, heights], axis=-1), instant

@@ -115,7 +115,7 @@ def compare_networks(
 
 
 def _difference(outputs: DetectorOutputs, expected: DetectorOutputs) -> tuple[float, float]:
-    """Compare logits and centres."""
+    """Compare logits and centers."""
     logits = (outputs.logits.cpu() - expected.logits.cpu()).abs().max()
     centers = (outputs.codes.cpu() - expected.codes.cpu())[..., :3].abs().max()
     return float(logits), float(centers)

@@ -107,7 +107,7 @@ def _comparison(found: dict[str, Any] | None) -> list[str]:
     return [
         f"{found['times_faster']:.2f} times as fast as the plain network (p50 {plain:.1f} against "
         f"{ours:.1f} ms, in turns on the same frames)",
-        f"largest difference from it: logits {difference['logits']:.1e}, centres "
+        f"largest difference from it: logits {difference['logits']:.1e}, centers "
         f"{1e3 * difference['centers_m']:.2f} mm",
         f"{'stage':<12}{'plain ms':>10}{'ours ms':>10}{'faster':>10}",
         *(_stage_line(stage, **times) for stage, times in found["stages"].items()),

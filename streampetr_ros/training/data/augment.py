@@ -74,8 +74,8 @@ class ImageBoxes(Columns):
 
     Attributes:
         corners: (n, 4) left, top, right, bottom.
-        centers: (n, 2) projected centres of the 3D boxes.
-        depths: (n,) camera depth of these centres, metres.
+        centers: (n, 2) projected centers of the 3D boxes.
+        depths: (n,) camera depth of these centers, metres.
         labels: (n,) int64.
         objects: (n,) int64 place among the annotated objects of the frame.
     """
@@ -136,7 +136,7 @@ class SceneDraw:
         return np.diag([self.scale] * 3 + [1.0]) @ matrix
 
     def apply(self, boxes_model: Boxes) -> Boxes:
-        """Rotate and scale boxes: centre, size and velocity scale, heading turns by -angle."""
+        """Rotate and scale boxes: center, size and velocity scale, heading turns by -angle."""
         moved = boxes_model.transformed(self.augmented_from_model())
         return replace(moved, sizes=moved.sizes * self.scale)
 
@@ -200,7 +200,7 @@ def random_grid_mask(rng: np.random.Generator, height: int, width: int) -> NDArr
 def grid_mask(period: int, offsets: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the mask of pixels kept: those on a row bar or a column bar.
 
-    The bars are laid on a canvas of 1.5 times the size, whose centre is cut out.
+    The bars are laid on a canvas of 1.5 times the size, whose center is cut out.
 
     Args:
         period: distance of the bars, pixels.

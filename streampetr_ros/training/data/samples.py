@@ -62,7 +62,7 @@ class LabelledBoxes(NamedTuple):
 def trainable_truth(frame_set: FrameSet, config: DetectorConfig, data: DataConfig) -> LabelledBoxes:
     """Select the annotated objects a detector can be asked for.
 
-    Objects of other classes, that `data` leaves out and with a centre outside the detection range
+    Objects of other classes, that `data` leaves out and with a center outside the detection range
     (x and y) do not count. Unknown visibility counts as visible.
 
     Returns:

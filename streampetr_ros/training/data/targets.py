@@ -33,8 +33,8 @@ class ImageTargets(NamedTuple):
 
     Attributes:
         boxes: (n, 4) float32 left, top, right, bottom, pixels.
-        centers: (n, 2) float32 projected centres of the 3D boxes, pixels.
-        depths: (n,) float32 depth of these centres, metres.
+        centers: (n, 2) float32 projected centers of the 3D boxes, pixels.
+        depths: (n,) float32 depth of these centers, metres.
         labels: (n,) int64 class indices.
         objects: (n,) int64 place in the `Targets` of the sample.
     """
@@ -61,7 +61,7 @@ def encode_boxes(boxes: Boxes) -> NDArray[np.float32]:
         boxes: n boxes in the model frame.
 
     Returns:
-        (n, 10) float32: centre, log size, sin and cos of yaw, velocity.
+        (n, 10) float32: center, log size, sin and cos of yaw, velocity.
     """
     yaws = boxes.yaws[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -29,7 +29,7 @@ class DenoisingConfig:
 
     Attributes:
         groups: copies of every object; 0 switches denoising off.
-        noise_scale: centre noise in half box sizes.
+        noise_scale: center noise in half box sizes.
         split: length of the noise draw beyond which the copy becomes background.
         weight: factor on its losses.
     """

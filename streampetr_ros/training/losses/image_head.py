@@ -29,7 +29,7 @@ def conv_block(channels: int) -> nn.Sequential:
 
 
 class ImageHead(nn.Module):
-    """Classes, centre-ness, boxes and projected 3D centres from image features (FocalHead).
+    """Classes, center-ness, boxes and projected 3D centers from image features (FocalHead).
 
     Args:
         channels: of the feature map.
@@ -95,7 +95,7 @@ def quality_focal_loss(logits: Tensor, labels: Tensor, quality: Tensor) -> Tenso
 
 
 def heat_map(targets: ImageTargets, height: int, width: int) -> Tensor:
-    """Draw a Gaussian at the projected centre of every object.
+    """Draw a Gaussian at the projected center of every object.
 
     Args:
         targets: objects of one image, pixels.
@@ -121,7 +121,7 @@ def heat_map(targets: ImageTargets, height: int, width: int) -> Tensor:
 
 
 def gaussian_focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Return the summed Gaussian focal loss (alpha 2, gamma 4) of centre-ness logits."""
+    """Return the summed Gaussian focal loss (alpha 2, gamma 4) of center-ness logits."""
     probability = logits.sigmoid().clamp(1e-4, 1 - 1e-4)
     positive = -(probability + 1e-12).log() * (1 - probability).square() * wanted.eq(1)
     negative = -(1 - probability + 1e-12).log() * probability.square() * (1 - wanted).pow(4)

@@ -36,9 +36,9 @@ class ImagePredictions(NamedTuple):
 
     Attributes:
         logits: (I, t, G) class logits of each token.
-        centerness: (I, t) logits of being an object centre.
-        boxes: (I, t, 4) centre x, centre y, width, height as fractions of the image.
-        centers: (I, t, 2) projected 3D centre as fractions of the image.
+        centerness: (I, t) logits of being an object center.
+        boxes: (I, t, 4) center x, center y, width, height as fractions of the image.
+        centers: (I, t, 2) projected 3D center as fractions of the image.
     """
 
     logits: Tensor
@@ -111,13 +111,13 @@ def match_boxes(
 
 
 def corners_from_centered(boxes: Tensor) -> Tensor:
-    """Turn (..., 4) centre, width, height into left, top, right, bottom."""
+    """Turn (..., 4) center, width, height into left, top, right, bottom."""
     half = boxes[..., 2:] / 2
     return torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], dim=-1)
 
 
 def centered_from_corners(boxes: Tensor) -> Tensor:
-    """Turn (..., 4) left, top, right, bottom into centre, width, height."""
+    """Turn (..., 4) left, top, right, bottom into center, width, height."""
     low, high = boxes[..., :2], boxes[..., 2:]
     return torch.cat([(low + high) / 2, high - low], dim=-1)
 

@@ -1,6 +1,6 @@
 """What every image token shows: dense supervision of the image features, in training alone.
 
-A token inside the visible box of an object says its class, its depth, where its centre is, how
+A token inside the visible box of an object says its class, its depth, where its center is, how
 large it looks and which side of it one sees. Nothing is matched, so backbone and neck learn to see
 long before a decoder asks them, as with the published weights whose backbones were trained for
 monocular detection first (FCOS3D, DD3D). Depths are asked for as at one focal length, because an
@@ -26,7 +26,7 @@ from streampetr_ros.training.losses.loss import Losses, one_hot, sigmoid_focal_l
 _CORE = 0.7
 _OFFSET_UNIT = 4 * STRIDE
 _CLASS_WEIGHT = 2.0
-# Centre, log size, sine and cosine of the heading: the box code without velocity.
+# Center, log size, sine and cosine of the heading: the box code without velocity.
 _CODE_SIZE = 8
 _CENTER_UNIT = 10.0
 _NEAREST = 5.0
@@ -38,7 +38,7 @@ class TokenPredictions(NamedTuple):
     Attributes:
         logits: (I, t, G).
         measures: (I, t, 5): log depth at a focal length of one image width, offset of the
-            projected centre in units of 64 pixels, log width and height in pixels.
+            projected center in units of 64 pixels, log width and height in pixels.
         headings: (I, t, 4), see `seen_headings`.
     """
 
@@ -89,9 +89,9 @@ class TokenHead(nn.Module):
 def token_targets(
     targets: list[ImageTargets], focal_lengths: Tensor, map_size: tuple[int, int], num_classes: int
 ) -> TokenTargets:
-    """Give every token the nearest object whose box, shrunk to its core, holds the token's centre.
+    """Give every token the nearest object whose box, shrunk to its core, holds the token's center.
 
-    The token at the projected centre of an object counts whatever its size.
+    The token at the projected center of an object counts whatever its size.
 
     Args:
         targets: of I images.

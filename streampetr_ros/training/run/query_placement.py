@@ -1,7 +1,7 @@
 """Starts the learned reference points where objects are.
 
 The published model draws them uniformly in the detection range and leaves the rest to training. A
-query sees what is around its reference point, and objects stand along streets: cluster centres of
+query sees what is around its reference point, and objects stand along streets: cluster centers of
 the truth leave less to be learned. Distances are drawn in to their square root before clustering,
 so that queries stand closer together where places can be told apart better.
 """
@@ -23,7 +23,7 @@ _NEAREST = 1.0
 
 @torch.no_grad()
 def place_queries(detector: Detector, truth: Sequence[Targets], seed: int) -> None:
-    """Set the reference points of the learned queries to cluster centres of object centres.
+    """Set the reference points of the learned queries to cluster centers of object centers.
 
     Args:
         detector: changed in place.

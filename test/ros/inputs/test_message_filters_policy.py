@@ -9,19 +9,19 @@ pytest.importorskip("message_filters", reason="needs message_filters")
 
 from streampetr_ros.ingest.sync.types import DropReason, StampedImage, SyncConfig, SyncedSet
 from streampetr_ros.parameters.inputs import SyncParameters
-from streampetr_ros.ros.inputs.message_filters_sync import MessageFiltersSynchronizer
+from streampetr_ros.ros.inputs.message_filters_sync import MessageFiltersSynchroniser
 
 CAMERAS = ("left", "front", "right")
 MS = 1_000_000
 
 
-def make(policy: str) -> MessageFiltersSynchronizer[str]:
-    return MessageFiltersSynchronizer(
+def make(policy: str) -> MessageFiltersSynchroniser[str]:
+    return MessageFiltersSynchroniser(
         SyncConfig(cameras=CAMERAS), SyncParameters(policy=policy, slop_s=0.03)
     )
 
 
-def cycle(sync: MessageFiltersSynchronizer[str], start_ms: int, step_ms: int) -> list[SyncedSet]:
+def cycle(sync: MessageFiltersSynchroniser[str], start_ms: int, step_ms: int) -> list[SyncedSet]:
     found = []
     for place, name in enumerate(CAMERAS):
         stamp_ns = (start_ms + place * step_ms) * MS

@@ -119,9 +119,9 @@ def test_another_lens_gets_other_tables():
 
 def test_pictures_that_are_none_are_refused():
     path = DevicePath(CPU)
-    grey = replace(frame_set().cameras[0], pixels=np.zeros((225, 400), np.uint8))
+    gray = replace(frame_set().cameras[0], pixels=np.zeros((225, 400), np.uint8))
     with pytest.raises(UserError, match="expected an image"):
-        prepare_inputs(replace(frame_set(), cameras=(grey,)), None, CONFIG, pixel_path=path)
+        prepare_inputs(replace(frame_set(), cameras=(gray,)), None, CONFIG, pixel_path=path)
 
 
 def test_lack_of_memory_is_said_in_one_sentence(monkeypatch):

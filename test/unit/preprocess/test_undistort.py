@@ -55,8 +55,8 @@ def test_points_land_where_the_pinhole_says(model: str, coefficients: tuple[floa
     rays = np.array([[x, y, 1.0] for x in (-0.5, -0.1, 0.4) for y in (-0.25, 0.1, 0.3)])
     for ray, raw_pixel in zip(rays, seen_raw(source, rays), strict=True):
         picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        centre = tuple(round(16 * v) for v in raw_pixel)
-        cv2.circle(picture, centre, 6 * 16, (255, 255, 255), -1, cv2.LINE_AA, shift=4)
+        center = tuple(round(16 * v) for v in raw_pixel)
+        cv2.circle(picture, center, 6 * 16, (255, 255, 255), -1, cv2.LINE_AA, shift=4)
         straight = rectify(taken_by(source, picture))
         found = straight.pixels[..., 0].astype(float)
         rows, columns = np.mgrid[:HEIGHT, :WIDTH]

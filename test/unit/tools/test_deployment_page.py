@@ -68,7 +68,7 @@ def test_packages_to_install_are_offered():
 
 def test_limits_and_backends_are_those_of_the_code():
     for precision, limits in LIMITS.items():
-        shown = f"| {limits['logits']:g}, {1000 * limits['centres_m']:.0f} mm |"
+        shown = f"| {limits['logits']:g}, {1000 * limits['centers_m']:.0f} mm |"
         rows = [line for line in PAGE.splitlines() if f"| {precision} | " in line and " mm" in line]
         assert rows
         assert all(row.replace("2e-3", "0.002").endswith(shown) for row in rows)

@@ -38,7 +38,7 @@ def test_graphs_are_compared_and_engines_built_afterwards_from_the_folder(weight
     assert code == 0, text
     assert f"wrote {out}: micro for 6 cameras, fp16" in text
     assert "logits" in text
-    assert "centres_m" in text
+    assert "centers_m" in text
     assert open_exported(out).precision == "fp16"
     code, text = run(out, "--to", "tensorrt_rtx", "--compute-capability", "8.9")
     assert code == 0, text

@@ -47,7 +47,7 @@ def layer_at(*centers_base, speed: float = 4.0, **changes) -> Layer:
 
 
 def test_overlay_uses_the_chain_of_the_network():
-    """A box centre drawn at a pixel is the centre that pixel leads the network to."""
+    """A box center drawn at a pixel is the center that pixel leads the network to."""
     one = frame_set(1)
     inputs = prepare_inputs(one, None, InputConfig(image=ImageConfig(height=224, width=416)))
     model_from_base = geometry.inverse(one.base_from_model)

@@ -118,7 +118,7 @@ def test_half_precision_follows_within_its_limits_and_is_another_one(tmp_path):
             OnnxBackend(open_exported(folder), threads=1),
             precision=precision,
         )
-    for name in ("logits", "centres_m"):
+    for name in ("logits", "centers_m"):
         assert differences["fp16"][name] > 10 * differences["fp32"][name]
         assert differences["fp16"][name] < LIMITS["fp16"][name]
 

@@ -18,7 +18,7 @@ onnx = pytest.importorskip("onnx")
 from streampetr_ros.export.onnx_export import export_onnx
 
 HALVES = ("bf16", "fp16")
-#: Largest differences of logits and of centres in metres: fp16 has 11 bits, bf16 has 8.
+#: Largest differences of logits and of centers in metres: fp16 has 11 bits, bf16 has 8.
 LIMITS = {"fp16": (2e-2, 0.1), "bf16": (0.15, 0.8)}
 
 
@@ -26,7 +26,7 @@ LIMITS = {"fp16": (2e-2, 0.1), "bf16": (0.15, 0.8)}
 def test_half_precision_follows_float32_over_a_reset(precision):
     detector = micro.detector()
     reference, subject = TorchBackend(detector), TorchBackend(detector, precision=precision)
-    logits, centres_m = LIMITS[precision]
+    logits, centers_m = LIMITS[precision]
     memory = None
     differences = []
     for frame in drive():
@@ -35,7 +35,7 @@ def test_half_precision_follows_float32_over_a_reset(precision):
         assert {value.dtype for value in (*outputs, *stored)} == {torch.float32}
         differences.append(float((outputs.logits - expected.logits).abs().max()))
         assert differences[-1] < logits
-        assert (outputs.codes - expected.codes)[..., :3].abs().max() < centres_m
+        assert (outputs.codes - expected.codes)[..., :3].abs().max() < centers_m
     assert max(differences) > 1e-6, "this is another precision"
 
 

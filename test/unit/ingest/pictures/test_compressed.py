@@ -19,7 +19,7 @@ HEIGHT, WIDTH = 40, 56
 
 
 def smooth() -> np.ndarray:
-    """RGB picture of slow color gradients, which JPEG keeps within a few grey values."""
+    """RGB picture of slow color gradients, which JPEG keeps within a few gray values."""
     x, y = np.meshgrid(np.linspace(0, 1, WIDTH), np.linspace(0, 1, HEIGHT))
     return np.stack([40 + 180 * x, 60 + 150 * y, 200 - 120 * x], axis=-1).astype(np.uint8)
 

@@ -58,7 +58,7 @@ def test_a_mosaic_is_reduced_in_color():
 
 
 def test_the_network_image_stays_where_it_was():
-    """Reduced and resized is what resized alone is, a grey value apart: nothing has moved."""
+    """Reduced and resized is what resized alone is, a gray value apart: nothing has moved."""
     config = ImageConfig(height=32, width=64)
     pixels = street()
     exact = resize_and_crop(pixels, plan_resize_crop(WIDTH, HEIGHT, config)).astype(int)

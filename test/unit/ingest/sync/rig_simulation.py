@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import StampedImage, SyncConfig, SyncedSet, SyncStatistics
 
 MS = 1_000_000
@@ -91,7 +91,7 @@ def ns(milliseconds: float) -> int:
 
 
 def play(
-    sync: FrameSetSynchronizer[int], events: Sequence[Event], until_ns: int | None = None
+    sync: FrameSetSynchroniser[int], events: Sequence[Event], until_ns: int | None = None
 ) -> list[SyncedSet[int]]:
     """Deliver events in order of arrival, polling whenever the synchroniser asks for it."""
     sets: list[SyncedSet[int]] = []
@@ -103,7 +103,7 @@ def play(
     return sets + poll_until(sync, end_ns)
 
 
-def poll_until(sync: FrameSetSynchronizer[int], until_ns: int) -> list[SyncedSet[int]]:
+def poll_until(sync: FrameSetSynchroniser[int], until_ns: int) -> list[SyncedSet[int]]:
     sets: list[SyncedSet[int]] = []
     deadline = sync.next_deadline_ns
     while deadline is not None and deadline < until_ns:
@@ -128,7 +128,7 @@ def mixed(sets: Sequence[SyncedSet[int]]) -> int:
 
 
 def run(rig: Rig, events: list[Event], **config: object) -> tuple[list[SyncedSet], SyncStatistics]:
-    sync = FrameSetSynchronizer(replace(rig.config(), **config))
+    sync = FrameSetSynchroniser(replace(rig.config(), **config))
     sets = play(sync, events)
     return sets, sync.statistics(events[-1].arrival_ns)
 

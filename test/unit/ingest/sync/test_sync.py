@@ -20,7 +20,7 @@ from rig_simulation import (
 from rig_simulation import possible_sets as possible
 
 from streampetr_ros.ingest.sync.rhythm import RigTiming
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import StampedImage, SyncConfig
 
 EQUAL = dict.fromkeys(NUSCENES_MS, 0.0)
@@ -38,7 +38,7 @@ class TestTargets:
     def test_sets_formed(self, given, loss, fewest, at_least):
         rig = Rig(loss=loss)
         events = rig.events(600)
-        sync = FrameSetSynchronizer(rig.config(fewest, given))
+        sync = FrameSetSynchroniser(rig.config(fewest, given))
         sets = play(sync, events)
         assert len(sets) >= at_least
         assert len(sets) >= possible(events, fewest) - 1
@@ -50,7 +50,7 @@ class TestTargets:
     @pytest.mark.parametrize("loss", [0.0, 0.05])
     def test_every_loop_of_a_bag_is_as_good_as_the_first(self, loss):
         rig = Rig(loss=loss)
-        sync = FrameSetSynchronizer(rig.config(5))
+        sync = FrameSetSynchroniser(rig.config(5))
         events = rig.events(600)
         length = events[-1].arrival_ns + 300 * MS
         loops = []
@@ -69,7 +69,7 @@ class TestTargets:
     def test_latency(self):
         """Complete sets leave with their last image, degraded ones within a period."""
         rig = Rig(loss=0.05)
-        sync, arrived = FrameSetSynchronizer(rig.config(5)), {}
+        sync, arrived = FrameSetSynchroniser(rig.config(5)), {}
         for event in rig.events(200):
             arrived.setdefault(event.cycle, []).append(event.arrival_ns)
             while (deadline := sync.next_deadline_ns) is not None and deadline < event.arrival_ns:
@@ -201,7 +201,7 @@ class TestLearning:
         fast = Rig(offsets={"fast": 3.0}, hz=30)
         events = rig.events(200) + [e._replace(cycle=-1) for e in fast.events(600)]
         config = SyncConfig(cameras=(*offsets, "fast"))
-        sets = play(FrameSetSynchronizer(config), sorted(events))
+        sets = play(FrameSetSynchroniser(config), sorted(events))
         check_order(sets)
         assert len(sets) >= 198
         oldest = [min(image.stamp_ns for image in found.images) for found in sets]
@@ -210,7 +210,7 @@ class TestLearning:
 
     def test_images_keep_their_cycles_until_two_of_a_camera_are_known(self):
         """Placed anew in the order of their stamps, these four would be one cycle."""
-        sync = FrameSetSynchronizer(SyncConfig(cameras=("a", "b", "c", "d")))
+        sync = FrameSetSynchroniser(SyncConfig(cameras=("a", "b", "c", "d")))
         for camera, stamp in (("a", 0), ("c", 18), ("b", 10), ("d", 12)):
             image = StampedImage(camera, EPOCH_NS + stamp * MS, camera)
             assert sync.add(image, EPOCH_NS + 20 * MS) == []
@@ -228,7 +228,7 @@ class TestLearning:
         assert not timing.learn([stamps[0], [stamp + 10 * MS for stamp in stamps[1]]])
 
     def test_a_single_frame_is_a_set_after_a_while(self):
-        sync, events = FrameSetSynchronizer(Rig().config()), Rig().events(1)
+        sync, events = FrameSetSynchroniser(Rig().config()), Rig().events(1)
         due = events[-1].arrival_ns + SECOND
         assert play(sync, events, due - 1) == []
         assert sync.next_deadline_ns == due

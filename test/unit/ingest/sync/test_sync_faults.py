@@ -11,7 +11,7 @@ import pytest
 from rig_simulation import EPOCH_NS, MS, NUSCENES_MS, SECOND, Rig, mixed, ns, play, run
 from rig_simulation import possible_sets as possible
 
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import DropReason, StampedImage, SyncConfig, SyncStatistics
 
 
@@ -115,7 +115,7 @@ class TestBadStamps:
         assert statistics.restarts == 0
 
     def test_short_bag_loops(self):
-        events, sync, count = Rig().events(4), FrameSetSynchronizer(Rig().config()), 0
+        events, sync, count = Rig().events(4), FrameSetSynchroniser(Rig().config()), 0
         for loop in range(6):
             again = [e._replace(arrival_ns=e.arrival_ns + loop * SECOND) for e in events]
             count += len(play(sync, again, again[-1].arrival_ns))
@@ -126,7 +126,7 @@ class TestBadStamps:
 class TestSkewedClocks:
     def test_given_offsets_keep_a_skewed_camera_out(self):
         rig = Rig(skew={"front": 60.0})
-        sync = FrameSetSynchronizer(rig.config(5, given=True))
+        sync = FrameSetSynchroniser(rig.config(5, given=True))
         sets = play(sync, rig.events(100))
         statistics = sync.statistics(rig.events(100)[-1].arrival_ns)
         assert len(sets) == 100
@@ -183,20 +183,20 @@ class TestMissingCameras:
     def test_dead_camera_is_not_waited_for(self):
         """Once a camera is known to be silent, sets leave with the last of the others."""
         rig = Rig(arrival_jitter=0.0)
-        sync = FrameSetSynchronizer(rig.config(5))
+        sync = FrameSetSynchroniser(rig.config(5))
         for event in [e for e in rig.events(100) if e.camera != "back_left" or e.cycle < 50]:
             found = sync.add(StampedImage(event.camera, event.stamp_ns, 0), event.arrival_ns)
             if event.cycle > 60:
                 assert len(found) == (event.camera == "back")
 
     def test_never_seen(self):
-        sync = FrameSetSynchronizer(Rig().config())
+        sync = FrameSetSynchroniser(Rig().config())
         assert "no image has arrived" in sync.statistics(0).waiting_for
         play(sync, [e for e in Rig().events(3) if e.camera != "back"])
         assert "back: no image yet" in sync.statistics(300 * MS).waiting_for
 
     def test_waiting_for_says_when_it_learns(self):
-        sync = FrameSetSynchronizer(Rig().config())
+        sync = FrameSetSynchroniser(Rig().config())
         for event in Rig().events(1):
             sync.add(StampedImage(event.camera, event.stamp_ns, 0), event.arrival_ns)
         assert "learning" in sync.statistics(80 * MS).waiting_for
@@ -216,7 +216,7 @@ class TestMissingCameras:
 
     def test_memory_is_bounded_whatever_comes(self):
         rng = random.Random(0)
-        sync = FrameSetSynchronizer(replace(Rig().config(), history=4))
+        sync = FrameSetSynchroniser(replace(Rig().config(), history=4))
         for k in range(3000):
             camera = rng.choice(list(NUSCENES_MS))
             stamp = EPOCH_NS + rng.choice([k * MS, -k * MS, rng.randint(-(10**12), 10**12)])
@@ -245,7 +245,7 @@ class TestCallersClock:
             e._replace(arrival_ns=e.arrival_ns - 3 * SECOND, cycle=e.cycle + 50)
             for e in Rig(loss=0.05).events(50, seed=1, start_ms=50_000 / 12, arrival_ms=50_000 / 12)
         ]
-        sync = FrameSetSynchronizer(Rig().config(5))
+        sync = FrameSetSynchroniser(Rig().config(5))
         sets = play(sync, first, first[-1].arrival_ns) + play(sync, second)
         assert len(sets) >= possible(first, 5) + possible(second, 5) - 1
         assert mixed(sets) == 0
@@ -259,14 +259,14 @@ class TestCallersClock:
         """A missing camera is waited for from its usual time of arrival on."""
         rig = Rig(arrival_jitter=0.0)
         events = [e for e in rig.events(30) if e.camera != "back_left" or e.cycle != 20]
-        sync = FrameSetSynchronizer(replace(rig.config(5), wait_ns=wait * MS))
+        sync = FrameSetSynchroniser(replace(rig.config(5), wait_ns=wait * MS))
         for event in events[: 6 * 20 + 5]:
             sync.add(StampedImage(event.camera, event.stamp_ns, 0), event.arrival_ns)
         expected = events[0].arrival_ns + ns(20 * 1000 / 12 + 42.6 + wait)
         assert sync.next_deadline_ns == pytest.approx(expected, abs=1000)
 
     def test_restart_by_hand(self):
-        sync = FrameSetSynchronizer(Rig().config())
+        sync = FrameSetSynchroniser(Rig().config())
         play(sync, Rig().events(5))
         assert sync.restart("clock jumped") == []
         sets = play(sync, Rig().events(5))
@@ -294,7 +294,7 @@ class TestConfig:
             SyncConfig(**{"cameras": ("a", "b"), **wrong})
 
     def test_unknown_camera(self):
-        sync = FrameSetSynchronizer(SyncConfig(cameras=("a", "b")))
+        sync = FrameSetSynchroniser(SyncConfig(cameras=("a", "b")))
         with pytest.raises(ValueError, match="'c' is not one of"):
             sync.add(StampedImage("c", 1, None), 0)
 
@@ -307,7 +307,7 @@ def test_memory_is_bounded_when_nothing_matches():
     """One camera five seconds ahead, all required: queues are full all the time."""
     rig = Rig(skew={"front": 5000.0})
     config = rig.config()
-    sync = FrameSetSynchronizer(config)
+    sync = FrameSetSynchroniser(config)
     alive = weakref.WeakSet()
     most = 0
     for event in rig.events(150):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from rig_simulation import EPOCH_NS, MS, SECOND, Event, Rig, check_order, mixed, ns, play, run
 
-from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchronizer
+from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import DropReason
 
 RIG = Rig(hz=10.0)
@@ -129,7 +129,7 @@ class TestAllCameras:
         """Neither is known to be right, so a pause of the one ahead must not silence it."""
         rig = Rig(offsets={"left": 0.0, "right": 3.0}, hz=10.0, skew={"right": -5000.0})
         events = [e for e in rig.events(100) if e.camera != "left" or not 30 <= e.cycle < 60]
-        sync = FrameSetSynchronizer(rig.config(1))
+        sync = FrameSetSynchroniser(rig.config(1))
         play(sync, events)
         left = sync.statistics(events[-1].arrival_ns).cameras[0]
         assert left.dropped.get(DropReason.IMPLAUSIBLE_STAMP, 0) == 0

@@ -18,7 +18,7 @@ FOCAL = 48.0
 
 
 def objects(*rows):
-    """Rows of left, top, right, bottom, depth, label; centres are those of the boxes."""
+    """Rows of left, top, right, bottom, depth, label; centers are those of the boxes."""
     values = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
     centers = (values[:, :2] + values[:, 2:4]) / 2
     labels, places = values[:, 5].long(), torch.arange(len(values))
@@ -38,7 +38,7 @@ def wanted(target):
 def test_tokens_in_the_core_of_a_box_show_its_object():
     result = wanted(objects((16, 0, 80, 64, 12.0, 1)))
     grid = result.labels[0].reshape(ROWS, COLUMNS)
-    # The core is 44.8 pixels wide around pixel (48, 32); token centres are 8, 24, 40, ...
+    # The core is 44.8 pixels wide around pixel (48, 32); token centers are 8, 24, 40, ...
     assert (grid[1:3, 2:4] == 1).all()
     assert (grid == 1).sum() == 4
     assert (grid[grid != 1] == CLASSES).all()
