@@ -171,8 +171,7 @@ class StreamingPipeline:
 
         Raises:
             UserError: if an image or pose cannot be used, or the network gave numbers that are not
-                finite.
-            After any error memory and history are as before.
+                finite. After any error memory and history are as before.
         """
         clock, trained = StageClock(self.backend.image_device), self.backend.config
         with clock.stage("plan"):
