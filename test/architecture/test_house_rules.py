@@ -18,6 +18,8 @@ FORBIDDEN_NAMES = {"utils", "util", "misc", "common", "helpers"}
 # Put together here so that this file does not contain what it looks for.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
 MACHINE_PATH = re.compile(r"(?<![\w.$}\-/])/(" + "|".join(("work", "root", "tm" + "p")) + r")/")
+#: Words have one spelling, that of the interfaces of ROS, OpenCV and NumPy.
+SPELLING = re.compile("|".join(("col" + "our", "cent" + "re", r"\bgr" + r"ey\b")), re.IGNORECASE)
 HOME_PATH = re.compile(r"(?<![\w.])/ho" + r"me/\w+")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -99,6 +101,14 @@ def test_no_path_of_one_machine() -> None:
     for path, text in tracked_text():
         for pattern in (MACHINE_PATH, HOME_PATH):
             found += [f"{relative(path)}: {match.group()}" for match in pattern.finditer(text)]
+    assert not found
+
+
+def test_words_have_one_spelling() -> None:
+    found = []
+    for path, text in tracked_text():
+        if not path.is_relative_to(ROOT / "stand_ins"):
+            found += [f"{relative(path)}: {match.group()}" for match in SPELLING.finditer(text)]
     assert not found
 
 

@@ -55,7 +55,7 @@ def test_one_shipped_file_spells_out_everything_for_those_who_write_their_own():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"colour": 1}, "unknown key 'colour'; did you mean"),
+        ({"color": 1}, "unknown key 'color'; did you mean"),
         ({"num_querys": 1}, "did you mean 'num_queries'"),
         ({"image": {"height": 64}}, "image: missing 'width'"),
         ({"image": IMAGE | {"height": 60}}, "image: image size 96x60 must be a multiple of 32"),
