@@ -65,11 +65,15 @@ class BagTopics:
     odometry: str
     problems: tuple[str, ...]
 
+    @property
+    def poses(self) -> tuple[str, ...]:
+        """Topics of transforms and odometry."""
+        return (*self.moving, *self.static, *filter(None, [self.odometry]))
+
     def names(self) -> tuple[str, ...]:
         """Return all topics that are read."""
         cameras = [(camera.image_topic, camera.info_topic) for camera in self.cameras]
-        odometry = (self.odometry,) if self.odometry else ()
-        return (*(name for pair in cameras for name in pair), *self.moving, *self.static, *odometry)
+        return (*(name for pair in cameras for name in pair), *self.poses)
 
     def lines(self) -> list[str]:
         """Say which topics are used."""
@@ -78,8 +82,7 @@ class BagTopics:
             + (" (rectified)" if each.settings.rectified else "")
             for each in self.cameras
         ]
-        transforms = [*self.moving, *self.static, *([self.odometry] if self.odometry else [])]
-        return [*cameras, f"transforms: {', '.join(transforms) or 'none'}"]
+        return [*cameras, f"transforms: {', '.join(self.poses) or 'none'}"]
 
 
 def find_topics(topics: Sequence[TopicFacts], options: BagOptions, place: Place = BAG) -> BagTopics:

@@ -81,15 +81,14 @@ def missing_links(
     apart = _other_clock(transforms, stamp_ns)
     if apart:
         del wanted["the vehicle"]
-    found = {
-        who: _gap(transforms.tree, target, source, stamp_ns)
-        for who, (target, source) in wanted.items()
-    }
-    return [*apart, *_sentences(found, remedy)]
-
-
-def _sentences(found: Mapping[str, str], remedy: str) -> list[str]:
-    return [f"no pose of {who}: {gap}; {remedy}" for who, gap in found.items() if gap]
+    return [
+        *apart,
+        *(
+            f"no pose of {who}: {gap}; {remedy}"
+            for who, (target, source) in wanted.items()
+            if (gap := _gap(transforms.tree, target, source, stamp_ns))
+        ),
+    ]
 
 
 def _other_clock(transforms: Transforms, stamp_ns: int) -> list[str]:
@@ -128,8 +127,7 @@ def transforms_about(
     for message in recording.messages(topics.static):
         for each in message.content.transforms:
             found.enter(transform_from(each, static=True))
-    odometry = (topics.odometry,) if topics.odometry else ()
-    for message in recording.messages((*topics.moving, *odometry)):
+    for message in recording.messages({*topics.moving, topics.odometry}):
         if message.recorded_ns > until_ns:
             break
         if message.topic == topics.odometry:

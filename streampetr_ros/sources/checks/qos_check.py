@@ -35,7 +35,6 @@ def qos_problems(topics: Sequence[TopicFacts], used: BagTopics, options: BagOpti
     """
     by_name = {topic.name: topic for topic in topics}
     cameras = [name for each in used.cameras for name in (each.image_topic, each.info_topic)]
-    poses = [*used.moving, *used.static, *([used.odometry] if used.odometry else [])]
     found = []
     if options.parameters.cameras.reliability == "reliable":
         found += [
@@ -47,7 +46,7 @@ def qos_problems(topics: Sequence[TopicFacts], used: BagTopics, options: BagOpti
     found += [
         f"'{topic.name}' is offered best effort{_by(topic)} but the node, like every listener of "
         "tf2, asks for reliable, so none of its messages arrive; publish it reliable"
-        for topic in _named(by_name, poses)
+        for topic in _named(by_name, used.poses)
         if _offers(topic, QosReliability.BEST_EFFORT)
     ]
     found += [

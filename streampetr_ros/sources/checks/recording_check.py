@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -72,9 +73,10 @@ def check_recording(
         *([] if options.cameras else _silent(recording, topics)),
         *_rates(recording, topics),
     ]
-    clock = _clock(recording, topics) if isinstance(recording, HeardRecording) else _Clock()
-    facts += clock.facts
-    problems += clock.problems
+    simulated = None
+    if isinstance(recording, HeardRecording):
+        sentence, simulated = _clock(recording, topics)
+        (problems if simulated is None else facts).extend(sentence)
     period_s = 0.0
     if topics.cameras:
         stamps = check_stamps(recording, topics, options, seconds)
@@ -92,7 +94,7 @@ def check_recording(
         problems=tuple(dict.fromkeys(problems)),
         topics=topics,
         period_s=period_s,
-        simulated_time=clock.simulated,
+        simulated_time=simulated,
     )
 
 
@@ -125,43 +127,32 @@ def _rates(recording: Recording, topics: BagTopics) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Clock:
-    facts: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    simulated: bool | None = None
+def _clock(recording: HeardRecording, topics: BagTopics) -> tuple[list[str], bool | None]:
+    """Compare stamps with this machine's clock and with ``/clock``, as they arrived.
 
-
-def _clock(recording: HeardRecording, topics: BagTopics) -> _Clock:
-    """Compare stamps with this machine's clock and with ``/clock``, as they arrived."""
-    images = {camera.image_topic for camera in topics.cameras}
-    newest = _newest(recording, images)
-    if newest is None:
-        return _Clock()
+    Returns:
+        A sentence, if there are images, and whether stamps are simulated; None if they are neither
+        of one clock nor of the other, or there are no images.
+    """
+    heard = deque(recording.messages({each.image_topic for each in topics.cameras}), maxlen=1)
+    if not heard:
+        return [], None
+    newest = heard[0]
     late_s = (newest.recorded_ns - stamp_ns_from(newest.content.header.stamp)) * 1e-9
     offset_ns = recording.clock_offset_ns
     if abs(late_s) <= _CLOCK_TOLERANCE_S and offset_ns is None:
-        fact = f"stamps are {late_s * 1e3:.0f} ms behind this machine's clock"
-        return _Clock(facts=(fact,), simulated=False)
+        return [f"stamps are {late_s * 1e3:.0f} ms behind this machine's clock"], False
     if offset_ns is not None and abs(late_s + offset_ns * 1e-9) <= _CLOCK_TOLERANCE_S:
-        return _Clock(facts=("stamps follow /clock: the node needs use_sim_time",), simulated=True)
+        return ["stamps follow /clock: the node needs use_sim_time"], True
     date = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(newest.recorded_ns * 1e-9 - late_s))
-    return _Clock(
-        problems=(
-            f"stamps of '{newest.topic}' are {abs(late_s):.0f} s "
-            f"{'behind' if late_s > 0 else 'ahead of'} this machine's clock ({date} UTC)"
-            + (" and do not follow /clock" if offset_ns is not None else " and /clock is silent")
-            + "; synchronise the clocks (PTP), or play the recording with its clock ('ros2 bag "
-            "play --clock') and set use_sim_time",
-        )
+    found = (
+        f"stamps of '{newest.topic}' are {abs(late_s):.0f} s "
+        f"{'behind' if late_s > 0 else 'ahead of'} this machine's clock ({date} UTC)"
+        + (" and do not follow /clock" if offset_ns is not None else " and /clock is silent")
+        + "; synchronise the clocks (PTP), or play the recording with its clock ('ros2 bag "
+        "play --clock') and set use_sim_time"
     )
-
-
-def _newest(recording: Recording, topics: set[str]) -> Any:
-    newest = None
-    for newest in recording.messages(topics):  # noqa: B007 - the last one is wanted
-        pass
-    return newest
+    return [found], None
 
 
 def _trial(

@@ -6,7 +6,7 @@ The synchroniser of the node is asked; nothing is decoded.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from streampetr_ros.core.source import SourceError
@@ -64,98 +64,68 @@ def check_stamps(
         SourceError: if these settings do not fit the cameras.
     """
     config = options.parameters.sync_config(tuple(camera.name for camera in topics.cameras))
-    cameras = {camera.image_topic: camera.name for camera in topics.cameras}
-    listener = _Listener(FrameSetSynchroniser(config), cameras)
-    damage: tuple[str, ...] = ()
+    places = {camera.name: camera.image_topic for camera in topics.cameras}
+    names = {topic: name for name, topic in places.items()}
+    sync: FrameSetSynchroniser[None] = FrameSetSynchroniser(config)
+    # Record times stand in for the clock.
+    now_ns, end_ns = 0, math.inf
+    damage: list[str] = []
     try:
-        listener.hear(recording, seconds, look=config.frozen_after > 0)
-    except SourceError as error:
-        damage = (str(error),)
-    places = {name: topic for topic, name in cameras.items()}
-    statistics = listener.sync.statistics(listener.now_ns)
-    if not statistics.period_ns:
-        unknown = "rates and period are not known yet: a longer time is needed"
-        troubles = _all(statistics, places)
-        return StampReport(facts=(unknown,), problems=(*damage, *troubles), period_s=0.0)
-    return StampReport(
-        facts=_timing(statistics),
-        problems=(
-            *damage,
-            *_restarts(statistics),
-            *_no_sets(statistics),
-            *_all(statistics, places),
-        ),
-        period_s=statistics.period_ns * 1e-9,
-    )
-
-
-class _Listener:
-    """Plays images into a synchroniser; record times stand in for the clock."""
-
-    def __init__(self, sync: FrameSetSynchroniser[None], cameras: Mapping[str, str]) -> None:
-        self.sync = sync
-        self.now_ns = 0
-        self._cameras = cameras
-
-    def hear(self, recording: Recording, seconds: float, *, look: bool) -> None:
-        """Add the images of some seconds; `look` compares their pictures."""
-        end_ns = math.inf
-        for message in recording.messages(self._cameras):
-            self.now_ns = message.recorded_ns
-            end_ns = min(end_ns, self.now_ns + seconds * 1e9)
-            if self.now_ns > end_ns:
+        for message in recording.messages(names):
+            now_ns = message.recorded_ns
+            end_ns = min(end_ns, now_ns + seconds * 1e9)
+            if now_ns > end_ns:
                 break
             image = StampedImage(
-                camera=self._cameras[message.topic],
+                camera=names[message.topic],
                 stamp_ns=stamp_ns_from(message.content.header.stamp),
                 payload=None,
-                fingerprint=fingerprint(message.content) if look else None,
+                fingerprint=fingerprint(message.content) if config.frozen_after > 0 else None,
             )
-            self.sync.add(image, self.now_ns)
-
-
-def _timing(statistics: SyncStatistics) -> tuple[str, ...]:
-    """Say period, rates, places in the cycle, order of the stamps and number of sets."""
-    period_ns = statistics.period_ns or 0
-    ordered = not any(each.reordered for each in statistics.cameras)
-    most = max(each.received for each in statistics.cameras)
-    return (
-        f"a frame set every {period_ns * 1e-9:.3f} s",
-        *(
-            f"{each.name}: {each.rate_hz:.1f} Hz, fires {each.offset_ns * 1e-6:.0f} ms into a cycle"
-            for each in statistics.cameras
-        ),
-        *(["stamps of each camera increase"] if ordered else []),
-        f"images of up to {most} cycles make {statistics.complete} complete frame sets"
-        + (f" and {statistics.degraded} of fewer cameras" if statistics.degraded else ""),
+            sync.add(image, now_ns)
+    except SourceError as error:
+        damage.append(str(error))
+    statistics = sync.statistics(now_ns)
+    return StampReport(
+        facts=tuple(_facts(statistics)),
+        problems=(*damage, *_problems(statistics, places)),
+        period_s=(statistics.period_ns or 0) * 1e-9,
     )
 
 
-def _restarts(statistics: SyncStatistics) -> list[str]:
-    if not statistics.restarts:
-        return []
-    return [
-        f"the clock of most cameras jumps {statistics.restarts} time(s), at last: "
-        f"{statistics.last_restart}; memory and tracks start afresh there, so let nothing set the "
-        "clock while recording, and record every drive as a bag of its own"
-    ]
+def _facts(statistics: SyncStatistics) -> Iterator[str]:
+    """Say period, rates, places in the cycle, order of the stamps and number of sets."""
+    if not statistics.period_ns:
+        yield "rates and period are not known yet: a longer time is needed"
+        return
+    yield f"a frame set every {statistics.period_ns * 1e-9:.3f} s"
+    for each in statistics.cameras:
+        yield (
+            f"{each.name}: {each.rate_hz:.1f} Hz, fires {each.offset_ns * 1e-6:.0f} ms into a cycle"
+        )
+    if not any(each.reordered for each in statistics.cameras):
+        yield "stamps of each camera increase"
+    most = max(each.received for each in statistics.cameras)
+    fewer = f" and {statistics.degraded} of fewer cameras" if statistics.degraded else ""
+    yield f"images of up to {most} cycles make {statistics.complete} complete frame sets{fewer}"
 
 
-def _no_sets(statistics: SyncStatistics) -> list[str]:
-    if statistics.complete or statistics.degraded or not statistics.waiting_for:
-        return []
-    return [f"no frame set can be made: {statistics.waiting_for}"]
+def _problems(statistics: SyncStatistics, places: Mapping[str, str]) -> Iterator[str]:
+    if statistics.period_ns and statistics.restarts:
+        yield (
+            f"the clock of most cameras jumps {statistics.restarts} time(s), at last: "
+            f"{statistics.last_restart}; memory and tracks start afresh there, so let nothing set "
+            "the clock while recording, and record every drive as a bag of its own"
+        )
+    made = statistics.complete or statistics.degraded
+    if statistics.period_ns and not made and statistics.waiting_for:
+        yield f"no frame set can be made: {statistics.waiting_for}"
+    for camera in statistics.cameras:
+        for sentence in _of_camera(camera):
+            yield f"{camera.name} on '{places[camera.name]}': {sentence}"
 
 
-def _all(statistics: SyncStatistics, places: Mapping[str, str]) -> list[str]:
-    return [
-        f"{camera.name} on '{places[camera.name]}': {sentence}"
-        for camera in statistics.cameras
-        for sentence in (*_drops(camera), *_order(camera), *_troubles(camera))
-    ]
-
-
-def _drops(camera: CameraStatistics) -> list[str]:
+def _of_camera(camera: CameraStatistics) -> Iterator[str]:
     # What is known about a clock that is wrong still is said better by the synchroniser.
     faults = [
         reason
@@ -163,27 +133,20 @@ def _drops(camera: CameraStatistics) -> list[str]:
         if camera.dropped.get(reason)
         and not (reason is DropReason.IMPLAUSIBLE_STAMP and camera.problems)
     ]
-    found = [
-        f"{camera.dropped[reason]} of {camera.received} images are not usable, {reason.value}: "
-        f"{DROP_REMEDIES[reason]}"
-        for reason in faults
-    ]
+    for reason in faults:
+        yield (
+            f"{camera.dropped[reason]} of {camera.received} images are not usable, {reason.value}: "
+            f"{DROP_REMEDIES[reason]}"
+        )
     if camera.repeated and DropReason.FROZEN not in faults:
-        found.append(
+        yield (
             f"{camera.repeated} of {camera.received} images show the same picture as the one "
             "before under a new stamp; look for a driver or a converter that repeats frames"
         )
-    return found
-
-
-def _order(camera: CameraStatistics) -> list[str]:
-    if not camera.reordered:
-        return []
-    return [
-        f"{camera.reordered} of {camera.received} images come after newer ones, so their sets may "
-        "have left without them; publish and record them in the order of their stamps"
-    ]
-
-
-def _troubles(camera: CameraStatistics) -> Sequence[str]:
-    return () if _SAID.intersection(camera.dropped) else camera.problems
+    if camera.reordered:
+        yield (
+            f"{camera.reordered} of {camera.received} images come after newer ones, so their sets "
+            "may have left without them; publish and record them in the order of their stamps"
+        )
+    if not _SAID.intersection(camera.dropped):
+        yield from camera.problems
