@@ -8,6 +8,11 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from threading import Lock
 
+from streampetr_ros.core.errors import one_line
+
+#: Places that are told apart; whoever makes up new names must not fill the log.
+_MOST_PLACES = 200
+
 
 class Problem(str, Enum):
     """Kinds of problems."""
@@ -25,6 +30,7 @@ class Problem(str, Enum):
     NO_LISTENER = "nobody listens"
     PIPELINE = "processing failed"
     OUTPUT = "publishing failed"
+    CLOCK = "clock that steps back"
 
 
 class SkippedSet(Exception):  # noqa: N818 - a state of affairs, not a mistake
@@ -86,9 +92,16 @@ class ProblemLog:
         """
         with self._lock:
             self._counts[problem] += count
-            text = self._worth_saying((problem, where), sentence, count)
+            text = self._worth_saying(self._key(problem, where), one_line(sentence), count)
         if text:
             self._warn(text)
+
+    def _key(self, problem: Problem, where: str) -> tuple[Problem, str]:
+        """Let all places share one key once there are too many of them."""
+        key = (problem, where)
+        if key in self._said or len(self._said) < _MOST_PLACES:
+            return key
+        return problem, "elsewhere"
 
     def _worth_saying(self, key: tuple[Problem, str], sentence: str, count: int) -> str:
         now = self._clock()

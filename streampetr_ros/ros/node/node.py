@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 
 import torch
-from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.core.problems import ProblemLog
+from streampetr_ros.core.problems import Problem, ProblemLog
 from streampetr_ros.core.threads import keep_linear_algebra_in_one_thread
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.memory_policy import ResetReason
@@ -24,6 +24,9 @@ from streampetr_ros.ros.node.parameter_server import ParameterServer
 from streampetr_ros.ros.node.session import DetectionSession
 from streampetr_ros.ros.node.transitions import refuse_impossible_transitions
 from streampetr_ros.ros.signals import ros_until_signal
+
+#: Simulated time may step back by so much without being another time, seconds.
+_CLOCK_JITTER_S = 0.1
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -168,9 +171,19 @@ class StreamPetrNode(LifecycleNode):
         return response
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
-        if self._session is not None:
+        back_s = -jump.delta.nanoseconds * 1e-9
+        if jump.clock_change == ClockChange.ROS_TIME_NO_CHANGE and back_s < _CLOCK_JITTER_S:
+            self._problems.report(Problem.CLOCK, "/clock", self._stepped_back(back_s))
+        elif self._session is not None:
             self.get_logger().warning("the clock jumped; memory, images and transforms are dropped")
             self._session.on_clock_jump()
+
+    def _stepped_back(self, back_s: float) -> str:
+        count = self.count_publishers("/clock")
+        cause = f"{count} publishers share the topic, stop all but one"
+        return f"/clock steps back by {back_s * 1e3:.6g} ms now and then; " + (
+            cause if count > 1 else "its publisher should send times in their order"
+        )
 
 
 def _free_memory() -> None:

@@ -14,6 +14,7 @@ from rosgraph_msgs.msg import Clock
 from streampetr_ros.msg import Object3DArray
 
 from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.messages.standard import time_message
 from streampetr_ros.messages.vehicle import FrameNames, SetMessages, set_messages
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.messages import types
@@ -126,6 +127,29 @@ def test_rates_and_pause(graph: Graph, node: NodeProcess, monkeypatch: pytest.Mo
     assert [each.reset_reason for each in results] == ["first_frame"] + [""] * (len(results) - 1)
     assert [each.frames_since_reset for each in results] == list(range(len(results)))
     assert all(sooner <= later for sooner, later in pairwise(player.clock_ns))
+    assert "the clock jumped" not in node.log
+
+
+def test_a_clock_that_jitters_is_no_jump(graph: Graph, node: NodeProcess) -> None:
+    """Two publishers of /clock, 12 ms apart, dropped memory, images and transforms every time."""
+    player = Player(graph)
+    second = graph.node.create_publisher(Clock, "/clock", qos.transforms())
+
+    def behind() -> None:
+        answered: list[Object3DArray] = []
+        while not answered:
+            graph.is_true(lambda: False, within=0.02)
+            behind_ns = max(player.clock_ns, default=0) - 12_000_000
+            second.publish(Clock(clock=time_message(types, max(0, behind_ns))))
+            answered = [r for r in graph.results if stamp_ns_from(r.header.stamp) == last_ns]
+
+    sets = player.sets(8)
+    last_ns = sets[-1].stamp_ns
+    results = player.play(sets, Playback(), behind)
+    graph.node.destroy_publisher(second)
+    assert len(results) == 8
+    assert [each.reset_reason for each in results] == ["first_frame"] + [""] * 7
+    node.wait_for_log("/clock steps back by .* ms .*; 2 publishers share the topic, stop all")
     assert "the clock jumped" not in node.log
 
 
