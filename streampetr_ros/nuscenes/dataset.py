@@ -18,21 +18,6 @@ from streampetr_ros.nuscenes.car import CAMERA_ORDER
 from streampetr_ros.nuscenes.devkit import import_devkit
 from streampetr_ros.nuscenes.tables import placed
 
-_TABLES = (
-    "attribute",
-    "calibrated_sensor",
-    "category",
-    "ego_pose",
-    "instance",
-    "log",
-    "map",
-    "sample",
-    "sample_annotation",
-    "sample_data",
-    "scene",
-    "sensor",
-    "visibility",
-)
 # Middle of the visibility bins of the data set (0-40, 40-60, 60-80, 80-100 %).
 _VISIBILITIES = {"1": 0.2, "2": 0.5, "3": 0.7, "4": 0.9}
 
@@ -44,25 +29,22 @@ def open_tables(root: str, version: str) -> Any:
         SourceError: if a table is missing or unreadable.
         UserError: if the devkit is not installed.
     """
-    for table in _TABLES:
-        path = Path(root) / version / f"{table}.json"
-        if not path.exists():
-            raise SourceError(
-                f"nuScenes table '{path}' is missing; unpack the metadata of {version} in '{root}'"
-            )
+    folder = Path(root) / version
+    again = f"unpack the metadata of {version} in '{root}'"
+    if not folder.is_dir():
+        raise SourceError(f"there are no nuScenes tables in '{folder}'; {again}")
     devkit = import_devkit()
     try:
         return devkit.NuScenes(version=version, dataroot=root, verbose=False)
+    except FileNotFoundError as error:
+        raise SourceError(f"nuScenes table '{error.filename}' is missing; {again}") from error
     except (ValueError, KeyError) as error:
-        raise SourceError(
-            f"{_damaged(Path(root) / version)} ({error}); unpack the metadata of {version} again"
-        ) from error
+        raise SourceError(f"{_damaged(folder)} ({error}); {again} again") from error
 
 
 def _damaged(folder: Path) -> str:
     """Say which table cannot be read; the devkit does not."""
-    for table in _TABLES:
-        path = folder / f"{table}.json"
+    for path in folder.glob("*.json"):
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

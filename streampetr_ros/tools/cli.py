@@ -53,13 +53,6 @@ def build_app(loaded: Collection[str]) -> typer.Typer:
     return app
 
 
-def __getattr__(name: str) -> typer.Typer:
-    """Offer ``app``, the command line with every verb loaded, without loading it for nothing."""
-    if name != "app":
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return build_app(VERBS)
-
-
 def _overview() -> None:
     """Take options that stand before the verb; there are none but --help."""
 

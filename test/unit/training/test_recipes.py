@@ -25,7 +25,7 @@ def test_recipe_loads(path):
 
 
 def test_missing_tables(tmp_path):
-    with pytest.raises(UserError, match=r"attribute.json' is missing; unpack"):
+    with pytest.raises(UserError, match=r"no nuScenes tables in '.*; unpack"):
         NuscenesSource(str(tmp_path), "v1.0-mini", "mini_train")
 
 
