@@ -175,6 +175,8 @@ def check_pip(arguments: list[str]) -> None:
     """Check what is installed: requirements of ours, extras of ours, packages that we name."""
     assert arguments[0] == "install"
     extras = project()["optional-dependencies"]
+    if arguments[1] == ".":
+        return
     if arguments[1] == "-r":
         _, _, below = arguments[2].partition("requirements/")
         assert (ROOT / "requirements" / below).is_file(), f"there is no {arguments[2]}"
