@@ -7,13 +7,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.files import sha256
 from streampetr_ros.core.reading import read_json
 from streampetr_ros.model.checkpoints.weights import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
@@ -82,7 +82,7 @@ def open_exported(folder: Path) -> ExportedModel:
             f"folder '{folder}' is no exported model ({error}); make one with 'streampetr export'"
         ) from error
     for name, expected in model.sha256.items():
-        if not model.path(name).is_file() or checksum(model.path(name)) != expected:
+        if not model.path(name).is_file() or sha256(model.path(name)) != expected:
             raise UserError(
                 f"file '{model.path(name)}' is missing or damaged; export the model again"
             )
@@ -106,8 +106,3 @@ def describe_export(model: ExportedModel) -> str:
     del content["folder"]
     content["config"] = json.loads(config_to_json(model.config))
     return json.dumps(content, indent=2)
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -15,10 +15,10 @@ from streampetr_ros.backends.exported import (
     DESCRIPTION,
     EXPORT_PRECISIONS,
     ExportedModel,
-    checksum,
     describe_export,
 )
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.files import sha256
 from streampetr_ros.export.half import to_half
 from streampetr_ros.export.simplify import fold_constants, make_masks_finite
 from streampetr_ros.model.detector import Detector
@@ -67,7 +67,7 @@ def export_onnx(
             config=detector.config,
             cameras=cameras,
             precision=precision,
-            sha256={name: checksum(partial / f"{name}.onnx") for name in graph_modules(detector)},
+            sha256={name: sha256(partial / f"{name}.onnx") for name in graph_modules(detector)},
         )
         (partial / DESCRIPTION).write_text(describe_export(model))
         if check is not None:

@@ -9,9 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from streampetr_ros.model.attention import Decoder, DecoderContext
-from streampetr_ros.model.conditioning import ConditionalLayerNorm, FeatureGate, two_layer
 from streampetr_ros.model.config import DetectorConfig
-from streampetr_ros.model.encoding import inverse_sigmoid, motion_code, position_code, sine_code
+from streampetr_ros.model.encoding import (
+    ConditionalLayerNorm,
+    FeatureGate,
+    inverse_sigmoid,
+    motion_code,
+    position_code,
+    sine_code,
+    two_layer,
+)
 from streampetr_ros.model.memory import align, push
 from streampetr_ros.model.position import TokenPosition
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from streampetr_ros.model.conditioning import two_layer
 from streampetr_ros.model.config import DetectorConfig
-from streampetr_ros.model.encoding import inverse_sigmoid
+from streampetr_ros.model.encoding import inverse_sigmoid, two_layer
 
 STRIDE = 16
 #: Focal lengths enter the cone in units of 1000 pixels.

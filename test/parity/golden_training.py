@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from golden_weights import golden_state
 
-from streampetr_ros.model.checkpoints.published import own_key
-from streampetr_ros.model.checkpoints.weights import load_official
+from streampetr_ros.model.checkpoints.published import load_published, own_key
 from streampetr_ros.model.config import detector_config
 from streampetr_ros.model.state import ModelInputs
 from streampetr_ros.training.config import TrainConfig
@@ -53,7 +52,7 @@ class TrainingHead:
         config = replace(detector_config("stream_petr_r50_428q"), dropout=0.0)
         keys = folder / f"{_CONFIG}.keys.json"
         self._arrays = np.load(folder / f"{_CONFIG}.npz")
-        detector = load_official(golden_state(keys), config, keys)
+        detector = load_published(golden_state(keys), config, keys)
         run = TrainConfig(name="golden", model=config.name, image_head=False)
         self._objective = Objective(detector, run).train()
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from golden_weights import golden_state
 
-from streampetr_ros.model.checkpoints.weights import convert
+from streampetr_ros.model.checkpoints.published import convert
 from streampetr_ros.model.config import MODEL_NAMES, DetectorConfig, detector_config
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.state import MemoryState, ModelInputs

@@ -9,8 +9,8 @@ from golden_weights import golden_state
 from recording import FOLDER
 
 from streampetr_ros.model import encoding
-from streampetr_ros.model.conditioning import ConditionalLayerNorm, FeatureGate
 from streampetr_ros.model.config import detector_config
+from streampetr_ros.model.encoding import ConditionalLayerNorm, FeatureGate
 from streampetr_ros.model.position import RayPosition
 from streampetr_ros.model.state import DetectorOutputs
 from streampetr_ros.pipeline.decode import decode

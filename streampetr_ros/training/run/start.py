@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from streampetr_ros.core.errors import UserError, first_line
+from streampetr_ros.model.checkpoints.published import read_published
 from streampetr_ros.model.checkpoints.weights import (
     load_weights,
     save_tensors,
@@ -38,8 +38,6 @@ from streampetr_ros.training.run.attention_warm_up import warm_up_attention
 from streampetr_ros.training.run.loop import Trainer, run
 from streampetr_ros.training.run.processes import Process, denormals_flushed, joined_run
 from streampetr_ros.training.run.query_placement import place_queries
-
-_UNREADABLE = (pickle.UnpicklingError, EOFError, SafetensorError)
 
 _SINGLE_FRAMES = WindowConfig(frames=1, dropped=0, gradient_frames=1)
 
@@ -141,12 +139,11 @@ def load_backbone(detector: Detector, path: Path) -> None:
 
 
 def _read_state(path: Path, what: str) -> dict[str, torch.Tensor]:
+    if path.suffix != ".safetensors":
+        return read_published(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        return dict(content.get("state_dict", content))
-    except (OSError, RuntimeError, ValueError, AttributeError, *_UNREADABLE) as error:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
         raise UserError(
             f"cannot read {what} '{path}' ({first_line(error)}); download the file again"
         ) from error

@@ -10,10 +10,11 @@ import torch
 from drives import drive
 
 from streampetr_ros.backends.base import BackendError
-from streampetr_ros.backends.exported import checksum, open_exported
+from streampetr_ros.backends.exported import open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.files import sha256
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.export.parity import compare_backends
 
@@ -87,7 +88,7 @@ def with_other_head(folder, change):
     change(model)
     onnx.save(model, folder / "head.onnx")
     description = json.loads((folder / "model.json").read_text())
-    description["sha256"]["head"] = checksum(folder / "head.onnx")
+    description["sha256"]["head"] = sha256(folder / "head.onnx")
     (folder / "model.json").write_text(json.dumps(description))
 
 

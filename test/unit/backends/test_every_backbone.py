@@ -15,7 +15,7 @@ from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend, prepared
 from streampetr_ros.export.parity import compare_backends
 from streampetr_ros.model.backbones import BACKBONES
-from streampetr_ros.model.checkpoints.weights import load_official
+from streampetr_ros.model.checkpoints.published import load_published
 from streampetr_ros.model.config import MODEL_NAMES, detector_config
 
 pytest.importorskip("onnx")
@@ -63,7 +63,7 @@ def folders(detector, tmp_path_factory):
 
 def test_published_weights_are_read(detector):
     state = published_state(detector)
-    own = load_official(state, detector.config, Path("official.pth")).state_dict()
+    own = load_published(state, detector.config, Path("official.pth")).state_dict()
     assert all(torch.equal(own[key], value) for key, value in detector.state_dict().items())
 
 

@@ -11,7 +11,8 @@ from test_config import Outer
 
 from streampetr_ros.core.config import load_config
 from streampetr_ros.core.errors import UserError
-from streampetr_ros.model.checkpoints.weights import load_weights, read_official, save_weights
+from streampetr_ros.model.checkpoints.published import read_published
+from streampetr_ros.model.checkpoints.weights import load_weights, save_weights
 from streampetr_ros.track import TrackingConfig
 
 YAML = b"name: x\ninner: {rate: 2.0, sizes: [1, 2], pair: [0.5, 1.5]}\npath: null\non: true\n"
@@ -75,4 +76,4 @@ def test_official_checkpoints(tmp_path):
         for _ in range(40):
             file.write_bytes(start + rng.randbytes(rng.randint(0, 300)))
             with pytest.raises(UserError):
-                read_official(file)
+                read_published(file)

@@ -13,14 +13,12 @@ from published_names import published_state
 from safetensors.torch import load_file, save_file
 
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.model.checkpoints.published import convert, load_published, read_published
 from streampetr_ros.model.checkpoints.weights import (
     config_from_json,
     config_to_json,
-    convert,
-    load_official,
     load_weights,
     read_metadata,
-    read_official,
     save_weights,
 )
 from streampetr_ros.model.config import detector_config
@@ -127,12 +125,12 @@ def test_logs_of_the_training_framework_do_no_harm(tmp_path):
     logs = {"best": np.float64(0.45), "epoch": np.int64(60), "classes": ("car",), "time": "noon"}
     weights = OrderedDict(x=torch.ones(2))
     torch.save({"meta": logs, "state_dict": weights, "optimizer": {}}, tmp_path / "full.pth")
-    assert read_official(tmp_path / "full.pth")["x"].tolist() == [1.0, 1.0]
+    assert read_published(tmp_path / "full.pth")["x"].tolist() == [1.0, 1.0]
 
 
 def test_bare_state_dict(tmp_path):
     torch.save({"module.x": torch.ones(2)}, tmp_path / "bare.pth")
-    assert list(read_official(tmp_path / "bare.pth")) == ["x"]
+    assert list(read_published(tmp_path / "bare.pth")) == ["x"]
 
 
 class Exploit:
@@ -146,7 +144,7 @@ def test_code_in_a_checkpoint_is_not_executed(tmp_path, monkeypatch):
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Exploit()))
     for name in ("evil.pth", "plain.pth"):
         with pytest.raises(UserError):
-            read_official(tmp_path / name)
+            read_published(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
 
@@ -155,19 +153,19 @@ def test_broken_checkpoints(tmp_path, content):
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match="broken"):
-        read_official(path)
+        read_published(path)
 
 
 def test_checkpoint_of_something_else(tmp_path):
     torch.save({"state_dict": {"x": 1}}, tmp_path / "a.pth")
     with pytest.raises(UserError, match="no state dict"):
-        read_official(tmp_path / "a.pth")
+        read_published(tmp_path / "a.pth")
     torch.save({1: torch.zeros(1)}, tmp_path / "numbered.pth")
     with pytest.raises(UserError, match="no state dict"):
-        read_official(tmp_path / "numbered.pth")
+        read_published(tmp_path / "numbered.pth")
     torch.save([1, 2], tmp_path / "b.pth")
     with pytest.raises(UserError, match="no state dict"):
-        read_official(tmp_path / "b.pth")
+        read_published(tmp_path / "b.pth")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +175,7 @@ def state_428q():
 
 
 def load(state, name="stream_petr_r50_428q"):
-    return load_official(state, detector_config(name), Path("official.pth"))
+    return load_published(state, detector_config(name), Path("official.pth"))
 
 
 def test_published_names_load(state_428q):

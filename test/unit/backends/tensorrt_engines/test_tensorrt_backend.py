@@ -18,12 +18,13 @@ from fake_tensorrt import Engine, FakeGpu, FakeModule, fake_runtime
 
 from streampetr_ros.backends.base import BackendError
 from streampetr_ros.backends.cuda.memory_slots import MemorySlots
-from streampetr_ros.backends.exported import checksum, open_exported
+from streampetr_ros.backends.exported import open_exported
 from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.opening import Choice, open_backend
 from streampetr_ros.backends.pytorch.torch_backend import TorchBackend
 from streampetr_ros.backends.tensorrt.api import load_tensorrt
 from streampetr_ros.backends.tensorrt.backend import TensorRtBackend
+from streampetr_ros.core.files import sha256
 from streampetr_ros.export.onnx_export import export_onnx
 from streampetr_ros.model.checkpoints.weights import save_weights
 
@@ -306,7 +307,7 @@ def other_encoder(folder, shape, kind):
     path = folder / "encoder.onnx"
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
     description = json.loads((folder / "model.json").read_text())
-    description["sha256"]["encoder"] = checksum(path)
+    description["sha256"]["encoder"] = sha256(path)
     (folder / "model.json").write_text(json.dumps(description))
 
 

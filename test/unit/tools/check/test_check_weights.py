@@ -10,7 +10,7 @@ import micro_detector as micro
 import pytest
 import yaml
 
-from streampetr_ros.backends.exported import ExportedModel, checksum, describe_export
+from streampetr_ros.backends.exported import ExportedModel, describe_export
 from streampetr_ros.backends.tensorrt.build import Engines
 from streampetr_ros.backends.tensorrt.engine_file import write_engine
 from streampetr_ros.core.config import to_mapping
@@ -60,7 +60,7 @@ def exported(tmp_path: Path) -> ExportedModel:
     names = signatures(config)
     for name in names:
         (folder / f"{name}.onnx").write_text(name)
-    sums = {name: checksum(folder / f"{name}.onnx") for name in names}
+    sums = {name: sha256(folder / f"{name}.onnx") for name in names}
     model = ExportedModel(folder=folder, config=config, cameras=6, precision="fp32", sha256=sums)
     (folder / "model.json").write_text(describe_export(model))
     return model

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from streampetr_ros.model.conditioning import ConditionalLayerNorm
+from streampetr_ros.model.encoding import ConditionalLayerNorm
 from streampetr_ros.training.data.targets import Targets
 from streampetr_ros.training.losses.token_head import SceneHead, scene_losses, scene_targets
 
