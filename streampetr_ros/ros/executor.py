@@ -7,33 +7,16 @@ policies, one or two per topic, which hardly ever happen.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any, NamedTuple, cast
+from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import Any, cast
 
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 #: Events of QoS policies are looked for this often while messages stream in, seconds.
 _EVENTS_S = 0.5
-
-
-class _Ready(NamedTuple):
-    """What a wait ended with.
-
-    Attributes:
-        subscriptions: that have messages.
-        guards: that were triggered.
-        others: whether something else is due.
-    """
-
-    subscriptions: list[Subscription]
-    guards: list[GuardCondition]
-    others: bool
 
 
 class StreamExecutor(SingleThreadedExecutor):
@@ -68,31 +51,21 @@ class StreamExecutor(SingleThreadedExecutor):
         return found
 
     def _take_messages(self, timeout_s: float) -> None:
+        """Serve subscriptions and guard conditions; see that rclpy serves all else that is due."""
         nodes = self.get_nodes()
-        ready = self._wait(nodes, timeout_s)
-        if not self._context.ok():
-            raise ExternalShutdownException
-        if ready.others:
-            self._stream_until_s = 0.0
-        for subscription in ready.subscriptions:
-            serve(subscription)
-        for guard in ready.guards:
-            guard.callback()
-
-    def _wait(self, nodes: list[Node], timeout_s: float) -> _Ready:
-        subscriptions = [each for node in nodes for each in node.subscriptions]
-        guards = [each for node in nodes for each in node.guards]
-        timers = [each for node in nodes for each in node.timers]
-        services = [each for node in nodes for each in node.services]
-        clients = [each for node in nodes for each in node.clients]
+        kinds = {
+            "subscription": [each for node in nodes for each in node.subscriptions],
+            "guard_condition": [each for node in nodes for each in node.guards],
+            "timer": [each for node in nodes for each in node.timers],
+            "client": [each for node in nodes for each in node.clients],
+            "service": [each for node in nodes for each in node.services],
+        }
         with ExitStack() as held:
             held.enter_context(cast("AbstractContextManager[None]", self._context.handle))
             wait_set = rclpy_implementation.WaitSet(
-                len(subscriptions),
-                len(guards) + 2,
-                len(timers),
-                len(clients),
-                len(services),
+                len(kinds["subscription"]),
+                len(kinds["guard_condition"]) + 2,
+                *(len(kinds[kind]) for kind in ("timer", "client", "service")),
                 0,
                 self._context.handle,
             )
@@ -101,37 +74,27 @@ class StreamExecutor(SingleThreadedExecutor):
             # to look for events.
             for guard in (self._guard, self._sigint_gc):
                 wait_set.add_guard_condition(guard.handle)
-            for add, entities in (
-                (wait_set.add_subscription, subscriptions),
-                (wait_set.add_guard_condition, guards),
-                (wait_set.add_timer, timers),
-                (wait_set.add_client, clients),
-                (wait_set.add_service, services),
-            ):
-                for handle in _held(entities, held):
-                    add(handle)
+            for kind, entities in kinds.items():
+                add = getattr(wait_set, f"add_{kind}")
+                for entity in entities:
+                    # What is no longer valid is left out; the rest stays so while it is held.
+                    with suppress(rclpy_implementation.InvalidHandle):
+                        held.enter_context(entity.handle)
+                        add(entity.handle)
             wait_set.wait(round(timeout_s * 1e9))
-            others = [wait_set.get_ready_entities(kind) for kind in ("timer", "client", "service")]
-            return _Ready(
-                _among(wait_set.get_ready_entities("subscription"), subscriptions),
-                _among(wait_set.get_ready_entities("guard_condition"), guards),
-                any(others),
+            pointers = {kind: set(wait_set.get_ready_entities(kind)) for kind in kinds}
+            messages, guards = (
+                [each for each in kinds[kind] if each.handle.pointer in pointers[kind]]
+                for kind in ("subscription", "guard_condition")
             )
-
-
-def _among(pointers: list[int], entities: list[Any]) -> list[Any]:
-    ready = set(pointers)
-    return [each for each in entities if each.handle.pointer in ready]
-
-
-def _held(entities: list[Any], held: ExitStack) -> Iterator[Any]:
-    """Yield the handles that are still valid, which stay so while `held` is open."""
-    for entity in entities:
-        try:
-            held.enter_context(entity.handle)
-        except rclpy_implementation.InvalidHandle:
-            continue
-        yield entity.handle
+        if not self._context.ok():
+            raise ExternalShutdownException
+        if pointers["timer"] or pointers["client"] or pointers["service"]:
+            self._stream_until_s = 0.0
+        for subscription in messages:
+            serve(subscription)
+        for guard in guards:
+            guard.callback()
 
 
 def serve(subscription: Subscription) -> bool:

@@ -121,9 +121,13 @@ class Inputs:
         self._synchroniser.restart(reason)
         self.transforms.tree.clear()
 
+    def now_ns(self) -> int:
+        """Return the time of the node; 0 while simulated time has not begun."""
+        return self._node.get_clock().now().nanoseconds
+
     def statistics(self) -> SyncStatistics:
         """Take a snapshot of the synchroniser and log what it dropped since the last one."""
-        statistics = self._synchroniser.statistics(self._now_ns())
+        statistics = self._synchroniser.statistics(self.now_ns())
         self._drops.update(statistics, {n: c.image_topics for n, c in self.cameras.items()})
         return statistics
 
@@ -163,10 +167,10 @@ class Inputs:
             payload=received,
             fingerprint=fingerprint(received.message) if self._sync_config.frozen_after else None,
         )
-        self._hand_over(self._synchroniser.add(image, self._now_ns()))
+        self._hand_over(self._synchroniser.add(image, self.now_ns()))
 
     def _poll(self) -> None:
-        now_ns, deadline_ns = self._now_ns(), self._synchroniser.next_deadline_ns
+        now_ns, deadline_ns = self.now_ns(), self._synchroniser.next_deadline_ns
         is_due = deadline_ns is not None and now_ns >= deadline_ns
         self._hand_over(self._synchroniser.poll(now_ns) if is_due else ())
 
@@ -179,9 +183,6 @@ class Inputs:
             timer.reset()
         elif not needed:
             timer.cancel()
-
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
 
     def _new_synchroniser(self) -> Synchroniser:
         if self._parameters.sync.policy == "own":

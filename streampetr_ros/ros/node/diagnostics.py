@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -11,6 +10,7 @@ from streampetr_ros.core.problems import Problem
 from streampetr_ros.ingest.sync.types import CameraStatistics, SyncStatistics
 from streampetr_ros.parameters.node import DiagnosticsParameters
 from streampetr_ros.pipeline.memory_policy import MemoryStatistics
+from streampetr_ros.ros.inputs.camera_input import CameraInput
 from streampetr_ros.ros.node.processing import ProcessingStatistics
 
 #: A clock published now and then may be behind the stamps of new images by so much, seconds.
@@ -19,40 +19,6 @@ _BEHIND_S = 0.5
 _OTHER_TIME_S = 3600.0
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSnapshot:
-    """One camera's wiring and what the synchroniser knows of it.
-
-    Attributes:
-        statistics: of the synchroniser.
-        topic: of the images, both candidates while the transport is undecided.
-        resolution: of the CameraInfo, such as "1600 x 900"; empty before the first.
-        has_info: whether CameraInfo came.
-        mismatch: QoS policy that keeps a publisher away; empty if none is known.
-    """
-
-    statistics: CameraStatistics
-    topic: str
-    resolution: str
-    has_info: bool
-    mismatch: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuMemory:
-    """Memory of the GPU that the network runs on, in MB.
-
-    Attributes:
-        held: by the tensors of this process; what an engine allocates by itself is not in it.
-        used: by all processes.
-        total: that there is.
-    """
-
-    held: float
-    used: float
-    total: float
 
 
 def status(
@@ -64,20 +30,19 @@ def status(
 
 
 def camera_status(
-    camera: CameraSnapshot, now_ns: int, limits: DiagnosticsParameters
+    known: CameraStatistics, camera: CameraInput, now_ns: int, limits: DiagnosticsParameters
 ) -> DiagnosticStatus:
-    """Judge one camera."""
-    known = camera.statistics
-    stamp_ns = known.last_stamp_ns
+    """Judge one camera by what the synchroniser knows of it and by its topics."""
+    stamp_ns, info = known.last_stamp_ns, camera.info
     # Simulated time is 0 until the first /clock.
     age_s = None if stamp_ns is None or now_ns == 0 else (now_ns - stamp_ns) * 1e-9
-    level, message = _camera_state(camera, age_s, limits)
+    level, message = _camera_state(known, camera, age_s, limits)
     return status(
         f"camera {known.name}",
         level,
         message,
         {
-            "topic": camera.topic,
+            "topic": camera.image_topics,
             "age s": age_s,
             "rate Hz": known.rate_hz,
             "lag ms": None if known.lag_ns is None else known.lag_ns * 1e-6,
@@ -85,7 +50,7 @@ def camera_status(
             "received": known.received,
             "used": known.used,
             "reordered": known.reordered,
-            "resolution": camera.resolution,
+            "resolution": "" if info is None else f"{info.width} x {info.height}",
             **{
                 f"dropped: {reason.value}": count
                 for reason, count in known.dropped.items()
@@ -96,18 +61,21 @@ def camera_status(
 
 
 def _camera_state(
-    camera: CameraSnapshot, age_s: float | None, limits: DiagnosticsParameters
+    known: CameraStatistics,
+    camera: CameraInput,
+    age_s: float | None,
+    limits: DiagnosticsParameters,
 ) -> tuple[bytes, str]:
-    if camera.mismatch and not camera.statistics.received:
+    if camera.mismatch and not known.received:
         return ERROR, f"a publisher offers an incompatible QoS ({camera.mismatch})"
-    if camera.statistics.last_stamp_ns is None:
-        return WARN, "; ".join(camera.statistics.problems) or "waiting for the first image"
-    if not camera.has_info:
+    if known.last_stamp_ns is None:
+        return WARN, "; ".join(known.problems) or "waiting for the first image"
+    if camera.info is None:
         return WARN, "waiting for CameraInfo"
     if age_s is not None and age_s > limits.max_image_age_s:
         return ERROR, f"stale: newest image is {_old(age_s)}"
-    if camera.statistics.problems:
-        return WARN, "; ".join(camera.statistics.problems)
+    if known.problems:
+        return WARN, "; ".join(known.problems)
     ahead_s = 0.0 if age_s is None else -age_s
     return (WARN, _ahead(ahead_s)) if ahead_s > _BEHIND_S else (OK, "active")
 
@@ -166,14 +134,15 @@ def memory_status(memory: MemoryStatistics) -> DiagnosticStatus:
 
 
 def latency_status(
-    processing: ProcessingStatistics, limits: DiagnosticsParameters, gpu_memory: GpuMemory | None
+    processing: ProcessingStatistics,
+    limits: DiagnosticsParameters,
+    gpu_mb: Mapping[str, float | None],
 ) -> DiagnosticStatus:
-    """Judge how long frame sets take."""
+    """Judge how long frame sets take, and tell the memory of the GPU, see `gpu_memory`."""
     level, message = _latency_state(processing.age_s, limits)
     stages: dict[str, object] = {}
-    for stage in processing.latencies:
-        stages[f"{stage.stage} p50 ms"] = stage.p50_ms
-        stages[f"{stage.stage} p99 ms"] = stage.p99_ms
+    for stage, (p50_ms, p99_ms) in processing.latencies_ms.items():
+        stages |= {f"{stage} p50 ms": p50_ms, f"{stage} p99 ms": p99_ms}
     return status(
         "latency",
         level,
@@ -182,9 +151,7 @@ def latency_status(
             "published sets": processing.processed,
             "age at publication ms": None if processing.age_s is None else processing.age_s * 1e3,
             **stages,
-            "GPU memory held MB": gpu_memory and gpu_memory.held,
-            "GPU memory used MB": gpu_memory and gpu_memory.used,
-            "GPU memory total MB": gpu_memory and gpu_memory.total,
+            **{f"GPU memory {name} MB": amount for name, amount in gpu_mb.items()},
         },
     )
 

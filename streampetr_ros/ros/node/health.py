@@ -13,9 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from streampetr_ros.ingest.sync.types import CameraStatistics
 from streampetr_ros.ros import qos
-from streampetr_ros.ros.inputs.camera_input import CameraInput
 from streampetr_ros.ros.node import diagnostics
-from streampetr_ros.ros.node.diagnostics import CameraSnapshot, GpuMemory
 from streampetr_ros.ros.node.session import DetectionSession
 
 
@@ -86,19 +84,12 @@ class HealthPublisher:
     def _node_status(self, session: DetectionSession | None) -> DiagnosticStatus:
         if session is None:
             message = self.fault or "unconfigured"
-            return diagnostics.status(
-                "node", diagnostics.ERROR if self.fault else diagnostics.WARN, message
-            )
-        clock_missing = (
-            self._node.get_parameter("use_sim_time").value
-            and self._node.get_clock().now().nanoseconds == 0
-        )
-        if clock_missing:
-            return diagnostics.status(
-                "node",
-                diagnostics.WARN,
-                "use_sim_time is set but /clock has not been published",
-            )
+            level = diagnostics.ERROR if self.fault else diagnostics.WARN
+            return diagnostics.status("node", level, message)
+        simulated = self._node.get_parameter("use_sim_time").value
+        if simulated and self._node.get_clock().now().nanoseconds == 0:
+            message = "use_sim_time is set but /clock has not been published"
+            return diagnostics.status("node", diagnostics.WARN, message)
         return diagnostics.status(
             "node",
             diagnostics.OK,
@@ -113,7 +104,7 @@ def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[Di
     sync = session.inputs.statistics()
     cameras, transforms = session.inputs.cameras, session.inputs.transforms
     statuses = [
-        diagnostics.camera_status(_snapshot(cameras[c.name], c), now_ns, limits)
+        diagnostics.camera_status(c, cameras[c.name], now_ns, limits)
         for c in sync.cameras
         if c.name in cameras
     ]
@@ -126,29 +117,21 @@ def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[Di
     return statuses
 
 
-def _snapshot(camera: CameraInput, statistics: CameraStatistics) -> CameraSnapshot:
-    info = camera.info
-    return CameraSnapshot(
-        statistics=statistics,
-        topic=camera.image_topics,
-        resolution="" if info is None else f"{info.width} x {info.height}",
-        has_info=info is not None,
-        mismatch=camera.mismatch,
-    )
+def gpu_memory(device: torch.device) -> dict[str, float | None]:
+    """Measure the memory of a device in MB; None for a CPU, and for a GPU that does not answer.
 
-
-def gpu_memory(device: torch.device) -> GpuMemory | None:
-    """Measure the memory of a device; None for a CPU, and for a GPU that does not answer."""
+    Returns:
+        "held" by the tensors of this process, without what an engine allocates by itself, "used" by
+        all processes, and the "total" that there is.
+    """
+    unknown = dict.fromkeys(("held", "used", "total"))
     if device.type != "cuda":
-        return None
+        return unknown
     try:
         free, total = torch.cuda.mem_get_info(device)
     except RuntimeError:
         # After an error of the GPU every call fails; each frame set says so, and this must not end
         # the program before somebody reads it.
-        return None
-    return GpuMemory(
-        held=torch.cuda.memory_allocated(device) / 1e6,
-        used=(total - free) / 1e6,
-        total=total / 1e6,
-    )
+        return unknown
+    held = torch.cuda.memory_allocated(device)
+    return {"held": held / 1e6, "used": (total - free) / 1e6, "total": total / 1e6}

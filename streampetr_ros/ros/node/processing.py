@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-
-from rclpy.lifecycle import LifecycleNode
 
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.problems import Problem, ProblemLog, SkippedSet
@@ -29,15 +28,6 @@ _WINDOW = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageLatency:
-    """Duration of one stage over the last results, milliseconds."""
-
-    stage: str
-    p50_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStatistics:
     """What the worker has done.
 
@@ -45,24 +35,25 @@ class ProcessingStatistics:
         processed: frame sets published.
         age_s: seconds of node time from the reference stamp of the last one to its publication;
             below 0 if stamps are ahead of the node's clock, None while that clock does not tell.
-        latencies: per stage, in the order stages run.
+        latencies_ms: by stage, in the order stages run, the duration that half of the last results
+            and that all but one in a hundred kept.
     """
 
     processed: int
     age_s: float | None
-    latencies: tuple[StageLatency, ...]
+    latencies_ms: Mapping[str, tuple[float, float]]
 
 
 class SetProcessor:
     """Assembles, detects and publishes.
 
     Args:
-        node: owner of the clock.
         parameters: of the node.
         inputs: make frame sets.
         pipeline: finds boxes.
         outputs: publish them.
         problems: hears of sets that are skipped.
+        set_done: called after each frame set.
 
     Attributes:
         parameters: may be replaced at any time.
@@ -70,19 +61,19 @@ class SetProcessor:
 
     def __init__(
         self,
-        node: LifecycleNode,
         parameters: NodeParameters,
         inputs: Inputs,
         pipeline: StreamingPipeline,
         outputs: Outputs,
         problems: ProblemLog,
+        set_done: Callable[[], None],
     ) -> None:
         self.parameters = parameters
-        self._node = node
         self._inputs = inputs
         self._pipeline = pipeline
         self._outputs = outputs
         self._problems = problems
+        self._set_done = set_done
         self._shelf: list[Object3D] = []
         self._lock = Lock()
         self._recent: deque[dict[str, float]] = deque(maxlen=_WINDOW)
@@ -105,6 +96,7 @@ class SetProcessor:
             self._report_failure(found, str(error))
         except Exception as error:  # noqa: BLE001 - a dead worker would silence the node
             self._report_failure(found, f"unexpected {type(error).__name__}: {error}")
+        self._set_done()
 
     def wants(self, stamp_ns: int) -> bool:
         """Tell whether a set of this stamp would be processed now."""
@@ -119,12 +111,12 @@ class SetProcessor:
         return ProcessingStatistics(
             processed=processed,
             age_s=age_s,
-            latencies=tuple(_summary(stage, recent) for stage in stages),
+            latencies_ms={stage: _percentiles(stage, recent) for stage in stages},
         )
 
     def _process(self, found: SyncedSet[ReceivedImage]) -> None:
         clock = StageClock(self._pipeline.backend.image_device)
-        begin_ns = self._now_ns()
+        begin_ns = self._inputs.now_ns()
         last = max((image.payload for image in found.images), key=lambda image: image.arrival)
         clock.timings_ms["queue"] = (time.perf_counter() - last.arrival) * 1e3
         with clock.stage("transforms"):
@@ -144,7 +136,7 @@ class SetProcessor:
         with clock.stage("message"):
             message = detections_message(result.detections, report, result.tracks, self._shelf)
         clock.timings_ms[TOTAL] = (time.perf_counter() - last.arrival) * 1e3
-        now_ns = self._now_ns()
+        now_ns = self._inputs.now_ns()
         # Unless simulated time has not begun, or was set back since the set was taken up.
         if now_ns and now_ns >= begin_ns:
             clock.timings_ms[END_TO_END] = (now_ns - found.stamp_ns) * 1e-6
@@ -191,12 +183,9 @@ class SetProcessor:
             f"frame set at {stamp_text(found.stamp_ns)} skipped: {reason}",
         )
 
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
 
-
-def _summary(stage: str, recent: list[dict[str, float]]) -> StageLatency:
+def _percentiles(stage: str, recent: list[dict[str, float]]) -> tuple[float, float]:
     # Sorting takes an eighth of the time of NumPy's percentiles, and the executor waits for it.
     values = sorted(latency[stage] for latency in recent if stage in latency)
     p50, p99 = (values[round(share * (len(values) - 1))] for share in (0.5, 0.99))
-    return StageLatency(stage=stage, p50_ms=p50, p99_ms=p99)
+    return p50, p99

@@ -55,7 +55,6 @@ class DetectionSession:
     ) -> None:
         self.parameters = parameters
         self.problems = problems
-        self._set_done = set_done
         self._worker: NewestWorker[SyncedSet[ReceivedImage]] | None = None
         # What must be closed is noted before the next step can fail.
         with ExitStack() as opened:
@@ -70,7 +69,7 @@ class DetectionSession:
             self._outputs = Outputs(node, parameters, class_names, problems)
             opened.callback(self._outputs.close)
             self.processor = SetProcessor(
-                node, parameters, self.inputs, self.pipeline, self._outputs, problems
+                parameters, self.inputs, self.pipeline, self._outputs, problems, set_done
             )
             self.apply(parameters)
             self._opened = opened.pop_all()
@@ -111,12 +110,8 @@ class DetectionSession:
     def start(self) -> None:
         """Subscribe to the cameras and process what they send."""
         self._outputs.start()
-
-        def process(found: SyncedSet[ReceivedImage]) -> None:
-            self.processor.process(found)
-            self._set_done()
-
-        worker = self._worker = NewestWorker(process, self.parameters.model.threads)
+        threads = self.parameters.model.threads
+        worker = self._worker = NewestWorker(self.processor.process, threads)
         worker.start()
         # An image whose set would be overtaken or skipped is not begun with.
         self.inputs.start(

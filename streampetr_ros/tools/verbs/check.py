@@ -102,9 +102,10 @@ def _heard(options: BagOptions, seconds: float) -> HeardRecording:
     try:
         live = importlib.import_module("streampetr_ros.ros.listen.live")
     except ImportError as error:
+        package = (error.name or "").partition(".")[0]
         raise SourceError(
-            f"--live needs ROS 2, but Python finds no '{error.name}'; source the set-up file of "
-            "the ROS installation, or check a bag"
+            f"--live needs ROS 2, but Python finds no '{package}'; source the set-up file of the "
+            "ROS installation, or check a bag"
         ) from error
     heard: HeardRecording = live.listen(options, seconds)
     return heard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("streampetr_ros.msg", reason="needs the built messages")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import CameraInfo
 
 from streampetr_ros.core.problems import Problem, ProblemLog
 from streampetr_ros.ingest.sync.types import CameraStatistics, DropReason, SyncStatistics
@@ -19,7 +21,6 @@ from streampetr_ros.parameters.node import DiagnosticsParameters
 from streampetr_ros.ros import worker as worker_module
 from streampetr_ros.ros.inputs.inputs import DropReport
 from streampetr_ros.ros.node import diagnostics, health
-from streampetr_ros.ros.node.diagnostics import GpuMemory
 from streampetr_ros.ros.node.processing import ProcessingStatistics
 from streampetr_ros.ros.worker import NewestWorker
 
@@ -60,14 +61,16 @@ def camera(**values: object) -> CameraStatistics:
 def test_camera_states(
     statistics: dict, has_info: bool, mismatch: str, now_s: float, level: bytes, says: str
 ) -> None:
-    snapshot = diagnostics.CameraSnapshot(
-        statistics=camera(**statistics),
-        topic="/front/image_raw",
-        resolution="1600 x 900",
-        has_info=has_info,
+    topics = SimpleNamespace(
+        image_topics="/front/image_raw",
+        info=CameraInfo(width=1600, height=900) if has_info else None,
         mismatch=mismatch,
     )
-    found = diagnostics.camera_status(snapshot, round(now_s * 1e9), DiagnosticsParameters())
+    found = diagnostics.camera_status(
+        camera(**statistics), topics, round(now_s * 1e9), DiagnosticsParameters()
+    )
+    values = {pair.key: pair.value for pair in found.values}
+    assert values["resolution"] == ("1600 x 900" if has_info else "")
     assert found.level == level
     assert says in found.message
 
@@ -84,8 +87,8 @@ def test_camera_states(
     ],
 )
 def test_age_of_results(age_s: float | None, level: bytes, says: str, age_ms: str) -> None:
-    done = ProcessingStatistics(processed=1, age_s=age_s, latencies=())
-    found = diagnostics.latency_status(done, DiagnosticsParameters(), None)
+    done = ProcessingStatistics(processed=1, age_s=age_s, latencies_ms={})
+    found = diagnostics.latency_status(done, DiagnosticsParameters(), {})
     assert found.level == level
     assert says in found.message
     assert {pair.key: pair.value for pair in found.values}["age at publication ms"] == age_ms
@@ -101,16 +104,17 @@ def test_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_allocated", measured(1_500_000_000))
     memory = health.gpu_memory(torch.device("cuda:1"))
     assert asked == ["cuda:1", "cuda:1"]
-    assert memory == GpuMemory(held=1500.0, used=6000.0, total=8000.0)
-    assert health.gpu_memory(torch.device("cpu")) is None
+    assert memory == {"held": 1500.0, "used": 6000.0, "total": 8000.0}
+    unknown = health.gpu_memory(torch.device("cpu"))
+    assert unknown == dict.fromkeys(memory)
 
     def broken(device: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
-    assert health.gpu_memory(torch.device("cuda:1")) is None
-    done = ProcessingStatistics(processed=1, age_s=0.1, latencies=())
-    for given, shown in ((memory, "1500.000"), (None, "unknown")):
+    assert health.gpu_memory(torch.device("cuda:1")) == unknown
+    done = ProcessingStatistics(processed=1, age_s=0.1, latencies_ms={})
+    for given, shown in ((memory, "1500.000"), (unknown, "unknown")):
         found = diagnostics.latency_status(done, DiagnosticsParameters(), given)
         assert {pair.key: pair.value for pair in found.values}["GPU memory held MB"] == shown
 
