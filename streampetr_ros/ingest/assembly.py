@@ -27,8 +27,8 @@ from streampetr_ros.ingest.messages import (
     stamp_ns_from,
     stamp_text,
 )
-from streampetr_ros.ingest.pictures.raw import ImageError, Pixels, RawImage
-from streampetr_ros.ingest.pictures.reduction import reduced_calibration
+from streampetr_ros.ingest.pictures.pixels import ImageError, Pixels, reduced_calibration
+from streampetr_ros.ingest.pictures.raw import RawImage
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet
 from streampetr_ros.ingest.transforms.tree import TransformUnavailable
 

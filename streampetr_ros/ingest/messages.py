@@ -14,8 +14,8 @@ import numpy as np
 
 from streampetr_ros.ingest import rig
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
-from streampetr_ros.ingest.pictures.raw import Pixels, RawImage, decode_raw
-from streampetr_ros.ingest.pictures.reduction import shrink
+from streampetr_ros.ingest.pictures.pixels import Pixels, shrink
+from streampetr_ros.ingest.pictures.raw import RawImage, decode_raw
 from streampetr_ros.ingest.transforms.tree import StampedTransform
 
 _SECOND_NS = 1_000_000_000

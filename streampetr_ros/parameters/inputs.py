@@ -10,7 +10,7 @@ from typing import Any
 from streampetr_ros.core.config import ConfigError
 from streampetr_ros.core.parameter import RUN, parameter
 from streampetr_ros.ingest.assembly import CameraSettings
-from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
+from streampetr_ros.ingest.pictures.pixels import REDUCTIONS
 from streampetr_ros.ingest.transforms.tree import TransformTree
 from streampetr_ros.nuscenes.car import CAMERA_ORDER
 

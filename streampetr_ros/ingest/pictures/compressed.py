@@ -19,15 +19,15 @@ import simplejpeg
 
 from streampetr_ros.core.native import library
 from streampetr_ros.ingest.pictures.containers import Picture, read_picture
-from streampetr_ros.ingest.pictures.raw import (
+from streampetr_ros.ingest.pictures.pixels import (
     Buffer,
     ImageError,
     Pixels,
     as_pixels,
-    debayer,
-    is_bayer,
+    require_divisible,
+    shrink,
 )
-from streampetr_ros.ingest.pictures.reduction import require_divisible, shrink
+from streampetr_ros.ingest.pictures.raw import debayer, is_bayer
 
 #: What `native/jpeg.c` calls pixels that cannot be what an encoder wrote.
 _DAMAGED = 2

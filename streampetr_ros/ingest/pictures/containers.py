@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streampetr_ros.ingest.pictures.raw import ImageError, check_image_size
+from streampetr_ros.ingest.pictures.pixels import ImageError, check_image_size
 
 _JPEG_START = b"\xff\xd8"
 _PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -6,25 +6,21 @@ Pictures without color order in their name (8UC3, 8UC4) are taken as BGR, OpenCV
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
-
-#: Largest picture accepted; more is a broken header or an attack on the memory.
-MAX_PIXELS = 64_000_000
-
-
-class ImageError(ValueError):
-    """An image that cannot be used, with the reason and the remedy."""
+from streampetr_ros.ingest.pictures.pixels import (
+    Buffer,
+    ImageError,
+    Pixels,
+    as_pixels,
+    check_image_size,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,21 +135,6 @@ def describe(raw: RawImage) -> str:
     return f"image '{raw.encoding}' of {raw.width} x {raw.height}"
 
 
-def check_image_size(width: int, height: int) -> None:
-    """Refuse empty pictures and sizes no camera has.
-
-    Raises:
-        ImageError: for a size that is refused.
-    """
-    if width <= 0 or height <= 0:
-        raise ImageError(f"image of {width} x {height} has no pixels; check the camera's driver")
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"image of {width} x {height} exceeds {MAX_PIXELS // 10**6} megapixels; its header is "
-            f"damaged, or lower the camera's resolution"
-        )
-
-
 def without_padding(raw: RawImage, row_bytes: int) -> Pixels:
     """View the data of an image as (height, row_bytes) bytes, whatever its step.
 
@@ -208,11 +189,6 @@ def _to_rgb(samples: Pixels | NDArray[np.uint16], layout: _Layout) -> Pixels:
     if layout.to_rgb is None or layout.channels == 2 or layout.chroma_rows:
         samples = as_pixels(np.ascontiguousarray(samples))
     return as_pixels(samples if layout.to_rgb is None else cv2.cvtColor(samples, layout.to_rgb))
-
-
-def as_pixels(found: object) -> Pixels:
-    """Tell the type checker what OpenCV returns; nothing is copied."""
-    return np.asarray(found, dtype=np.uint8)
 
 
 def _checked(pixels: Pixels, raw: RawImage) -> Pixels:

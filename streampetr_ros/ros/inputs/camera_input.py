@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from streampetr_ros.core.problems import Problem, ProblemLog
 from streampetr_ros.ingest.assembly import CameraSettings, ImageMessage
-from streampetr_ros.ingest.pictures.raw import Pixels
+from streampetr_ros.ingest.pictures.pixels import Pixels
 from streampetr_ros.parameters.inputs import CameraParameters
 from streampetr_ros.preprocess.pixel_path import PictureAhead
 from streampetr_ros.ros import qos

@@ -9,13 +9,8 @@ from functools import lru_cache
 import numpy as np
 from sensor_msgs.msg import Image
 
-from streampetr_ros.ingest.pictures.raw import (
-    ImageError,
-    Pixels,
-    RawImage,
-    describe,
-    without_padding,
-)
+from streampetr_ros.ingest.pictures.pixels import ImageError, Pixels
+from streampetr_ros.ingest.pictures.raw import RawImage, describe, without_padding
 
 #: Releases of cv_bridge built for NumPy 1 end the process when they convert with NumPy 2, so that
 #: the first conversion is tried in a process of its own.

@@ -16,7 +16,7 @@ import numpy as np
 from streampetr_ros.core.threads import let_others_go_first
 from streampetr_ros.core.types import CameraFrame
 from streampetr_ros.ingest.assembly import Assembler
-from streampetr_ros.ingest.pictures.raw import Pixels
+from streampetr_ros.ingest.pictures.pixels import Pixels
 from streampetr_ros.preprocess.pixel_path import PictureAhead
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 

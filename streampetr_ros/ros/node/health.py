@@ -11,7 +11,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
-from streampetr_ros.ingest.sync.types import CameraStatistics
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.node import diagnostics
 from streampetr_ros.ros.node.session import DetectionSession

@@ -18,7 +18,7 @@ from streampetr_ros.ingest.messages import (
     transform_from,
     transform_from_odometry,
 )
-from streampetr_ros.ingest.pictures.raw import Pixels
+from streampetr_ros.ingest.pictures.pixels import Pixels
 from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import StampedImage, SyncedSet, SyncStatistics
 from streampetr_ros.ingest.transforms.tree import StampedTransform, TransformError, TransformTree

@@ -14,7 +14,7 @@ from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.ingest.assembly import Assembler, Image, ImageMessage
 from streampetr_ros.ingest.messages import stamp_ns_from
-from streampetr_ros.ingest.pictures.raw import Pixels
+from streampetr_ros.ingest.pictures.pixels import Pixels
 from streampetr_ros.ingest.sync.types import StampedImage
 from streampetr_ros.ingest.transforms.tree import TransformTree, TransformUnavailable
 from streampetr_ros.parameters.bag import BagOptions

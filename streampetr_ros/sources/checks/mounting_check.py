@@ -11,7 +11,7 @@ import numpy as np
 
 from streampetr_ros.core.geometry import Array
 from streampetr_ros.core.types import CameraCalibration
-from streampetr_ros.ingest.pictures.raw import Pixels
+from streampetr_ros.ingest.pictures.pixels import Pixels
 from streampetr_ros.ingest.rig import rig_changed
 
 #: Optical axes of vehicle cameras do not rise or fall steeper than this (sine of the angle).

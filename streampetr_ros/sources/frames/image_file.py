@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streampetr_ros.core.reading import DESCRIPTION, read_bytes
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
-from streampetr_ros.ingest.pictures.raw import ImageError
+from streampetr_ros.ingest.pictures.pixels import ImageError
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

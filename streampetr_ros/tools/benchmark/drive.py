@@ -11,7 +11,7 @@ import numpy as np
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import CameraCalibration, CameraFrame, FrameSet
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
-from streampetr_ros.ingest.pictures.reduction import reduced_calibration
+from streampetr_ros.ingest.pictures.pixels import reduced_calibration
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 
 _NUSCENES_YAWS_DEGREES = (0.0, -55.0, 55.0, 180.0, 110.0, -110.0)

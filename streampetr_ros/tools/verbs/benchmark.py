@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from streampetr_ros.backends.opening import AUTO, Choice, is_exported
-from streampetr_ros.ingest.pictures.reduction import REDUCTIONS
+from streampetr_ros.ingest.pictures.pixels import REDUCTIONS
 from streampetr_ros.tools.benchmark.machine import machine
 from streampetr_ros.tools.benchmark.run import METHOD, BenchmarkCase, measure_case
 from streampetr_ros.tools.benchmark.sweep import Sweep, variations

@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import CameraFrame
 from streampetr_ros.ingest.messages import decode_message
-from streampetr_ros.ingest.pictures.raw import ImageError, Pixels
+from streampetr_ros.ingest.pictures.pixels import ImageError, Pixels
 from streampetr_ros.ros.inputs import picture_work
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.inputs.picture_work import PictureWork

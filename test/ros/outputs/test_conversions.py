@@ -25,7 +25,7 @@ from transforms3d.euler import euler2mat
 from streampetr_ros.core import geometry
 from streampetr_ros.core.types import Boxes, Detections, Tracks
 from streampetr_ros.ingest import messages
-from streampetr_ros.ingest.pictures.raw import ImageError
+from streampetr_ros.ingest.pictures.pixels import ImageError
 from streampetr_ros.ingest.rig import build_calibration
 from streampetr_ros.messages import standard
 from streampetr_ros.messages.results import SetReport

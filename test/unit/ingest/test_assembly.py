@@ -235,15 +235,11 @@ def test_transform_that_is_not_there(wrong: dict[str, str]) -> None:
 
 
 def test_what_will_not_come_is_not_said_to_be_waited_for() -> None:
-    bench = Bench(vehicle())
-    messages = bench.messages(frame_set(9), cdr.types)
-    early = frame_set(0)
-    earlier = bench.messages(early, cdr.types)
-    bench.tree.clear()
+    bench, early = Bench(vehicle()), Bench(vehicle())
     bench.messages(frame_set(9), cdr.types)
-    assert messages.cameras
+    messages = early.messages(frame_set(0), cdr.types)
     with pytest.raises(SkippedSet, match="skipped: no transform") as caught:
-        bench.assemble(early, earlier)
+        bench.assemble(frame_set(0), messages)
     assert caught.value.kind == "missing transform (too_early)"
     assert not caught.value.may_come
 

@@ -13,7 +13,7 @@ import pytest
 
 from streampetr_ros.core.native import library
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
-from streampetr_ros.ingest.pictures.raw import ImageError
+from streampetr_ros.ingest.pictures.pixels import ImageError
 
 HEIGHT, WIDTH = 40, 56
 

@@ -11,7 +11,8 @@ import numpy as np
 from chance import chance
 
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
-from streampetr_ros.ingest.pictures.raw import ENCODINGS, ImageError, RawImage, decode_raw
+from streampetr_ros.ingest.pictures.pixels import ImageError
+from streampetr_ros.ingest.pictures.raw import ENCODINGS, RawImage, decode_raw
 from streampetr_ros.ingest.rig import CalibrationError, CameraInfo, Region, build_calibration
 from streampetr_ros.ingest.transforms.tree import (
     TransformError,

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from streampetr_ros.ingest.pictures.raw import ENCODINGS, ImageError, RawImage, decode_raw
+from streampetr_ros.ingest.pictures.pixels import ImageError
+from streampetr_ros.ingest.pictures.raw import ENCODINGS, RawImage, decode_raw
 
 HEIGHT, WIDTH = 6, 10
 

@@ -13,7 +13,7 @@ from rigs import frame_set, without
 
 from streampetr_ros.core.config import ConfigError
 from streampetr_ros.ingest.assembly import CameraSettings
-from streampetr_ros.ingest.pictures.reduction import shrink
+from streampetr_ros.ingest.pictures.pixels import shrink
 from streampetr_ros.messages import cdr, standard
 from streampetr_ros.messages.vehicle import FrameNames, pose_edges
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR

@@ -1,4 +1,4 @@
-"""Pictures decoded at a fraction of their size, for a fraction of the time.
+"""Decoded pictures: what they are, which are refused, and smaller ones for a fraction of the time.
 
 Networks see pictures that are several times smaller than those of cameras. Averaging blocks of
 pixels first (inside the JPEG decoder, where it saves most) leaves far less to resize. The result
@@ -8,16 +8,49 @@ Image coordinates follow the convention of `preprocess.image`: the transform is 
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from streampetr_ros.core.types import CameraCalibration
-from streampetr_ros.ingest.pictures.raw import ImageError, Pixels, as_pixels
+
+#: (height, width, 3), RGB.
+Pixels: TypeAlias = NDArray[np.uint8]
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
+
+#: Largest picture accepted; more is a broken header or an attack on the memory.
+MAX_PIXELS = 64_000_000
 
 #: Sides are divided by one of these; JPEG decoders can do no other whole fractions.
 REDUCTIONS: tuple[int, ...] = (1, 2, 4, 8)
+
+
+class ImageError(ValueError):
+    """An image that cannot be used, with the reason and the remedy."""
+
+
+def check_image_size(width: int, height: int) -> None:
+    """Refuse empty pictures and sizes no camera has.
+
+    Raises:
+        ImageError: for a size that is refused.
+    """
+    if width <= 0 or height <= 0:
+        raise ImageError(f"image of {width} x {height} has no pixels; check the camera's driver")
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"image of {width} x {height} exceeds {MAX_PIXELS // 10**6} megapixels; its header is "
+            f"damaged, or lower the camera's resolution"
+        )
+
+
+def as_pixels(found: object) -> Pixels:
+    """Tell the type checker what OpenCV returns; nothing is copied."""
+    return np.asarray(found, dtype=np.uint8)
 
 
 def require_divisible(width: int, height: int, reduction: int) -> None:

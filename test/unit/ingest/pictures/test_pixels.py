@@ -9,8 +9,12 @@ import pytest
 from streampetr_ros.core.geometry import project
 from streampetr_ros.core.types import CameraCalibration
 from streampetr_ros.ingest.pictures.compressed import decode_compressed
-from streampetr_ros.ingest.pictures.raw import ImageError
-from streampetr_ros.ingest.pictures.reduction import REDUCTIONS, reduced_calibration, shrink
+from streampetr_ros.ingest.pictures.pixels import (
+    REDUCTIONS,
+    ImageError,
+    reduced_calibration,
+    shrink,
+)
 from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.image import plan_resize_crop, resize_and_crop
 
