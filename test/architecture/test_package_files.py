@@ -70,6 +70,13 @@ def test_imported_packages_are_declared_for_pip() -> None:
     assert wanted <= declared_distributions(), "declare them in pyproject.toml"
 
 
+def test_quality_declaration_speaks_of_every_dependency() -> None:
+    text = (ROOT / "QUALITY_DECLARATION.md").read_text(encoding="utf-8").lower()
+    names = {re.split(r"[<>=]", entry)[0].lower() for entry in project()["dependencies"]}
+    called = {"opencv-python-headless": "opencv", "torch": "pytorch"}
+    assert [name for name in names if called.get(name, name) not in text] == []
+
+
 def test_imported_ros_packages_are_declared_for_rosdep() -> None:
     declared = {(entry.text or "").strip() for entry in package_xml() if "depend" in entry.tag}
     pip = declared_distributions()
