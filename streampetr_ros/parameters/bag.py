@@ -36,7 +36,7 @@ class BagOptions:
 
 
 def bag_options(
-    path: Path | None = None, cameras: Sequence[str] = (), given: Mapping[str, str] | None = None
+    path: Path | None = None, cameras: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> BagOptions:
     """Join a parameter file and what is given by hand, which counts more.
 

@@ -18,8 +18,6 @@ from streampetr_ros.messages import cdr, standard
 from streampetr_ros.messages.vehicle import FrameNames, pose_edges
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
 from streampetr_ros.parameters.bag import BagOptions, bag_options
-from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.tree import build
 from streampetr_ros.sources import SourceError, is_bag, open_source
 from streampetr_ros.sources.bag.file import BagFile
 from streampetr_ros.sources.bag.source import BagSource
@@ -326,7 +324,7 @@ def test_incomplete_cycles_are_used_if_that_is_wanted(tmp_path):
     sets = [without(each, "CAM_BACK") if i == 5 else each for i, each in enumerate(drive(8))]
     path = bag_of(tmp_path / "bag", sets)
     assert len(list(BagSource(path))) == 7
-    source = BagSource(path, BagOptions(parameters=build(NodeParameters, {"sync.min_cameras": 5})))
+    source = BagSource(path, bag_options(given={"sync.min_cameras": 5}))
     assert sorted(len(each.cameras) for each in source) == [5, *[6] * 7]
 
 

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from rigs import frame_set, without
 
-from streampetr_ros.parameters.bag import BagOptions
-from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.tree import build
+from streampetr_ros.parameters.bag import bag_options
 from streampetr_ros.sources import SourceError
 from streampetr_ros.sources.bag.source import BagSource
 from streampetr_ros.sources.bag.writer import write_bag
@@ -63,9 +61,7 @@ def test_drives_of_one_vehicle_share_a_bag(tmp_path: Path):
 def test_a_camera_that_comes_later_is_mounted_too(tmp_path: Path):
     whole = drive()
     write_bag([without(whole[0], "CAM_BACK"), *whole[1:]], tmp_path / "bag", encoding="png")
-    source = BagSource(
-        tmp_path / "bag", BagOptions(parameters=build(NodeParameters, {"sync.min_cameras": 5}))
-    )
+    source = BagSource(tmp_path / "bag", bag_options(given={"sync.min_cameras": 5}))
     got = list(source)
     assert [len(each.cameras) for each in got] == [5, 6, 6]
     assert not source.problems

@@ -13,8 +13,6 @@ from typer.testing import CliRunner
 
 from streampetr_ros.ingest.assembly import CameraSettings
 from streampetr_ros.parameters.bag import BagOptions, bag_options
-from streampetr_ros.parameters.node import NodeParameters
-from streampetr_ros.parameters.tree import build
 from streampetr_ros.sources.bag.log import TopicFacts
 from streampetr_ros.sources.bag.topics import BagTopics, CameraTopics
 from streampetr_ros.sources.bag.writer import BagWriter, write_bag, write_frame_set
@@ -163,7 +161,7 @@ def test_offers_that_the_node_does_not_match_are_named():
     image, _ = qos_problems(
         topics,
         used,
-        BagOptions(parameters=build(NodeParameters, {"cameras.reliability": "reliable"})),
+        bag_options(given={"cameras.reliability": "reliable"}),
     )
     assert "parameter cameras.reliability asks for reliable" in image
     assert "set it to best_effort" in image
