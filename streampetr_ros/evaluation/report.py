@@ -159,9 +159,10 @@ def evaluate(evaluation: Evaluation) -> Judged:
     records = run_jobs(jobs, evaluation.workers)
     frame_sets, detections = records.frame_sets.values(), records.detections
     evaluated = run_devkit(frame_sets, detections, Scope(farthest=evaluation.farthest))
+    weights = Path(evaluation.weights)
     report = EvaluationReport(
         evaluation=evaluation,
-        weights_sha256=_digest(Path(evaluation.weights)),
+        weights_sha256=sha256(weights) if weights.is_file() else "",
         frames=len(frame_sets),
         overall=summarise(evaluated),
         by_distance=distance_table(frame_sets, detections),
@@ -184,10 +185,6 @@ def _track(records: SceneRecords) -> TrackingScores | None:
     tracks = track_scenes(frame_sets, records.detections, own_tracker)
     # The devkit refuses files without a single box.
     return evaluate_tracks(frame_sets, tracks) if any(tracks.values()) else None
-
-
-def _digest(weights: Path) -> str:
-    return sha256(weights) if weights.is_file() else ""
 
 
 def write_json(report: EvaluationReport, path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import platform
 import resource
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def machine(device: str) -> dict[str, Any]:
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "pillow": PIL.__version__,
-        "simplejpeg": _version("simplejpeg"),
+        "simplejpeg": version("simplejpeg"),
     }
 
 
@@ -52,13 +52,6 @@ def gpu_memory_mb(device: torch.device) -> dict[str, float] | None:
     free, total = torch.cuda.mem_get_info(index)
     most = torch.cuda.max_memory_allocated(index)
     return {"pytorch": most / 1024.0**2, "in_use": (total - free) / 1024.0**2}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _processor() -> str:

@@ -60,12 +60,6 @@ def _memory_lengths(config: DetectorConfig) -> list[int]:
 
 
 def _image_sizes(config: DetectorConfig) -> list[tuple[int, int]]:
-    sizes = [
-        tuple(max(1, round(s * scale / _MULTIPLE)) * _MULTIPLE for s in _size(config))
-        for scale in _IMAGE_SCALES
-    ]
-    return [(width, height) for width, height in dict.fromkeys(sizes)]
-
-
-def _size(config: DetectorConfig) -> tuple[int, int]:
-    return config.image.width, config.image.height
+    size = (config.image.width, config.image.height)
+    steps = [[max(1, round(side * scale / _MULTIPLE)) for side in size] for scale in _IMAGE_SCALES]
+    return list(dict.fromkeys((width * _MULTIPLE, height * _MULTIPLE) for width, height in steps))
