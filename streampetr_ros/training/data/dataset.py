@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from streampetr_ros.core.errors import UserError, first_line
+from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.types import FrameSet
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.training.config import TrainConfig
@@ -96,21 +95,3 @@ def load_steps(
             if isinstance(clip, UserError):
                 raise clip
         yield clips
-
-
-@contextmanager
-def killed_loaders_named() -> Iterator[None]:
-    """Say what to do when a loading process is killed; PyTorch notices at any point of the block.
-
-    Raises:
-        UserError: in that case.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise UserError(
-            f"a loading process ended ({first_line(error)}), often for lack of memory; go "
-            "on with --resume and fewer data.workers"
-        ) from error

@@ -118,8 +118,8 @@ def boxes_on_image(truth: LabelledBoxes, camera: CameraFrame, frame_set: FrameSe
     ahead = (center_depth > 0) & (depth > 0).any(axis=1)
     corners, centers = corners[ahead], centers[ahead]
     limit = np.array([camera.calibration.width, camera.calibration.height], dtype=np.float64)
-    low = np.clip(np.nanmin(corners, axis=1), 0, limit) if len(corners) else np.zeros((0, 2))
-    high = np.clip(np.nanmax(corners, axis=1), 0, limit) if len(corners) else np.zeros((0, 2))
+    low = np.clip(np.nanmin(corners, axis=1), 0, limit)
+    high = np.clip(np.nanmax(corners, axis=1), 0, limit)
     kept = (high - low >= 1).all(axis=1)
     boxes = ImageBoxes(
         corners=np.concatenate([low, high], axis=1),

@@ -19,7 +19,7 @@ from streampetr_ros.core.config import dump_config
 from streampetr_ros.core.errors import UserError, first_line
 from streampetr_ros.model.config import DetectorConfig, model_name
 from streampetr_ros.training.config import TrainConfig
-from streampetr_ros.training.data.dataset import LoadedFrame, killed_loaders_named
+from streampetr_ros.training.data.dataset import LoadedFrame
 from streampetr_ros.training.data.samples import Batch, Moment, collate
 from streampetr_ros.training.losses.objective import ClipLosses, Objective, StepRandomness
 from streampetr_ros.training.run.optimiser import AveragedWeights, build_optimiser, learning_rate
@@ -194,7 +194,7 @@ class Trainer:
             ) from error
         self.scaler.load_state_dict(state["scaler"])
         if self.average and state["average"]:
-            self.average.restore(state["average"])
+            self.average.values = state["average"]
         self.step = state["step"]
         self._restore_streams()
 
@@ -246,7 +246,7 @@ def run(
         dump_config(config, trainer.folder / "config.yaml")
         progress = Progress(trainer.folder, config, trainer.step)
     started = saved = time.monotonic()
-    with _stop_wishes() as wishes, killed_loaders_named(), lost_processes_named():
+    with _stop_wishes() as wishes, lost_processes_named():
         while trainer.step < config.optimiser.steps:
             report = trainer.train_step(_next_clips(steps, trainer))
             if progress:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from streampetr_ros.training.config import OptimiserConfig
 
@@ -53,6 +53,9 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
 class AveragedWeights:
     """Exponential moving average of a module's parameters and buffers.
 
+    Attributes:
+        values: by name.
+
     Args:
         module: its present values start the average.
         decay: of the average; small at the start so that random weights are forgotten.
@@ -71,8 +74,3 @@ class AveragedWeights:
                 self.values[name].lerp_(value, 1 - decay)
             else:
                 self.values[name].copy_(value)
-
-    def restore(self, values: dict[str, Tensor]) -> None:
-        """Take over saved values."""
-        for name, value in values.items():
-            self.values[name].copy_(value)

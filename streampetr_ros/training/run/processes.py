@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.errors import UserError, first_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def _device(name: str, local_rank: int) -> torch.device:
 
 @contextmanager
 def lost_processes_named() -> Iterator[None]:
-    """Say what to do when another process of the run ended and this one waits for it in vain.
+    """Say what to do when a process that this one waits for is killed or ended.
 
     Raises:
         UserError: in that case.
@@ -80,13 +80,20 @@ def lost_processes_named() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        lost = "closed by peer" in str(error) or "reset by peer" in str(error)
-        if not (lost or isinstance(error, distributed.DistError)):
-            raise
-        raise UserError(
-            "another process of this run ended, its own message says why; go on from the last "
-            "checkpoint with --resume"
-        ) from error
+        text = str(error)
+        # PyTorch notices a loading process that is killed at any point of the block.
+        if "DataLoader worker" in text:
+            raise UserError(
+                f"a loading process ended ({first_line(error)}), often for lack of memory; go on "
+                "with --resume and fewer data.workers"
+            ) from error
+        lost = "closed by peer" in text or "reset by peer" in text
+        if lost or isinstance(error, distributed.DistError):
+            raise UserError(
+                "another process of this run ended, its own message says why; go on from the last "
+                "checkpoint with --resume"
+            ) from error
+        raise
 
 
 @contextmanager
