@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from streampetr_ros.core.errors import UserError
+from streampetr_ros.core.files import shipped
 
 #: Sizes in bytes that no file of its kind needs: settings written by hand, descriptions of
 #: recordings, and results of a whole data set.
@@ -90,10 +91,15 @@ def read_text(path: str | Path, what: str, most: int = SETTINGS) -> str:
 def read_yaml(path: str | Path, what: str) -> Any:
     """Read settings in YAML: mappings, lists, text, numbers, booleans and nothing.
 
+    A path below ``config`` that is not in the working folder is the file that comes with the
+    package.
+
     Raises:
         FileError: as `read_bytes` does, and for text that is no YAML, nests deeply, uses aliases or
             tags, or names a key twice.
     """
+    if Path(path).parts[:1] == ("config",) and not Path(path).exists():
+        path = shipped(str(path)) or path
     return parse_yaml(read_text(path, what), f"{what} '{path}'")
 
 

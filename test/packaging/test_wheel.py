@@ -21,14 +21,13 @@ FACTS = f"""
 import json
 from {PACKAGE} import core
 from {PACKAGE}.backends.opening import default_weights
-from {PACKAGE}.core.files import shipped
+from {PACKAGE}.core.reading import read_yaml
 from {PACKAGE}.preprocess.image import exact_resizer
 
 print(json.dumps({{
     "package": core.__file__,
     "weights": default_weights("tiny"),
-    "settings": str(shipped("config/streampetr.yaml")),
-    "recipe": str(shipped("config/train/tiny_synthetic.yaml")),
+    "recipe": read_yaml("config/train/tiny_synthetic.yaml", "recipe")["name"],
     "resizer": exact_resizer(),
 }}))
 """
@@ -115,8 +114,7 @@ def test_installed_wheel_runs_the_shipped_weights(installed: Path, tmp_path: Pat
     share = Path(facts["package"]).parents[1] / "share"
     assert share.is_relative_to(installed.parent)
     assert facts["weights"] == str(share / "models" / "tiny_synthetic.safetensors")
-    assert facts["settings"] == str(share / "config" / "streampetr.yaml")
-    assert facts["recipe"] == str(share / "config" / "train" / "tiny_synthetic.yaml")
+    assert facts["recipe"] == "tiny_synthetic"
     assert facts["resizer"] == "the compiled kernel"
     assert "replay" in run(installed / "streampetr", "--help", folder=tmp_path)
     options = ("--model", "tiny", "--limit", "3", "--out", tmp_path / "out")

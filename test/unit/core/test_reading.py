@@ -145,3 +145,17 @@ class TestJson:
     @pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "nul", '{"a" 1}'])
     def test_no_json(self, tmp_path, text):
         assert "is not valid JSON" in said(tmp_path, text, read_json)
+
+
+def test_settings_that_come_with_the_package_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = "config/train/tiny_synthetic.yaml"
+    assert read_yaml(recipe, "recipe")["name"] == "tiny_synthetic"
+    with pytest.raises(FileError, match=r"config/train/other.yaml.*No such file"):
+        read_yaml("config/train/other.yaml", "recipe")
+    with pytest.raises(FileError, match="No such file"):
+        read_yaml("package.xml", "recipe")
+    own = tmp_path / recipe
+    own.parent.mkdir(parents=True)
+    own.write_text("name: mine")
+    assert read_yaml(recipe, "recipe")["name"] == "mine"

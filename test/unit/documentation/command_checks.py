@@ -35,7 +35,7 @@ ROS_MODULES = {"rclpy", "diagnostic_msgs"}
 PLAIN = (
     *(
         f"scripts/{name}"
-        for name in ("docs", "environment.sh", "generate", "lint", "setup", "test")
+        for name in ("bill_of_materials", "docs", "environment.sh", "generate", "lint", "setup")
     ),
     "studies/size_table.py",
 )
@@ -149,6 +149,8 @@ def check_script(script: str, arguments: list[str], complete: bool) -> None:
     assert path.suffix == ".py" or os.access(path, os.X_OK), f"{script} is not executable"
     if script == "scripts/train_tiny":
         check_verb(["train", "config/train/tiny_synthetic.yaml", *arguments], complete)
+    elif script == "scripts/test":
+        assert all(word == "--cov" or word.startswith("test/") for word in arguments)
     elif script in PLAIN:
         assert not arguments
     else:
@@ -182,7 +184,7 @@ def check_pip(arguments: list[str]) -> None:
         assert (ROOT / "requirements" / below).is_file(), f"there is no {arguments[2]}"
     elif match := re.fullmatch(rf"{PACKAGE}\[([\w-]+)\]", arguments[1]):
         assert match.group(1) in extras, f"pyproject.toml offers no {match.group(1)}"
-    else:
+    elif arguments[1] != ".":
         assert arguments[1] in declared_distributions(), (
             f"pyproject.toml does not name {arguments[1]}"
         )
