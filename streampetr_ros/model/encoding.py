@@ -87,7 +87,8 @@ class ConditionalLayerNorm(nn.Module):
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """(..., C) features and (..., code_size) code to (..., C)."""
         hidden = F.relu(self.reduce(code))
-        return self.gamma(hidden) * F.layer_norm(x, x.shape[-1:]) + self.beta(hidden)
+        scaled: Tensor = self.gamma(hidden) * F.layer_norm(x, x.shape[-1:])
+        return scaled.add(self.beta(hidden))
 
 
 class FeatureGate(nn.Module):

@@ -53,7 +53,7 @@ class StreamExecutor(SingleThreadedExecutor):
     def _take_messages(self, timeout_s: float) -> None:
         """Serve subscriptions and guard conditions; see that rclpy serves all else that is due."""
         nodes = self.get_nodes()
-        kinds = {
+        kinds: dict[str, list[Any]] = {
             "subscription": [each for node in nodes for each in node.subscriptions],
             "guard_condition": [each for node in nodes for each in node.guards],
             "timer": [each for node in nodes for each in node.timers],
