@@ -1,4 +1,4 @@
-"""Options of the command line on how the network runs; verbs share them."""
+"""Options of the command line that verbs share: how the network runs, how bags are read."""
 
 from __future__ import annotations
 
@@ -42,3 +42,13 @@ MemoryIntervalOption = Annotated[
         help="Seconds between memory writes; negative: as trained.", callback=_memory_interval
     ),
 ]
+
+CameraOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Of bags: NAME=IMAGE_TOPIC[,INFO_TOPIC]; repeat in training order."),
+]
+FixedFrameOption = Annotated[str, typer.Option(help="Of bags: frame that does not move.")]
+BaseFrameOption = Annotated[str, typer.Option(help="Of bags: frame of the vehicle.")]
+OdometryOption = Annotated[str, typer.Option(help="Of bags: topic of the pose instead of TF.")]
+#: Parameters of the node that the last three stand for, in their order.
+INPUT_NAMES = ("frames.fixed", "frames.base", "pose.odometry_topic")

@@ -10,7 +10,6 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -26,17 +25,6 @@ from streampetr_ros.parameters.tree import (
     leaves,
     unknown_name_text,
 )
-
-_TYPES = {
-    (bool, False): Parameter.Type.BOOL,
-    (int, False): Parameter.Type.INTEGER,
-    (float, False): Parameter.Type.DOUBLE,
-    (str, False): Parameter.Type.STRING,
-    (bool, True): Parameter.Type.BOOL_ARRAY,
-    (int, True): Parameter.Type.INTEGER_ARRAY,
-    (float, True): Parameter.Type.DOUBLE_ARRAY,
-    (str, True): Parameter.Type.STRING_ARRAY,
-}
 
 
 class ParameterServer:
@@ -93,11 +81,8 @@ class ParameterServer:
                 value = fitting(leaf, override.value)
             except ConfigError as error:
                 self._faults[leaf.name] = str(error)
-        stored = list(value) if isinstance(value, tuple) else value
-        try:
-            self._node.declare_parameter(leaf.name, stored, descriptor(leaf), ignore_override=True)
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(f"parameter '{leaf.name}' cannot be declared: {error}") from error
+        described = descriptor(leaf)
+        self._node.declare_parameter(leaf.name, _stored(value), described, ignore_override=True)
 
     def _judge(self, changed: list[Parameter]) -> SetParametersResult:
         """Accept or refuse a change, all parameters of one request together."""
@@ -133,7 +118,7 @@ def descriptor(leaf: Leaf) -> ParameterDescriptor:
     rule = leaf.rule
     described = ParameterDescriptor(
         name=leaf.name,
-        type=_TYPES[leaf.kind, leaf.is_list].value,
+        type=Parameter.Type.from_parameter_value(_stored(leaf.default)).value,
         description=rule.description,
         additional_constraints="; ".join(
             text for text in (constraint_text(rule), change_text(rule)) if text
@@ -150,3 +135,8 @@ def descriptor(leaf: Leaf) -> ParameterDescriptor:
                 IntegerRange(from_value=int(rule.low), to_value=int(rule.high), step=1)
             ]
     return described
+
+
+def _stored(value: Value) -> object:
+    """Return a value as rclpy takes it."""
+    return list(value) if isinstance(value, tuple) else value

@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from streampetr_ros.backends.opening import BACKENDS, default_weights
+from streampetr_ros.backends.opening import default_weights
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.model.config import is_model_file
 from streampetr_ros.tools.reporting import user_errors
-from streampetr_ros.tools.run_options import ModelOption
+from streampetr_ros.tools.run_options import (
+    INPUT_NAMES,
+    BackendOption,
+    BaseFrameOption,
+    CameraOption,
+    DeviceOption,
+    FixedFrameOption,
+    ModelOption,
+    OdometryOption,
+)
 
 if TYPE_CHECKING:
     from streampetr_ros.parameters.bag import BagOptions
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Parameters of the node that options stand for.
 _GIVEN = (
-    *("frames.fixed", "frames.base", "pose.odometry_topic"),
+    *INPUT_NAMES,
     *("model.name", "model.weights", "model.backend", "model.device"),
 )
 #: How long the ROS graph is listened to unless told otherwise.
@@ -46,20 +55,17 @@ def check(  # noqa: PLR0913, PLR0917 - one argument per command line option
         Path | None,
         typer.Option(help="Parameter file of the node that names topics, model and weights."),
     ] = None,
-    camera: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=IMAGE_TOPIC[,INFO_TOPIC]; repeat in training order."),
-    ] = None,
-    fixed_frame: Annotated[str, typer.Option(help="Frame that does not move.")] = "",
-    base_frame: Annotated[str, typer.Option(help="Frame of the vehicle.")] = "",
-    odometry: Annotated[str, typer.Option(help="Topic of the pose instead of TF.")] = "",
+    camera: CameraOption = None,
+    fixed_frame: FixedFrameOption = "",
+    base_frame: BaseFrameOption = "",
+    odometry: OdometryOption = "",
     sets: Annotated[int, typer.Option(min=1, help="Frame sets to try.")] = 20,
     model: ModelOption = "",
     weights: Annotated[
         str, typer.Option(help="Weights file or folder of exported graphs to look at as well.")
     ] = "",
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "",
+    backend: BackendOption = "",
+    device: DeviceOption = "",
     write_params: Annotated[
         Path | None, typer.Option(help="Write a parameter file of the node for these topics.")
     ] = None,

@@ -21,11 +21,16 @@ from streampetr_ros.tools.replay.fleet import run_in_processes, run_on_ray
 from streampetr_ros.tools.replay.job import ReplayJob, run_job
 from streampetr_ros.tools.reporting import user_errors
 from streampetr_ros.tools.run_options import (
+    INPUT_NAMES,
     BackendOption,
+    BaseFrameOption,
+    CameraOption,
     CudaGraphsOption,
     DeviceOption,
+    FixedFrameOption,
     MemoryIntervalOption,
     ModelOption,
+    OdometryOption,
     PrecisionOption,
 )
 from streampetr_ros.track import TrackingConfig
@@ -38,9 +43,6 @@ _RANDOM_NOTICE = (
 #: Keeps what is said on the way apart from the results.
 _SAY = partial(typer.echo, err=True)
 
-
-#: Parameters of the node that bags are read by and options stand for.
-_INPUTS = ("frames.fixed", "frames.base", "pose.odometry_topic")
 
 _Source = Annotated[
     list[str],
@@ -68,13 +70,6 @@ _Mcap = Annotated[
 _Params = Annotated[
     Path | None, typer.Option(help="Bags: parameter file of the node that names the topics.")
 ]
-_Camera = Annotated[
-    list[str] | None,
-    typer.Option(help="Bags: NAME=IMAGE_TOPIC[,INFO_TOPIC]; repeat in training order."),
-]
-_FixedFrame = Annotated[str, typer.Option(help="Bags: frame that does not move.")]
-_BaseFrame = Annotated[str, typer.Option(help="Bags: frame of the vehicle.")]
-_Odometry = Annotated[str, typer.Option(help="Bags: topic of the pose instead of TF.")]
 _Jobs = Annotated[int, typer.Option(min=1, help="Sources processed at a time.")]
 _RayAddress = Annotated[
     str, typer.Option(help="Run every source as a task of this Ray cluster; or local.")
@@ -101,10 +96,10 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     video: _Video = False,
     mcap: _Mcap = False,
     params: _Params = None,
-    camera: _Camera = None,
-    fixed_frame: _FixedFrame = "",
-    base_frame: _BaseFrame = "",
-    odometry: _Odometry = "",
+    camera: CameraOption = None,
+    fixed_frame: FixedFrameOption = "",
+    base_frame: BaseFrameOption = "",
+    odometry: OdometryOption = "",
     jobs: _Jobs = 1,
     ray_address: _RayAddress = "",
 ) -> None:
@@ -117,7 +112,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument per command line option
     weights = weights or default_weights(model)
     runs = {"backend": backend, "device": device, "precision": precision}
     choice = Choice(**runs, threads=threads, cuda_graphs=cuda_graphs)
-    names = dict(zip(_INPUTS, (fixed_frame, base_frame, odometry), strict=True))
+    names = dict(zip(INPUT_NAMES, (fixed_frame, base_frame, odometry), strict=True))
     with user_errors():
         plain = ReplayJob(
             source=source[0],
