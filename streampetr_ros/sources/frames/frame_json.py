@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transforms3d.quaternions import mat2quat
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
+from streampetr_ros.core.reading import DESCRIPTION, read_bytes
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.core.types import Boxes, CameraCalibration, CameraFrame, FrameSet, Truth
+from streampetr_ros.ingest.pictures.compressed import decode_compressed
+from streampetr_ros.ingest.pictures.pixels import ImageError
 from streampetr_ros.model.config import NUSCENES_CLASSES
 from streampetr_ros.nuscenes.car import BASE_FROM_NUSCENES_LIDAR
-from streampetr_ros.sources.frames.image_file import read_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def _camera_frame(
     if folder is None:
         pixels = np.broadcast_to(np.uint8(0), (height, width, 3))
     else:
-        pixels = read_image(_inside(folder, camera))
+        pixels = _pixels(folder, camera)
     return CameraFrame(
         calibration=CameraCalibration(
             name=name,
@@ -183,19 +186,20 @@ def _truth(entry: Entry, stamp_ns: int, fixed_from_base: Mapping[int, Array]) ->
     elapsed = (stamp_ns - lidar.stamp_ns()) * 1e-9
     base_then_from_lidar = fixed_from_base[lidar.stamp_ns()] @ lidar.pose("lidar2ego")
     base_from_lidar = geometry.inverse(fixed_from_base[stamp_ns]) @ base_then_from_lidar
-    lidar_boxes = _boxes(boxes)
-    centers = lidar_boxes.centers.copy()
-    centers[:, :2] += np.nan_to_num(lidar_boxes.velocities) * elapsed
-    moved = Boxes(
+    velocities = np.array([_velocity(box) for box in boxes]).reshape(-1, 2)
+    centers = np.array([box.numbers("center", 3) for box in boxes]).reshape(-1, 3)
+    centers[:, :2] += np.nan_to_num(velocities) * elapsed
+    lidar_boxes = Boxes(
         centers=centers,
-        sizes=lidar_boxes.sizes,
-        yaws=lidar_boxes.yaws,
-        velocities=lidar_boxes.velocities,
+        sizes=np.array([box.numbers("size_lwh", 3) for box in boxes]).reshape(-1, 3),
+        yaws=np.array([box.numbers("yaw") for box in boxes]).reshape(-1),
+        velocities=velocities,
     )
+    ids = [box.content.get("instance_id", box.content.get("track", -1)) for box in boxes]
     return Truth(
-        boxes=moved.transformed(base_from_lidar),
+        boxes=lidar_boxes.transformed(base_from_lidar),
         class_names=tuple(str(box.value("cls")) for box in boxes),
-        instance_ids=np.array([_instance(box) for box in boxes], dtype=np.int64),
+        instance_ids=np.array([int(each) for each in ids], dtype=np.int64),
         visibilities=np.full(len(boxes), np.nan),
     )
 
@@ -204,31 +208,22 @@ def _is_object(box: Entry) -> bool:
     return box.value("cls") in NUSCENES_CLASSES and bool(box.content.get("valid", True))
 
 
-def _instance(box: Entry) -> int:
-    return int(box.content.get("instance_id", box.content.get("track", -1)))
-
-
-def _boxes(boxes: list[Entry]) -> Boxes:
-    return Boxes(
-        centers=np.array([box.numbers("center", 3) for box in boxes]).reshape(-1, 3),
-        sizes=np.array([box.numbers("size_lwh", 3) for box in boxes]).reshape(-1, 3),
-        yaws=np.array([box.numbers("yaw") for box in boxes]).reshape(-1),
-        velocities=np.array([_velocity(box) for box in boxes]).reshape(-1, 2),
-    )
-
-
 def _velocity(box: Entry) -> Array:
     if box.content.get("velocity") is None:
         return np.full(2, np.nan)
     return box.numbers("velocity", 2)
 
 
-def _inside(folder: Path, camera: Entry) -> Path:
-    """Return the image that an entry names, which lies in the folder of the recording."""
+def _pixels(folder: Path, camera: Entry) -> NDArray[np.uint8]:
+    """Read the image that an entry names, decoded as the node decodes compressed topics."""
     name = Path(str(camera.value("file")))
     if name.is_absolute() or ".." in name.parts:
         raise SourceError(
             f"{camera.where} names the image '{name}' outside of its folder; put the images beside "
             "the frame.json"
         )
-    return folder / name
+    path = folder / name
+    try:
+        return decode_compressed(read_bytes(path, "image", DESCRIPTION))
+    except ImageError as error:
+        raise SourceError(f"image '{path}' is broken: {error}") from error

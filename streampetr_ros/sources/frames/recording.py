@@ -54,7 +54,8 @@ class FrameRecording:
     def __iter__(self) -> Iterator[FrameSet]:
         for file in self._frames:
             entry = Entry(read_described(file, _FRAME_SCHEMA), str(file))
-            yield parse_frame(entry, _sequence_name(entry, file.parent.name), file.parent)
+            sequence = entry.text("scene_token", entry.text("scene", file.parent.name))
+            yield parse_frame(entry, sequence, file.parent)
         for entry in self._sequence:
             yield parse_frame(entry, entry.text("scene", self.name), None)
 
@@ -95,7 +96,3 @@ def read_described(file: Path, schema: str) -> dict[str, Any]:
     if found != schema:
         raise SourceError(f"'{file}' has schema {found!r} but '{schema}' is what can be read")
     return dict(content)
-
-
-def _sequence_name(entry: Entry, folder: str) -> str:
-    return entry.text("scene_token", entry.text("scene", folder))
