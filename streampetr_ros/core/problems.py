@@ -31,6 +31,8 @@ class Problem(str, Enum):
     PIPELINE = "processing failed"
     OUTPUT = "publishing failed"
     CLOCK = "clock that steps back"
+    NO_IMAGE = "camera that sends nothing"
+    RESTART = "memory restarted"
 
 
 class SkippedSet(Exception):  # noqa: N818 - a state of affairs, not a mistake
@@ -65,6 +67,9 @@ class ProblemLog:
         warn: receives sentences.
         period_s: least time between two sentences of one kind and place.
         clock: seconds that never go back.
+
+    Attributes:
+        last: what was reported last, said or not.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class ProblemLog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.period_s = period_s
+        self.last = ""
         self._warn = warn
         self._clock = clock
         self._lock = Lock()
@@ -92,6 +98,7 @@ class ProblemLog:
         """
         with self._lock:
             self._counts[problem] += count
+            self.last = one_line(sentence) or self.last
             text = self._worth_saying(self._key(problem, where), one_line(sentence), count)
         if text:
             self._warn(text)

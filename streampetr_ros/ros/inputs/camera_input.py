@@ -62,6 +62,7 @@ class CameraInput:
     Attributes:
         settings: as given.
         info: newest CameraInfo.
+        received: images so far.
         mismatch: QoS policy that keeps a publisher's messages away; empty if none is known.
     """
 
@@ -75,6 +76,7 @@ class CameraInput:
     ) -> None:
         self.settings = settings
         self.info: CameraInfo | None = None
+        self.received = 0
         self.mismatch = ""
         self._node = node
         self._deliver = deliver
@@ -91,6 +93,35 @@ class CameraInput:
     def image_topics(self) -> str:
         """Topics images may come from, in words; one when the transport is known."""
         return " or ".join(sorted(self._images))
+
+    def report_silence(self) -> None:
+        """Say why no image has come, as far as the ROS graph tells."""
+        found = {
+            topic: self._node.get_publishers_info_by_topic(topic) for _, topic in self._candidates()
+        }
+        senders = [
+            f"{p.node_namespace.rstrip('/')}/{p.node_name}" for ps in found.values() for p in ps
+        ]
+        types = {topic: {p.topic_type for p in ps} for topic, ps in found.items() if ps}
+        wanted = {topic: kind for kind, topic in self._candidates()}
+        wrong = [
+            f"'{topic}' carries {', '.join(sorted(kinds))}"
+            for topic, kinds in types.items()
+            if not any(kind.endswith(f"/{wanted[topic].__name__}") for kind in kinds)
+        ]
+        if not senders:
+            reason = "nobody publishes there; start the driver, or correct cameras.image_topics"
+        elif len(wrong) == len(types):
+            reason = f"{'; '.join(wrong)}; correct cameras.image_topics or cameras.transports"
+        elif self.mismatch:
+            reason = f"a publisher offers an incompatible QoS ({self.mismatch})"
+        else:
+            reason = f"{', '.join(sorted(set(senders)))} sends nothing; check driver and network"
+        self._problems.report(
+            Problem.NO_IMAGE,
+            self.settings.name,
+            f"camera '{self.settings.name}' has sent no image on {self.image_topics}: {reason}",
+        )
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -144,6 +175,7 @@ class CameraInput:
             self._latched = None
 
     def _on_image(self, topic: str, message: Image | CompressedImage) -> None:
+        self.received += 1
         # What was sent before the image may have come after the executor looked for it.
         while serve(self._info):
             continue

@@ -11,10 +11,13 @@ from streampetr_ros.ingest.sync.types import CameraStatistics, SyncStatistics
 from streampetr_ros.parameters.node import DiagnosticsParameters
 from streampetr_ros.pipeline.memory_policy import MemoryStatistics
 from streampetr_ros.ros.inputs.camera_input import CameraInput
+from streampetr_ros.ros.node.outcome import Verdict
 from streampetr_ros.ros.node.processing import ProcessingStatistics
 
 #: A clock published now and then may be behind the stamps of new images by so much, seconds.
 _BEHIND_S = 0.5
+#: Transforms come many times per second; where none does for longer, something is wrong, seconds.
+_SILENT_S = 2.0
 #: Who finds images older than this plays a recording against the present time, seconds.
 _OTHER_TIME_S = 3600.0
 
@@ -80,14 +83,21 @@ def _camera_state(
     return (WARN, _ahead(ahead_s)) if ahead_s > _BEHIND_S else (OK, "active")
 
 
+def outcome_status(verdict: Verdict) -> DiagnosticStatus:
+    """Tell whether results come out."""
+    level = ERROR if verdict.is_error else WARN if verdict.is_warning else OK
+    return status("outcome", level, verdict.message, {"seconds without result": verdict.silent_s})
+
+
 def sync_status(
-    sync: SyncStatistics, overtaken: int, problems: Mapping[Problem, int]
+    sync: SyncStatistics, overtaken: int, problems: Mapping[Problem, int], verdict: Verdict
 ) -> DiagnosticStatus:
     """Judge the synchroniser and tell what became of the sets."""
+    idle = "no frame set leads to a result" if verdict.silent_s else ""
     return status(
         "synchroniser",
-        WARN if sync.waiting_for else OK,
-        sync.waiting_for or "frame sets form",
+        WARN if sync.waiting_for or idle else OK,
+        sync.waiting_for or idle or "frame sets form",
         {
             "complete sets": sync.complete,
             "degraded sets": sync.degraded,
@@ -104,13 +114,23 @@ def sync_status(
     )
 
 
-def transform_status(received: int, restarts: int) -> DiagnosticStatus:
-    """Judge the transforms, of which so many came and whose stamps jumped back so often."""
-    arrived = received > 0
+def transform_status(received: int, restarts: int, silent_s: float) -> DiagnosticStatus:
+    """Judge the transforms.
+
+    Args:
+        received: so far.
+        restarts: how often their stamps jumped back.
+        silent_s: since the last one.
+    """
+    message = "arriving"
+    if silent_s > _SILENT_S:
+        message = f"none for {silent_s:.1f} s; check the publisher of /tf or of the odometry"
+    if received == 0:
+        message = "none has arrived; check the publishers of /tf and /tf_static"
     return status(
         "transforms",
-        OK if arrived else WARN,
-        "arriving" if arrived else "none has arrived; check the publishers of /tf and /tf_static",
+        OK if message == "arriving" else WARN,
+        message,
         {"received": received, "restarts": restarts},
     )
 
@@ -137,9 +157,15 @@ def latency_status(
     processing: ProcessingStatistics,
     limits: DiagnosticsParameters,
     gpu_mb: Mapping[str, float | None],
+    silent_s: float,
 ) -> DiagnosticStatus:
-    """Judge how long frame sets take, and tell the memory of the GPU, see `gpu_memory`."""
+    """Judge how long frame sets take, and tell the memory of the GPU, see `gpu_memory`.
+
+    Where there are none, `silent_s` says for how long.
+    """
     level, message = _latency_state(processing.age_s, limits)
+    if level == OK and silent_s:
+        level, message = WARN, f"no result for {silent_s:.1f} s"
     stages: dict[str, object] = {}
     for stage, (p50_ms, p99_ms) in processing.latencies_ms.items():
         stages |= {f"{stage} p50 ms": p50_ms, f"{stage} p99 ms": p99_ms}

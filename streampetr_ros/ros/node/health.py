@@ -11,9 +11,23 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
+from streampetr_ros.core.problems import Problem
+from streampetr_ros.pipeline.memory_policy import ResetReason
 from streampetr_ros.ros import qos
 from streampetr_ros.ros.node import diagnostics
+from streampetr_ros.ros.node.outcome import NodeProgress, OutcomeJudge, Verdict
 from streampetr_ros.ros.node.session import DetectionSession
+
+#: After activation cameras may take so long before their silence is said, seconds.
+_SILENCE_S = 4.0
+#: Restarts of the memory that nothing is wrong with.
+_WANTED_RESTARTS = (
+    ResetReason.FIRST_FRAME,
+    ResetReason.MANUAL,
+    ResetReason.DEACTIVATED,
+    ResetReason.CLOCK_JUMP,
+    ResetReason.SEQUENCE_CHANGE,
+)
 
 
 class HealthPublisher:
@@ -38,6 +52,8 @@ class HealthPublisher:
         self._wall_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._is_due = False
         self._last_set_s = -math.inf
+        self._outcome: OutcomeJudge | None = None
+        self._active_s = 0.0
         self._quiet = node.create_guard_condition(self._publish_if_due)
         self.set_period(1.0)
 
@@ -71,7 +87,9 @@ class HealthPublisher:
         """Publish once."""
         self._is_due = False
         session = self._session()
-        statuses = [] if session is None else _session_statuses(session, self._node)
+        statuses = (
+            [] if session is None else _session_statuses(session, self._node, self._judge(session))
+        )
         statuses.insert(0, self._node_status(session))
         for each in statuses:
             each.name = f"{self._node.get_name()}: {each.name}"
@@ -79,6 +97,21 @@ class HealthPublisher:
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+    def _judge(self, session: DetectionSession) -> Verdict:
+        """Judge the results since activation."""
+        now = _progress(session, self._node)
+        if not session.is_running:
+            self._outcome = None
+            return Verdict(False, False, "inactive")
+        if self._outcome is None:
+            self._outcome = OutcomeJudge(now)
+            self._active_s = now.time_s
+        if now.time_s - self._active_s > _SILENCE_S:
+            for camera in session.inputs.cameras.values():
+                if camera.received == 0:
+                    camera.report_silence()
+        return self._outcome.judge(now)
 
     def _node_status(self, session: DetectionSession | None) -> DiagnosticStatus:
         if session is None:
@@ -97,7 +130,30 @@ class HealthPublisher:
         )
 
 
-def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[DiagnosticStatus]:
+def _progress(session: DetectionSession, node: LifecycleNode) -> NodeProgress:
+    sync, problems = session.inputs.statistics(), session.problems.counts()
+    memory = session.pipeline.statistics
+    return NodeProgress(
+        time_s=time.monotonic(),
+        node_ns=node.get_clock().now().nanoseconds,
+        images=sum(camera.received for camera in session.inputs.cameras.values()),
+        sets=sync.complete + sync.degraded,
+        results=session.processor.processed,
+        left_out=sum(problems.get(kind, 0) for kind in (Problem.NOT_DUE, Problem.NO_LISTENER)),
+        restarts=sum(
+            count for reason, count in memory.resets.items() if reason not in _WANTED_RESTARTS
+        ),
+        transforms=session.inputs.transforms.received,
+        period_s=(sync.period_ns or 0) * 1e-9,
+        busy_s=session.processor.busy_s,
+        waiting_for=sync.waiting_for,
+        reason=session.problems.last,
+    )
+
+
+def _session_statuses(
+    session: DetectionSession, node: LifecycleNode, verdict: Verdict
+) -> list[DiagnosticStatus]:
     limits = session.parameters.diagnostics
     now_ns = node.get_clock().now().nanoseconds
     sync = session.inputs.statistics()
@@ -108,11 +164,19 @@ def _session_statuses(session: DetectionSession, node: LifecycleNode) -> list[Di
         if c.name in cameras
     ]
     if session.is_running:
-        statuses.append(diagnostics.sync_status(sync, session.overtaken, session.problems.counts()))
-    statuses.append(diagnostics.transform_status(transforms.received, transforms.tree.restarts))
+        problems = session.problems.counts()
+        statuses.append(diagnostics.sync_status(sync, session.overtaken, problems, verdict))
+        statuses.append(diagnostics.outcome_status(verdict))
+    statuses.append(
+        diagnostics.transform_status(
+            transforms.received, transforms.tree.restarts, verdict.transforms_silent_s
+        )
+    )
     statuses.append(diagnostics.memory_status(session.pipeline.statistics))
     memory = gpu_memory(session.pipeline.backend.image_device)
-    statuses.append(diagnostics.latency_status(session.processor.statistics(), limits, memory))
+    statuses.append(
+        diagnostics.latency_status(session.processor.statistics(), limits, memory, verdict.silent_s)
+    )
     return statuses
 
 

@@ -17,12 +17,23 @@ from streampetr_ros.messages.results import END_TO_END, LAST_IMAGE, TOTAL, SetRe
 from streampetr_ros.msg import Object3D
 from streampetr_ros.parameters.node import NodeParameters
 from streampetr_ros.pipeline.data import StepResult, WholeSet
+from streampetr_ros.pipeline.memory_policy import ResetReason
 from streampetr_ros.pipeline.streaming import StreamingPipeline
 from streampetr_ros.ros.inputs.camera_input import ReceivedImage
 from streampetr_ros.ros.inputs.inputs import Inputs
 from streampetr_ros.ros.outputs.objects import detections_message, write_latencies
 from streampetr_ros.ros.outputs.outputs import Outputs
 
+#: Restarts that something on the vehicle is to blame for, and what to look at.
+_RESTART_ADVICE = {
+    ResetReason.POSE_JUMP: "the vehicle's pose jumped; frames.fixed must be a frame without jumps, "
+    "such as odom",
+    ResetReason.RIG_CHANGE: "a camera or the model frame jumped, or a camera is new; check "
+    "CameraInfo and the transforms of the mountings, or the limits memory.max_camera_shift_m, "
+    "max_camera_turn and max_focal_change",
+    ResetReason.BACKWARD_STAMP: "stamps went back; the recording or the cameras started again",
+    ResetReason.GAP: "no frame set came for longer than memory.max_gap_s",
+}
 #: Results that statistics look back on.
 _WINDOW = 200
 
@@ -80,9 +91,11 @@ class SetProcessor:
         self._processed = 0
         self._memory_start_ns = 0
         self._age_s: float | None = None
+        self._begun_s: float | None = None
 
     def process(self, found: SyncedSet[ReceivedImage]) -> None:
         """Process one set; whatever is wrong with it is reported, not raised."""
+        self._begun_s = time.monotonic()
         try:
             if not self._pipeline.is_due(found.stamp_ns):
                 self._problems.report(Problem.NOT_DUE, "", "")
@@ -96,7 +109,19 @@ class SetProcessor:
             self._report_failure(found, str(error))
         except Exception as error:  # noqa: BLE001 - a dead worker would silence the node
             self._report_failure(found, f"unexpected {type(error).__name__}: {error}")
+        self._begun_s = None
         self._set_done()
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the present set has been in work; 0 without one."""
+        begun_s = self._begun_s
+        return 0.0 if begun_s is None else time.monotonic() - begun_s
+
+    @property
+    def processed(self) -> int:
+        """Frame sets published so far."""
+        return self._processed
 
     def wants(self, stamp_ns: int) -> bool:
         """Tell whether a set of this stamp would be processed now."""
@@ -166,6 +191,12 @@ class SetProcessor:
     def _report(self, found: SyncedSet[ReceivedImage], result: StepResult) -> SetReport:
         if result.reset_reason is not None:
             self._memory_start_ns = found.stamp_ns
+            if (advice := _RESTART_ADVICE.get(result.reset_reason)) is not None:
+                self._problems.report(
+                    Problem.RESTART,
+                    result.reset_reason.value,
+                    f"the memory restarted at {stamp_text(found.stamp_ns)}: {advice}",
+                )
         return SetReport(
             model=self._pipeline.backend.config.name,
             base_frame=self.parameters.frames.base,

@@ -88,7 +88,7 @@ def test_camera_states(
 )
 def test_age_of_results(age_s: float | None, level: bytes, says: str, age_ms: str) -> None:
     done = ProcessingStatistics(processed=1, age_s=age_s, latencies_ms={})
-    found = diagnostics.latency_status(done, DiagnosticsParameters(), {})
+    found = diagnostics.latency_status(done, DiagnosticsParameters(), {}, 0.0)
     assert found.level == level
     assert says in found.message
     assert {pair.key: pair.value for pair in found.values}["age at publication ms"] == age_ms
@@ -115,7 +115,7 @@ def test_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert health.gpu_memory(torch.device("cuda:1")) == unknown
     done = ProcessingStatistics(processed=1, age_s=0.1, latencies_ms={})
     for given, shown in ((memory, "1500.000"), (unknown, "unknown")):
-        found = diagnostics.latency_status(done, DiagnosticsParameters(), given)
+        found = diagnostics.latency_status(done, DiagnosticsParameters(), given, 0.0)
         assert {pair.key: pair.value for pair in found.values}["GPU memory held MB"] == shown
 
 
