@@ -5,10 +5,10 @@ from __future__ import annotations
 import colorsys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streampetr_ros.core import geometry
 from streampetr_ros.core.geometry import Array
@@ -145,20 +145,13 @@ def truth_layer(truth: Truth, base_from_model: Array, min_visibility: float = 0.
     )
 
 
-def nearest_last(layer: Layer, viewpoint_boxes: Sequence[float] | Array) -> Layer:
-    """Sort boxes so that near ones are painted over far ones.
+def painting_order(layer: Layer, viewpoint_boxes: ArrayLike) -> list[int]:
+    """Return the boxes from far to near, so that near ones are painted over far ones.
 
     Args:
         layer: boxes.
         viewpoint_boxes: (3,) position of the viewer in the frame of the boxes.
     """
     distance = np.linalg.norm(layer.boxes.centers - np.asarray(viewpoint_boxes), axis=1)
-    order = np.argsort(-distance)
-    return replace(
-        layer,
-        boxes=layer.boxes.selected(order),
-        class_names=tuple(layer.class_names[index] for index in order),
-        scores=None if layer.scores is None else layer.scores[order],
-        ids=None if layer.ids is None else layer.ids[order],
-        trails=[layer.trails[index] for index in order] if layer.trails else (),
-    )
+    order: list[int] = np.argsort(-distance).tolist()
+    return order

@@ -20,7 +20,7 @@ from streampetr_ros.viz.drawing import (
     fill_polygon,
     write_labels,
 )
-from streampetr_ros.viz.layer import Color, Layer, nearest_last
+from streampetr_ros.viz.layer import Color, Layer, painting_order
 
 _NEAR_PLANE = 0.3
 _BACKGROUND = (16, 18, 22)
@@ -98,7 +98,8 @@ def render_camera(
         camera_boxes = geometry.inverse(
             _camera_from_base(frame, frame_set) @ layer.base_from_boxes
         )[:3, 3]
-        labels += draw_boxes(canvas, nearest_last(layer, camera_boxes), tile_from_boxes)
+        order = painting_order(layer, camera_boxes)
+        labels += draw_boxes(canvas, layer, tile_from_boxes, order)
     return write_labels(canvas, labels)
 
 
@@ -111,20 +112,24 @@ def image_from_base(frame: CameraFrame, frame_set: FrameSet) -> Array:
     return intrinsic @ _camera_from_base(frame, frame_set)
 
 
-def draw_boxes(canvas: Canvas, layer: Layer, image_from_boxes: Array) -> list[Label]:
-    """Draw the boxes of a layer in the layer's order.
+def draw_boxes(
+    canvas: Canvas, layer: Layer, image_from_boxes: Array, order: Sequence[int]
+) -> list[Label]:
+    """Draw the boxes of a layer.
 
     Args:
         canvas: (h, w, 3) RGB, changed in place.
         layer: boxes.
         image_from_boxes: (4, 4) projection into the canvas.
+        order: in which they are drawn.
 
     Returns:
         Text to be written on top at the end, for the box drawn last first.
     """
     labels = []
     corners = geometry.transform_points(image_from_boxes, layer.boxes.corners())
-    for scaled, text, color in zip(corners, layer.labels(), layer.colors(), strict=True):
+    texts, colors = layer.labels(), layer.colors()
+    for scaled, text, color in ((corners[row], texts[row], colors[row]) for row in order):
         edges = clip_segments(scaled[_EDGES], canvas.shape[1], canvas.shape[0])
         if not len(edges):
             continue

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -36,42 +35,12 @@ _QUIET_S = 8.0
 _NODE_START_S = 120.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions:
-    """What the demo shows.
-
-    Attributes:
-        source: as `open_source` takes it.
-        model: configuration name.
-        weights: of the node; empty takes shipped ones where they fit, else random ones.
-        device: torch device of the node.
-        frames: most frame sets played.
-        speed: playback speed.
-        encoding: of the images on the topics.
-        out: folder for pictures.
-        pictures: most frame sets drawn.
-        draw_above: lowest score drawn and published.
-    """
-
-    source: str
-    model: str
-    weights: str
-    device: str
-    frames: int
-    speed: float
-    encoding: str
-    out: Path
-    pictures: int
-    draw_above: float
-
-    @property
-    def chosen_weights(self) -> str:
-        """Weights the node is started with."""
-        return self.weights or default_weights(self.model)
-
-
-def run_demo(options: DemoOptions, console: Console) -> None:
+def run_demo(options: argparse.Namespace, console: Console) -> None:
     """Play a source through the node and report.
+
+    Args:
+        options: see `_parsed`.
+        console: for the report.
 
     Raises:
         UserError: if a process fails or no frame set came through.
@@ -82,7 +51,7 @@ def run_demo(options: DemoOptions, console: Console) -> None:
     if first is None:
         raise SourceError(f"source '{options.source}' has no frame sets")
     cameras = [camera.calibration.name for camera in first.cameras]
-    if is_random(options.chosen_weights):
+    if is_random(options.weights):
         console.print(
             "[yellow]No trained weights given: the network is random and its boxes mean nothing; "
             "transport, geometry and timing are real. Give trained ones with --weights FILE."
@@ -102,11 +71,11 @@ def run_demo(options: DemoOptions, console: Console) -> None:
         raise UserError("no frame set came through the node; its log above says why")
 
 
-def _node_command(options: DemoOptions, cameras: Sequence[str]) -> list[str]:
+def _node_command(options: argparse.Namespace, cameras: Sequence[str]) -> list[str]:
     parameters = {
         "use_sim_time": "true",
         "model.name": options.model,
-        "model.weights": options.chosen_weights,
+        "model.weights": options.weights,
         "model.device": options.device,
         "cameras.names": "[" + ",".join(cameras) + "]",
         "frames.model": FrameNames().model,
@@ -131,7 +100,7 @@ def _wait_for_node(node: subprocess.Popen[bytes], recorder: DemoRecorder) -> Non
 
 
 def _play(
-    options: DemoOptions, node: subprocess.Popen[bytes], recorder: DemoRecorder, count: int
+    options: argparse.Namespace, node: subprocess.Popen[bytes], recorder: DemoRecorder, count: int
 ) -> None:
     """Run the publisher of `count` sets to its end; wait until the node has nothing left to say."""
     command = [sys.executable, "-m", "streampetr_ros.ros.play.replay_publisher", options.source]
@@ -164,7 +133,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _draw(options: DemoOptions, recorder: DemoRecorder) -> int:
+def _draw(options: argparse.Namespace, recorder: DemoRecorder) -> int:
     """Draw some of the results on the images they were made from; return how many."""
     found = {stamp_ns_from(message.header.stamp): message for message in recorder.results}
     stamps = sorted(found)
@@ -186,7 +155,7 @@ def _draw(options: DemoOptions, recorder: DemoRecorder) -> int:
     return drawn
 
 
-def _parsed() -> DemoOptions:
+def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--source", default="synthetic:3", help="recording, or synthetic[:seed]")
     parser.add_argument("--model", default="tiny", help="model name or its YAML file")
@@ -198,7 +167,9 @@ def _parsed() -> DemoOptions:
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for pictures")
     parser.add_argument("--pictures", type=int, default=4, help="most frame sets drawn")
     parser.add_argument("--draw-above", type=float, default=0.3, help="lowest score shown")
-    return DemoOptions(**vars(parser.parse_args()))
+    options = parser.parse_args()
+    options.weights = options.weights or default_weights(options.model)
+    return options
 
 
 def main() -> None:

@@ -12,7 +12,13 @@ from streampetr_ros.model.config import ImageConfig
 from streampetr_ros.preprocess.inputs import InputConfig, prepare_inputs
 from streampetr_ros.viz.bev import beside, render_top_view
 from streampetr_ros.viz.drawing import Label, write_labels
-from streampetr_ros.viz.layer import Layer, class_color, detection_layer, nearest_last, truth_layer
+from streampetr_ros.viz.layer import (
+    Layer,
+    class_color,
+    detection_layer,
+    painting_order,
+    truth_layer,
+)
 from streampetr_ros.viz.overlay import arrange, clip_segments, image_from_base, render_cameras
 
 
@@ -158,8 +164,8 @@ def test_layers_from_detections_and_truth():
 
 
 def test_near_boxes_are_painted_last():
-    ordered = nearest_last(layer_at((5, 0, 1), (30, 0, 1), (10, 0, 1)), [0.0, 0.0, 0.0])
-    assert ordered.boxes.centers[:, 0].tolist() == [30, 10, 5]
+    order = painting_order(layer_at((5, 0, 1), (30, 0, 1), (10, 0, 1)), [0.0, 0.0, 0.0])
+    assert order == [1, 2, 0]
 
 
 def test_top_view_puts_ahead_up_and_left_left():
