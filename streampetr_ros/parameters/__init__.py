@@ -1,1 +1,1 @@
-"""What users may set, and the configurations of the core that it becomes; no ROS."""
+"""What users may set: one tree of the configurations of the core, its checks and files; no ROS."""
