@@ -52,7 +52,7 @@ def average_precision(detector, frames, samples) -> float:
     detector.eval()
     found = {}
     for frame_set, sample in zip(frames, samples, strict=True):
-        batch = collate([sample], [None], [False], detector.config)
+        batch = collate([sample], [None], detector.config)
         with torch.no_grad():
             outputs, _ = detector(batch.inputs, None)
         detections = decode(outputs, detector.config, frame_set.stamp_ns)

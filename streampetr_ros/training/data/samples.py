@@ -223,21 +223,19 @@ def normalise_images(images: NDArray[np.uint8], config: ImageConfig) -> Tensor:
 def collate(
     samples: list[Sample],
     previous: list[Moment | None],
-    continues: list[bool],
     config: DetectorConfig,
 ) -> Batch:
     """Stack the samples of B streams and relate each to the previous one of its stream.
 
     Args:
         samples: B.
-        previous: B; ignored where the stream does not continue.
-        continues: B.
+        previous: B; None where a stream begins.
         config: of the detector.
     """
     moments = [Moment(sample.fixed_from_model, sample.stamp_ns) for sample in samples]
     relative, elapsed = [], []
-    for now, before, keeps in zip(moments, previous, continues, strict=True):
-        then = before if keeps and before is not None else now
+    for now, before in zip(moments, previous, strict=True):
+        then = before or now
         relative.append(np.linalg.inv(now.fixed_from_model) @ then.fixed_from_model)
         elapsed.append((now.stamp_ns - then.stamp_ns) * 1e-9)
     inputs = ModelInputs(
@@ -246,7 +244,7 @@ def collate(
         focal_lengths=_float32([sample.focal_lengths for sample in samples]),
         now_from_previous=_float32(relative),
         elapsed=_float32(elapsed),
-        continues=_float32(continues),
+        continues=_float32([before is not None for before in previous]),
     )
     image_targets = [target for sample in samples for target in sample.image_targets]
     return Batch(inputs, [sample.targets for sample in samples], image_targets, moments)

@@ -127,12 +127,11 @@ class Trainer:
         """
         batches = []
         for frames in zip(*clips, strict=True):
-            samples = [frame.sample for frame in frames]
-            follows = [
-                frame.continues and moment is not None
+            previous = [
+                moment if frame.continues else None
                 for frame, moment in zip(frames, moments, strict=True)
             ]
-            batch = collate(samples, moments, follows, self.detector_config)
+            batch = collate([frame.sample for frame in frames], previous, self.detector_config)
             moments = list(batch.moments)
             batches.append(batch.to(self.process.device))
         return batches, moments

@@ -220,7 +220,7 @@ def _prepare(
     batches = []
     for clips in itertools.islice(_steps(unhurried, source, process, 0), warm_up.batches):
         samples = [frames[0].sample for frames in clips]
-        batch = collate(samples, [None] * len(samples), [False] * len(samples), detector.config)
+        batch = collate(samples, [None] * len(samples), detector.config)
         batches.append(batch.to(process.device))
     if config.placed_queries:
         truth = [target for batch in batches for target in batch.targets]

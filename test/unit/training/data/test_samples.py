@@ -65,8 +65,8 @@ def test_far_objects_are_not_asked_for():
 def test_relative_poses_keep_the_world_fixed():
     first, _ = sample_of(make_frame_set(0), 1)
     second, _ = sample_of(make_frame_set(1), 2)
-    start = collate([first], [None], [False], config())
-    batch = collate([second], start.moments, [True], config())
+    start = collate([first], [None], config())
+    batch = collate([second], start.moments, config())
     point = np.array([3.0, 12.0, -1.0])
     moved = geometry.transform_points(batch.inputs.now_from_previous[0].double().numpy(), point)
     np.testing.assert_allclose(

@@ -70,7 +70,7 @@ def test_streams_that_share_a_place_keep_memories_of_their_own(tmp_path):
     for stream, frames in played.items():
         memory, moments = None, [None]
         for frame in frames:
-            batch = collate([frame.sample], moments, [frame.continues], MICRO)
+            batch = collate([frame.sample], moments if frame.continues else [None], MICRO)
             moments = batch.moments
             with torch.no_grad():
                 _, memory = detector(batch.inputs, memory)
