@@ -8,10 +8,19 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from rosbags.interfaces import Nodetype
+from rosbags.interfaces import (
+    Nodetype,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+_FOREVER = QosTime(sec=9223372036, nsec=854775807)
 #: Defaults of the definitions that the typestore leaves out.
 _OTHER_DEFAULTS = {"geometry_msgs/msg/Quaternion": {"w": 1.0}}
 
@@ -41,6 +50,21 @@ def _message(kind: str, **fields: Any) -> Any:
 def serialise(message: Any) -> bytes:
     """Return a message's bytes, CDR as in bags and on the wire."""
     return bytes(typestore().serialize_cdr(message, message.__msgtype__))
+
+
+def recorded_qos(depth: int, reliability: QosReliability, durability: QosDurability) -> Qos:
+    """Return an offer of a publisher as bags note it; all else one may offer is not limited."""
+    return Qos(
+        QosHistory.KEEP_LAST,
+        depth,
+        reliability,
+        durability,
+        _FOREVER,
+        _FOREVER,
+        QosLiveliness.AUTOMATIC,
+        _FOREVER,
+        False,
+    )
 
 
 @cache

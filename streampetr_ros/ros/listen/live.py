@@ -13,37 +13,23 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from tf2_msgs.msg import TFMessage
 
 from streampetr_ros.core.source import SourceError
 from streampetr_ros.ingest.messages import stamp_ns_from
+from streampetr_ros.messages.cdr import recorded_qos
 from streampetr_ros.messages.standard import CAMERA_INFO, COMPRESSED, IMAGE, ODOMETRY, TF
 from streampetr_ros.parameters.bag import BagOptions
 from streampetr_ros.ros.listen.listening import quiet_node
+from streampetr_ros.ros.messages import types
 from streampetr_ros.sources.bag.log import GRAPH, BagMessage, HeardRecording, TopicFacts
 from streampetr_ros.sources.bag.topics import find_topics
 
-_TYPES = {
-    IMAGE: Image,
-    COMPRESSED: CompressedImage,
-    CAMERA_INFO: CameraInfo,
-    ODOMETRY: Odometry,
-    TF: TFMessage,
-}
+_KINDS = (IMAGE, COMPRESSED, CAMERA_INFO, ODOMETRY, TF)
 #: Nodes that publish this are ours; their overlays are no cameras.
 _OWN_RESULTS = "streampetr_ros/msg/Object3DArray"
 #: Of every node, so they tell nothing.
@@ -97,7 +83,7 @@ class _Listener:
         """Discover, hear transforms, then images too, then transforms that are later still."""
         topics = self._discovered()
         named = find_topics(topics, options, GRAPH).names()
-        wanted = [topic for topic in topics if topic.name in named and topic.kind in _TYPES]
+        wanted = [topic for topic in topics if topic.name in named and topic.kind in _KINDS]
         pictures = [topic for topic in wanted if topic.kind in (IMAGE, COMPRESSED)]
         self._subscribe(topic for topic in wanted if topic not in pictures)
         if self._node.count_publishers("/clock"):
@@ -109,9 +95,8 @@ class _Listener:
         self._listening = False
         self._last_ns = self._last_ns or time.time_ns()
         self._spin(_AROUND_S)
-        return HeardRecording(
-            [self._counted(topic) for topic in topics], self._heard, seconds, self._clock_offset_ns
-        )
+        counted = [replace(each, count=self._counts[each.name, each.kind]) for each in topics]
+        return HeardRecording(counted, self._heard, seconds, self._clock_offset_ns)
 
     def _discovered(self) -> tuple[TopicFacts, ...]:
         """Wait until no more publishers appear; their messages are counted as one each."""
@@ -165,7 +150,7 @@ class _Listener:
                     if (qos.durability == QosDurability.TRANSIENT_LOCAL) >= kept
                 ]
                 self._node.create_subscription(
-                    _TYPES[topic.kind], topic.name, take, _profile(offered, depth, durable=kept)
+                    types(topic.kind), topic.name, take, _profile(offered, depth, durable=kept)
                 )
 
     def _take(self, topic: str, kind: str, message: Any) -> None:
@@ -184,38 +169,19 @@ class _Listener:
     def _on_clock(self, message: Clock) -> None:
         self._clock_offset_ns = stamp_ns_from(message.clock) - time.time_ns()
 
-    def _counted(self, topic: TopicFacts) -> TopicFacts:
-        return replace(topic, count=self._counts[topic.name, topic.kind])
-
 
 def _node_name(info: TopicEndpointInfo) -> str:
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
 def _facts(name: str, kind: str, infos: list[TopicEndpointInfo]) -> TopicFacts:
-    return TopicFacts(
-        name=name,
-        kind=kind,
-        count=1,
-        qos=tuple(_plain(info.qos_profile) for info in infos),
-        publishers=tuple(sorted(_node_name(info) for info in infos)),
-    )
-
-
-def _plain(profile: QoSProfile) -> Qos:
-    """Write an offer as bags do; both number the policies as the middleware does."""
-    never = QosTime(0, 0)
-    return Qos(
-        QosHistory.KEEP_LAST,
-        profile.depth,
-        QosReliability(int(profile.reliability)),
-        QosDurability(int(profile.durability)),
-        never,
-        never,
-        QosLiveliness.AUTOMATIC,
-        never,
-        False,
-    )
+    # Bags and rclpy number the policies as the middleware does.
+    offers = [
+        recorded_qos(p.depth, QosReliability(int(p.reliability)), QosDurability(int(p.durability)))
+        for p in (info.qos_profile for info in infos)
+    ]
+    publishers = tuple(sorted(map(_node_name, infos)))
+    return TopicFacts(name=name, kind=kind, count=1, qos=tuple(offers), publishers=publishers)
 
 
 def _profile(offered: list[Qos], depth: int, *, durable: bool) -> QoSProfile:

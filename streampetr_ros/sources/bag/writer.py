@@ -9,14 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
@@ -41,7 +34,10 @@ STORAGES = ("mcap", "sqlite3")
 
 #: Calibration and mountings come this long before the first image, as with drivers that run.
 _LEAD_NS = 100_000_000
-_FOREVER = QosTime(sec=9223372036, nsec=854775807)
+_PLAIN, _LATCHED = (
+    cdr.recorded_qos(10, QosReliability.RELIABLE, durability)
+    for durability in (QosDurability.VOLATILE, QosDurability.TRANSIENT_LOCAL)
+)
 
 
 class BagWriter:
@@ -136,7 +132,7 @@ class BagWriter:
                     topic,
                     message.kind,
                     typestore=cdr.typestore(),
-                    offered_qos_profiles=[_qos(latched=topic.endswith("/tf_static"))],
+                    offered_qos_profiles=[_LATCHED if topic.endswith("/tf_static") else _PLAIN],
                 )
             self._writer.write(self._connections[topic], message.recorded_ns, message.data)
         except WriterError as error:
@@ -209,18 +205,3 @@ def _rename_parts(folder: Path, name: str) -> None:
             text = text.replace(part.name, new)
             part.rename(folder / new)
     metadata.write_text(text, encoding="utf-8")
-
-
-def _qos(*, latched: bool) -> Qos:
-    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=10,
-        reliability=QosReliability.RELIABLE,
-        durability=durability,
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )

@@ -22,25 +22,22 @@ class Outcome(NamedTuple):
         job: as given.
         summary: of the replay; None if it failed.
         error: why it failed, in a sentence.
-        notes: sentences about what was read and what went wrong on the way.
     """
 
     job: ReplayJob
     summary: Mapping[str, Any] | None
     error: str
-    notes: tuple[str, ...]
 
 
 def attempt(job: ReplayJob) -> Outcome:
     """Run a job; expected failures come back as a sentence, so that other jobs go on."""
-    notes: list[str] = []
     try:
-        return Outcome(job, run_job(job, notes.append, lambda _done, _total: None), "", ())
+        return Outcome(job, run_job(job, lambda _: None, lambda _done, _total: None), "")
     except Exception as error:
         sentence = expected_sentence(error)
         if sentence is None:
             raise
-        return Outcome(job, None, sentence, tuple(notes))
+        return Outcome(job, None, sentence)
 
 
 def run_in_processes(jobs: Sequence[ReplayJob], processes: int) -> Iterator[Outcome]:
@@ -93,7 +90,6 @@ def _collected(ray: Any, ended: Any, job: ReplayJob) -> Outcome:
             None,
             f"the task of '{job.source}' was lost ({first_line(error)}); the same command goes on "
             "where it stopped",
-            (),
         )
     return outcome
 
@@ -107,5 +103,4 @@ def _outcome(future: Future[Outcome], job: ReplayJob) -> Outcome:
             None,
             f"the process of '{job.source}' was ended from outside, perhaps for lack of memory; "
             "the same command goes on where it stopped, with fewer --jobs if memory is short",
-            (),
         )
