@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from streampetr_ros.backends.base import BackendError
+from streampetr_ros.core.config import from_mapping, to_mapping
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import sha256
 from streampetr_ros.core.reading import read_json
-from streampetr_ros.model.checkpoints.weights import config_from_json, config_to_json
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import SIGNATURES
 from streampetr_ros.model.state import ModelInputs
@@ -74,7 +74,7 @@ def open_exported(folder: Path) -> ExportedModel:
     """
     try:
         content = read_json(folder / DESCRIPTION, "description")
-        config = config_from_json(json.dumps(content.pop("config")))
+        config = from_mapping(DetectorConfig, content.pop("config"))
         model = ExportedModel(folder=folder, config=config, **content)
         _check(model)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -102,7 +102,6 @@ def _check(model: ExportedModel) -> None:
 
 def describe_export(model: ExportedModel) -> str:
     """Return the content of the description file."""
-    content = asdict(model)
+    content = to_mapping(model)
     del content["folder"]
-    content["config"] = json.loads(config_to_json(model.config))
     return json.dumps(content, indent=2)

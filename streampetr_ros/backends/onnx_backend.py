@@ -12,13 +12,11 @@ from torch import Tensor
 
 from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.backends.exported import ExportedModel
-from streampetr_ros.backends.known_projection import KnownProjection
+from streampetr_ros.backends.position_cache import PositionCache
 from streampetr_ros.model.forms.graphs import MEMORY_NAMES, signatures
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
-#: Words of the runtime that are passed on.
-_LONGEST_REASON = 60
 _CUDA = re.compile(r"cuda(?::(\d+))?")
 #: Name and options.
 _Provider = tuple[str, dict[str, str]]
@@ -48,8 +46,7 @@ class OnnxBackend(Backend):
             name: _session(runtime, self._model, name, options, provider)
             for name in signatures(self.config)
         }
-        self._projection = KnownProjection()
-        self._position: dict[str, NDArray[Any]] = {}
+        self._position = PositionCache[dict[str, NDArray[Any]]]()
         self._name = f"onnxruntime {runtime.__version__} {self._model.precision} on {device}"
 
     @property
@@ -64,7 +61,7 @@ class OnnxBackend(Backend):
         self._model.check_inputs(inputs)
         feed = {key: value.numpy() for key, value in self._feed(inputs, memory).items()}
         feed |= self._call("encoder", feed)
-        feed |= self._token_position(inputs, feed)
+        feed |= self._position.get(inputs, lambda: self._call("position", feed))
         results = self._call("head", feed)
         tensors = {key: torch.from_numpy(value) for key, value in results.items()}
         outputs = DetectorOutputs(tensors["logits"], tensors["codes"])
@@ -84,15 +81,6 @@ class OnnxBackend(Backend):
             tensors |= dict(zip(MEMORY_NAMES, memory, strict=True))
         return {key: value.contiguous() for key, value in tensors.items()}
 
-    def _token_position(
-        self, inputs: ModelInputs, feed: dict[str, NDArray[Any]]
-    ) -> dict[str, NDArray[Any]]:
-        """Encode token positions unless every projection is the same as last time."""
-        if not self._projection.is_of(inputs):
-            self._position = self._call("position", feed)
-            self._projection.keep(inputs)
-        return self._position
-
     def _call(self, graph: str, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         table = signatures(self.config)[graph]
         session = self._sessions[graph]
@@ -104,7 +92,7 @@ class OnnxBackend(Backend):
             )
         except Exception as error:
             raise BackendError(
-                f"{self._name} cannot run the {graph} of {self.config.name} ({_one_line(error)}); "
+                f"{self._name} cannot run the {graph} of {self.config.name} ({error}); "
                 "if memory is short, close other programs or choose a smaller model"
             ) from error
         return dict(zip(table.outputs, (np.asarray(value) for value in values), strict=True))
@@ -141,7 +129,7 @@ def _session(
         )
     except Exception as error:
         raise BackendError(
-            f"onnxruntime cannot load '{model.path(graph)}' ({_one_line(error)}); export the model "
+            f"onnxruntime cannot load '{model.path(graph)}' ({error}); export the model "
             "again, or install the newest onnxruntime"
         ) from error
     # The runtime goes on with the CPU when a provider's libraries or the GPU are missing.
@@ -151,9 +139,3 @@ def _session(
             "cuDNN versions that this onnxruntime needs, or choose cpu"
         )
     return session
-
-
-def _one_line(error: Exception) -> str:
-    """Shorten what the runtime says, which may be a listing with places in its sources."""
-    words = str(error).split()
-    return " ".join(words) if len(words) <= _LONGEST_REASON else " ".join(words[-_LONGEST_REASON:])

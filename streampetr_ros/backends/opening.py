@@ -12,9 +12,11 @@ import torch
 from streampetr_ros.backends.base import Backend, BackendError
 from streampetr_ros.backends.cuda.device import CUDA_GRAPHS, CudaDevice
 from streampetr_ros.backends.exported import DESCRIPTION, ExportedModel, open_exported
+from streampetr_ros.backends.onnx_backend import OnnxBackend
 from streampetr_ros.backends.pytorch.torch_backend import DTYPES, TorchBackend
 from streampetr_ros.backends.stand_in import StandInBackend, is_stand_in, stand_in_ms
 from streampetr_ros.backends.tensorrt.api import RUNTIMES, load_tensorrt
+from streampetr_ros.backends.tensorrt.backend import TensorRtBackend
 from streampetr_ros.core.errors import UserError
 from streampetr_ros.core.files import shipped
 from streampetr_ros.model.checkpoints.weights import check_model, load_weights
@@ -180,13 +182,8 @@ def open_detector(weights: str, model: str = "") -> Detector:
 
 
 def _open_graphs(model: ExportedModel, choice: Choice, progress: Callable[[str], None]) -> Backend:
-    # The runtimes are optional and slow to load.
     if choice.backend in RUNTIMES:
-        from streampetr_ros.backends.tensorrt.backend import TensorRtBackend  # noqa: PLC0415
-
         runtime = load_tensorrt(choice.backend)
         device = CudaDevice(choice.device, choice.cuda_graphs)
         return TensorRtBackend(model, runtime, device, progress)
-    from streampetr_ros.backends.onnx_backend import OnnxBackend  # noqa: PLC0415
-
     return OnnxBackend(model, choice.device, choice.threads)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.cuda.memory_slots import MemorySlots
-from streampetr_ros.backends.known_projection import KnownProjection
+from streampetr_ros.backends.position_cache import PositionCache
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.forms.graphs import MEMORY_NAMES
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
@@ -46,7 +46,7 @@ class RecordedSteps:
         self._device = device
         self._buffers = buffers
         self._always_masked = always_masked
-        self._projection = KnownProjection()
+        self._position = PositionCache[None]()
         self._slots = MemorySlots(config, device.zeros) if config.temporal else None
         self._find_position = device.record(partial(enqueue, "position", buffers))
         self._encode = device.record(partial(enqueue, "encoder", buffers))
@@ -63,7 +63,7 @@ class RecordedSteps:
         """Process one frame; see `Backend.run`. Outputs are on the CPU, the memory is not."""
         with self._device.working():
             self._upload(inputs, starts=memory is None)
-            self._update_position(inputs)
+            self._position.get(inputs, self._find_position)
             self._encode()
             state = self._step(memory, self._always_masked or inputs.camera_present is not None)
             # The next frame writes the same buffers.
@@ -102,14 +102,6 @@ class RecordedSteps:
             self._buffers[_MASK].fill_(True)
         if starts:
             self._buffers["continues"].zero_()
-
-    def _update_position(self, inputs: ModelInputs) -> None:
-        """Encode token positions unless every projection is the same as last time."""
-        if self._projection.is_of(inputs):
-            return
-        self._projection.forget()
-        self._find_position()
-        self._projection.keep(inputs)
 
 
 def zero_buffers(

@@ -7,7 +7,7 @@ from torch import nn
 
 from streampetr_ros.backends.base import Backend, BackendError, checked_device, one_line_failures
 from streampetr_ros.backends.cuda.device import CudaDevice
-from streampetr_ros.backends.known_projection import KnownProjection
+from streampetr_ros.backends.position_cache import PositionCache
 from streampetr_ros.backends.pytorch.recorded_detector import RecordedDetector
 from streampetr_ros.model.detector import Detector
 from streampetr_ros.model.forms.folding import folded
@@ -48,8 +48,7 @@ class TorchBackend(Backend):
         with one_line_failures(str(self.image_device), self.config.name):
             self._detector = prepared(detector, self.image_device, precision)
         self._precision = precision
-        self._projection = KnownProjection()
-        self._position: TokenPosition | None = None
+        self._position = PositionCache[TokenPosition]()
         self._recorded: RecordedDetector | None = None
         if self.image_device.type == "cuda" and cuda_graphs != "never":
             self._recorded = RecordedDetector(self._detector, CudaDevice(device, cuda_graphs))
@@ -77,18 +76,9 @@ class TorchBackend(Backend):
         with one_line_failures(str(self.image_device), self.config.name):
             moved = inputs.to(self.image_device)
             features = self._detector.encode_images(moved.images)
-            position = self._token_position(inputs, moved)
+            position = self._position.get(inputs, lambda: self._detector.token_position(moved))
             outputs, next_memory = self._detector.predict(features, position, moved, memory)
         return outputs[-1], next_memory
-
-    def _token_position(self, inputs: ModelInputs, moved: ModelInputs) -> TokenPosition:
-        """Encode token positions unless every projection is the same as last time."""
-        position = self._position
-        # Compared before the upload, so that a GPU need not be waited for.
-        if position is None or not self._projection.is_of(inputs):
-            position = self._position = self._detector.token_position(moved)
-            self._projection.keep(inputs)
-        return position
 
 
 def prepared(detector: Detector, device: torch.device, precision: str = "fp32") -> Detector:

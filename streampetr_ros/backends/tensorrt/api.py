@@ -160,9 +160,8 @@ def load_tensorrt(name: str) -> TensorRt:
     except ModuleNotFoundError as error:
         raise BackendError(f"backend '{name}' is not installed; {RUNTIMES[name]}") from error
     except (ImportError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise BackendError(
-            f"backend '{name}' is installed but does not load ({reason}); repair it: "
+            f"backend '{name}' is installed but does not load ({error}); repair it: "
             f"{RUNTIMES[name]}"
         ) from error
     runtime = TensorRt(module, name)

@@ -169,7 +169,7 @@ def _parse(runtime: TensorRt, network: Any, model: ExportedModel, graph: str) ->
 def _described(error: Any) -> str:
     """Say what a parser found."""
     operator, node = error.node_operator(), error.node_name()
-    text = " ".join(str(error.desc()).split())
+    text = str(error.desc())
     return f"operator {operator} ('{node}') is not supported ({text})" if operator else text
 
 

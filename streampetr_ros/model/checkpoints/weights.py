@@ -127,7 +127,9 @@ def load_weights(path: Path, model: str = "") -> tuple[DetectorConfig, Detector]
     Raises:
         UserError: if the file is missing, truncated, of another kind or another model.
     """
-    metadata = read_metadata(path)
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     if _CONFIG_FIELD not in metadata:
         raise UserError(
             f"weights '{path}' carry no detector configuration; write them with "
@@ -138,8 +140,6 @@ def load_weights(path: Path, model: str = "") -> tuple[DetectorConfig, Detector]
     except ValueError as error:
         raise UserError(f"weights '{path}' have an unreadable header: {error}") from error
     check_model(config, model, f"weights '{path}' are for")
-    with _opened(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     detector = build_detector(config)
     fill_detector(detector, tensors, path)
     return config, detector.eval()
