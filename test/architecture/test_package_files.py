@@ -131,7 +131,7 @@ def test_required_packages_are_pinned() -> None:
 def test_a_script_installs_every_requirements_file(path: Path) -> None:
     setup, *others = (
         (ROOT / "scripts" / name).read_text(encoding="utf-8")
-        for name in ("setup", "docs", "bill_of_materials")
+        for name in ("setup", "docs", "bill_of_materials", "mutate")
     )
     together = re.findall(r"files\+?=\(([\w ]+)\)", setup)
     apart = re.findall(r"pip\" install .*-r requirements/(\w+)\.txt", "".join(others))

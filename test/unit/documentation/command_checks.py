@@ -35,7 +35,15 @@ ROS_MODULES = {"rclpy", "diagnostic_msgs"}
 PLAIN = (
     *(
         f"scripts/{name}"
-        for name in ("bill_of_materials", "docs", "environment.sh", "generate", "lint", "setup")
+        for name in (
+            "bill_of_materials",
+            "docs",
+            "environment.sh",
+            "generate",
+            "lint",
+            "mutate",
+            "setup",
+        )
     ),
     "studies/size_table.py",
 )
