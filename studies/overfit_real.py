@@ -18,16 +18,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from streampetr_ros.core.types import FrameSet
 from streampetr_ros.evaluation.metrics import Scope, run_devkit
-from streampetr_ros.model.config import detector_config
-from streampetr_ros.model.detector import build_detector
+from streampetr_ros.model.config import DetectorConfig, detector_config
+from streampetr_ros.model.detector import Detector, build_detector
 from streampetr_ros.nuscenes.results import detection_records
 from streampetr_ros.pipeline.decode import decode
 from streampetr_ros.sources import open_source
 from streampetr_ros.training.config import DataConfig, OptimiserConfig, TrainConfig
 from streampetr_ros.training.data.augment import Augmentation
 from streampetr_ros.training.data.dataset import LoadedFrame
-from streampetr_ros.training.data.samples import collate, make_sample
+from streampetr_ros.training.data.samples import Sample, collate, make_sample
 from streampetr_ros.training.losses.objective import Objective
 from streampetr_ros.training.run.loop import Trainer
 from streampetr_ros.training.run.processes import Process
@@ -35,19 +36,19 @@ from streampetr_ros.training.run.processes import Process
 FOLDERS = ("nusc_scene0061_key0", "nusc_val0_key0")
 
 
-def load_frames(root: Path) -> list:
+def load_frames(root: Path) -> list[FrameSet]:
     """Return the two frame sets, tokens made unique."""
     frames = [next(iter(open_source(str(root / folder)))) for folder in FOLDERS]
     return [replace(f, token=folder) for f, folder in zip(frames, FOLDERS, strict=True)]
 
 
-def plain_sample(frame_set, config):
+def plain_sample(frame_set: FrameSet, config: DetectorConfig) -> Sample:
     """Prepare a frame without any augmentation."""
     draws = Augmentation().draw(frame_set, config.image, np.random.default_rng(0))
     return make_sample(frame_set, config, draws, DataConfig())
 
 
-def average_precision(detector, frames, samples) -> float:
+def average_precision(detector: Detector, frames: list[FrameSet], samples: list[Sample]) -> float:
     """Return the mean AP at 2 m over the classes present, both frames seen without memory."""
     detector.eval()
     found = {}
@@ -61,7 +62,7 @@ def average_precision(detector, frames, samples) -> float:
     boxes = evaluated.runner.gt_boxes
     present = {box.detection_name for token in boxes.sample_tokens for box in boxes[token]}
     aps = evaluated.metrics.serialize()["label_aps"]
-    return sum(aps[name][2.0] for name in present) / len(present)
+    return float(np.mean([aps[name][2.0] for name in present]))
 
 
 def main() -> int:

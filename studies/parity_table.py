@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 COLUMNS = {
     "logits": "logits",
@@ -25,7 +26,7 @@ COLUMNS = {
 MODES = ("stepwise", "free run")
 
 
-def largest(rows: list[dict]) -> dict[tuple[str, str, int], dict[str, float]]:
+def largest(rows: list[dict[str, Any]]) -> dict[tuple[str, str, int], dict[str, float]]:
     """Keep the largest difference per configuration, mode and frame."""
     table: dict[tuple[str, str, int], dict[str, float]] = {}
     for row in rows:

@@ -188,7 +188,7 @@ class Recorder(Node):
 
 
 @contextmanager
-def process(command: list[str], log: Path) -> Iterator[subprocess.Popen]:
+def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process, its output in a file, for as long as the block lasts."""
     with log.open("wb") as output:
         # The commands are this interpreter with constants and checked options.

@@ -33,7 +33,7 @@ def own(fewest: int) -> Policy:
     """Return the project's synchroniser, demanding so many cameras."""
 
     def form(rig: Rig, loops: list[list[Event]]) -> Formed:
-        sync = FrameSetSynchroniser(rig.config(fewest))
+        sync: FrameSetSynchroniser[None] = FrameSetSynchroniser(rig.config(fewest))
         found = [play(sync, events) for events in loops]
         return [(len(sets), mixed(sets)) for sets in found]
 

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from streampetr_ros.backends.opening import default_weights, is_random, open_backend
@@ -31,8 +32,8 @@ from streampetr_ros.viz.trails import Trails
 
 
 def picture(
-    frame_set: FrameSet, result: StepResult, trails: list[np.ndarray], caption: str
-) -> np.ndarray:
+    frame_set: FrameSet, result: StepResult, trails: list[geometry.Array], caption: str
+) -> NDArray[np.uint8]:
     """Draw one frame set: cameras at the left, from above at the right."""
     base_from_fixed = geometry.inverse(frame_set.fixed_from_base)
     trails_base = [geometry.transform_points(base_from_fixed, trail) for trail in trails]
