@@ -110,7 +110,11 @@ def test_videos_and_bags_for_viewers(bag, tmp_path):
     first = next(file.messages(["/streampetr/markers"])).content
     assert first.markers[0].action == first.markers[0].DELETEALL
     assert first.markers[1].header.frame_id == "base_link"
-    assert len(first.markers[1].points) == len(first.markers[1].colors) > 24
+    assert len(first.markers[1].points) == len(first.markers[1].colors) >= 24
+    # As the node shows them: by class, and gone if no further result comes.
+    kinds = {marker.ns.partition("/")[2] for marker in first.markers[1:]}
+    assert {"boxes", "heading", "label"} <= kinds <= {"boxes", "heading", "label", "velocity"}
+    assert all(marker.lifetime.sec == 5 for marker in first.markers[1:])
     assert counts["/streampetr/overlays/CAM_BACK/compressed"] == COUNT
     assert counts["/streampetr/top_view/compressed"] == COUNT
     # What was recorded is copied as it was, so the results can be replayed themselves; what was
