@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product
 
-import torch
 from torch import Tensor
 
 from streampetr_ros.backends.cuda.device import CudaDevice
 from streampetr_ros.backends.cuda.memory_slots import MemorySlots
 from streampetr_ros.backends.position_cache import PositionCache
 from streampetr_ros.model.config import DetectorConfig
-from streampetr_ros.model.forms.graphs import MEMORY_NAMES
+from streampetr_ros.model.forms.graphs import MEMORY_NAMES, example_tensors
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
 #: Puts the work of a graph on the device's stream: its name, and device tensors by name to read
@@ -30,7 +29,7 @@ class RecordedSteps:
     Args:
         config: of the detector.
         device: with the GPU.
-        buffers: device tensors of all graphs by name but those of the memory.
+        cameras: number of cameras.
         enqueue: does the work.
         always_masked: whether the head wants `camera_present` even if every camera has an image.
     """
@@ -39,17 +38,22 @@ class RecordedSteps:
         self,
         config: DetectorConfig,
         device: CudaDevice,
-        buffers: dict[str, Tensor],
+        cameras: int,
         enqueue: Enqueue,
         always_masked: bool = False,
     ) -> None:
         self._device = device
-        self._buffers = buffers
+        self._buffers = {
+            name: device.zeros(tuple(value.shape), value.dtype)
+            for name, value in example_tensors(config, cameras).items()
+            if name not in MEMORY_NAMES
+        }
+        self._buffers[_MASK].fill_(True)
         self._always_masked = always_masked
         self._position = PositionCache[None]()
         self._slots = MemorySlots(config, device.zeros) if config.temporal else None
-        self._find_position = device.record(partial(enqueue, "position", buffers))
-        self._encode = device.record(partial(enqueue, "encoder", buffers))
+        self._find_position = device.record(partial(enqueue, "position", self._buffers))
+        self._encode = device.record(partial(enqueue, "encoder", self._buffers))
         sources = (0,) if self._slots is None else (0, 1)
         # All of them now: recording must not delay the frame in which a camera fails.
         self._heads = {
@@ -102,22 +106,3 @@ class RecordedSteps:
             self._buffers[_MASK].fill_(True)
         if starts:
             self._buffers["continues"].zero_()
-
-
-def zero_buffers(
-    device: CudaDevice, tensors: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
-) -> dict[str, Tensor]:
-    """Allocate everything but memory; every camera has an image until told otherwise.
-
-    Args:
-        device: to allocate on.
-        tensors: shape and type of the tensors of all graphs by name.
-    """
-    memory = {*MEMORY_NAMES, *(f"next_{name}" for name in MEMORY_NAMES)}
-    buffers = {
-        name: device.zeros(shape, dtype)
-        for name, (shape, dtype) in tensors.items()
-        if name not in memory
-    }
-    buffers[_MASK].fill_(True)
-    return buffers

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from streampetr_ros.backends.base import one_line_failures
 from streampetr_ros.backends.cuda.device import CudaDevice
-from streampetr_ros.backends.cuda.graphs import RecordedSteps, zero_buffers
+from streampetr_ros.backends.cuda.graphs import RecordedSteps
 from streampetr_ros.model.detector import Detector
-from streampetr_ros.model.forms.graphs import example_tensors, graph_modules, signatures
-from streampetr_ros.model.head import CODE_SIZE
+from streampetr_ros.model.forms.graphs import graph_modules, signatures
 from streampetr_ros.model.state import DetectorOutputs, MemoryState, ModelInputs
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,19 +55,9 @@ class RecordedDetector:
             _LOGGER.info("recording the network for %d cameras", cameras)
             # Both at once may not fit.
             self._steps = None
-            self._steps = RecordedSteps(
-                self._config, self._device, self._buffers(cameras), self._enqueue
-            )
+            self._steps = RecordedSteps(self._config, self._device, cameras, self._enqueue)
             self._cameras = cameras
         return self._steps
-
-    def _buffers(self, cameras: int) -> dict[str, Tensor]:
-        examples = example_tensors(self._config, cameras)
-        tensors = {name: (tuple(value.shape), value.dtype) for name, value in examples.items()}
-        queries = (1, self._config.total_queries)
-        tensors["logits"] = ((*queries, self._config.num_classes), torch.float32)
-        tensors["codes"] = ((*queries, CODE_SIZE), torch.float32)
-        return zero_buffers(self._device, tensors)
 
     # Not the buffers themselves: a memory may be handed on outside of inference mode.
     @torch.inference_mode()

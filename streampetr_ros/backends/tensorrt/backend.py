@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from streampetr_ros.backends.base import Backend, BackendError, one_line_failures
 from streampetr_ros.backends.cuda.device import CudaDevice
-from streampetr_ros.backends.cuda.graphs import RecordedSteps, zero_buffers
+from streampetr_ros.backends.cuda.graphs import RecordedSteps
 from streampetr_ros.backends.exported import ExportedModel
 from streampetr_ros.backends.tensorrt.api import TensorRt
 from streampetr_ros.backends.tensorrt.build import BuildProgress, Engines
@@ -49,10 +47,11 @@ class TensorRtBackend(Backend):
             with device.working():
                 engines = {graph: TensorRtEngine(built, graph, device) for graph in built.files}
             self.engine_files = tuple(built.files.values())
+            _check_tensors(model, engines)
             self._steps = RecordedSteps(
                 model.config,
                 device,
-                zero_buffers(device, _agreed_tensors(model, engines)),
+                model.cameras,
                 lambda graph, tensors: engines[graph].enqueue(tensors),
                 always_masked=True,
             )
@@ -71,19 +70,15 @@ class TensorRtBackend(Backend):
             return self._steps.run(inputs, memory)
 
 
-def _agreed_tensors(
-    model: ExportedModel, engines: Mapping[str, TensorRtEngine]
-) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Return shape and type of every tensor, as the graphs were exported and engines have them."""
-    expected = {
-        name: (tuple(value.shape), value.dtype)
-        for name, value in example_tensors(model.config, model.cameras).items()
-    }
+def _check_tensors(model: ExportedModel, engines: Mapping[str, TensorRtEngine]) -> None:
+    """Refuse engines whose tensors are not those that graphs are exported with."""
+    examples = example_tensors(model.config, model.cameras)
+    expected = {name: (tuple(value.shape), value.dtype) for name, value in examples.items()}
     for graph, engine in engines.items():
         for name, found in engine.tensors.items():
-            if expected.setdefault(name, found) != found:
+            needed = expected.get(name.removeprefix("next_"))
+            if found != needed:
                 raise BackendError(
-                    f"the {graph} in '{model.folder}' has '{name}' as {found}, needed is "
-                    f"{expected[name]}; export the model again"
+                    f"the {graph} in '{model.folder}' has '{name}' as {found}, needed is {needed}; "
+                    "export the model again"
                 )
-    return expected

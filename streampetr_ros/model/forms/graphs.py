@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from streampetr_ros.model.config import DetectorConfig
 from streampetr_ros.model.detector import Detector
+from streampetr_ros.model.head import CODE_SIZE
 from streampetr_ros.model.memory import empty_memory
 from streampetr_ros.model.position import STRIDE, TokenPosition
 from streampetr_ros.model.state import MemoryState, ModelInputs
@@ -111,7 +112,9 @@ def graph_modules(detector: Detector) -> dict[str, nn.Module]:
 
 
 def example_tensors(config: DetectorConfig, cameras: int) -> dict[str, Tensor]:
-    """Return one tensor for every graph input, with the shapes the graphs are exported for.
+    """Return one tensor of every name, with the shapes the graphs are exported for.
+
+    Of the memory they are those that go in; those that come out have the same shapes.
 
     Args:
         config: of the detector.
@@ -119,7 +122,7 @@ def example_tensors(config: DetectorConfig, cameras: int) -> dict[str, Tensor]:
     """
     image, channels = config.image, config.embed_dims
     height, width = image.height // STRIDE, image.width // STRIDE
-    tokens = cameras * height * width
+    tokens, queries = cameras * height * width, config.total_queries
     tensors = {
         "images": torch.zeros(1, cameras, 3, image.height, image.width),
         "model_from_image": torch.eye(4).repeat(1, cameras, 1, 1),
@@ -131,6 +134,8 @@ def example_tensors(config: DetectorConfig, cameras: int) -> dict[str, Tensor]:
         "elapsed": torch.zeros(1),
         "continues": torch.zeros(1),
         "camera_present": torch.ones(1, cameras, dtype=torch.bool),
+        "logits": torch.zeros(1, queries, config.num_classes),
+        "codes": torch.zeros(1, queries, CODE_SIZE),
     }
     if config.temporal:
         memory = empty_memory(config, 1, torch.device("cpu"))
