@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -207,9 +208,8 @@ class TrackingConfig:
 
     def settings(self, kinds: NDArray[np.int64]) -> np.recarray[Any, Any]:
         """Return the numbers of `KindConfig` by name, (n,) each, given the kinds of n objects."""
-        rows = [tuple(getattr(kind, name) for name, _ in _SETTINGS) for kind in self.kinds]
-        table: np.recarray[Any, Any] = np.array(rows, dtype=_SETTINGS).view(np.recarray)[kinds]
-        return table
+        chosen: np.recarray[Any, Any] = _table(self.kinds)[kinds]
+        return chosen
 
     def kind_indices(self, class_names: Sequence[str]) -> tuple[int, ...]:
         """Return the index in `kinds` for each class; -1 for ignored ones.
@@ -226,3 +226,9 @@ class TrackingConfig:
                 "of a kind or to ignored_classes, or switch tracking off"
             )
         return tuple(index[name] for name in class_names)
+
+
+@lru_cache
+def _table(kinds: tuple[KindConfig, ...]) -> np.recarray[Any, Any]:
+    rows = [tuple(getattr(kind, name) for name, _ in _SETTINGS) for kind in kinds]
+    return np.array(rows, dtype=_SETTINGS).view(np.recarray)
