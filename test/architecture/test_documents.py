@@ -130,3 +130,16 @@ def test_texts_name_modules_that_exist() -> None:
             if module not in known and module.rpartition(".")[0] not in known:
                 missing.append(f"{name}: {module}")
     assert not missing
+
+
+def test_pages_name_members_that_exist() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in modules().values())
+    bodies = dict(re.findall(r"^class (\w+)(.*?)(?=^\S|\Z)", code, flags=re.MULTILINE | re.DOTALL))
+    missing = []
+    for page, text in pages().items():
+        if page == "docs/messages.md":  # fields of messages
+            continue
+        for owner, member in set(re.findall(r"`([A-Z]\w*[a-z]\w*)\.(\w+)", text)):
+            if not re.search(rf"\b{member}\b", bodies.get(owner, "")):
+                missing.append(f"{page}: {owner}.{member}")
+    assert not missing
