@@ -62,7 +62,7 @@ def rotation_from_quaternion(quaternion_wxyz: ArrayLike) -> Array:
     norm = float(np.linalg.norm(quaternion))
     if not np.isfinite(norm) or norm < 1e-9:
         raise ValueError(f"quaternion {quaternion.tolist()} has no direction (w, x, y, z expected)")
-    rotation: Array = quat2mat(quaternion / norm)
+    rotation: Array = quat2mat(quaternion)
     return rotation
 
 

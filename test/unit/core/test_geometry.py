@@ -73,6 +73,21 @@ def test_corners_of_a_turned_box():
     np.testing.assert_allclose(front_left_bottom, [9, 22, 0.25], atol=1e-12)
 
 
+def test_corners_of_a_box_that_stands_askew():
+    corners = geometry.box_corners([[1, 2, 3]], [[4, 2, 2]], [np.pi / 6])[0]
+    ahead, left = np.array([3**0.5, 1.0]) / 2, np.array([-1.0, 3**0.5]) / 2
+    expected = [
+        [1, 2] + along * 2 * ahead + aside * left for along, aside, _ in geometry.CORNER_SIGNS
+    ]
+    np.testing.assert_allclose(corners[:, :2], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1e-6, 0.5, 3.0, 1e6])
+def test_quaternions_of_any_length_are_directions(length):
+    turn = geometry.rotation_from_quaternion(np.array([1.0, 0.0, 0.0, 1.0]) * length)
+    np.testing.assert_allclose(turn, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-12)
+
+
 def test_box_edges_are_the_twelve_shortest_connections():
     corners = geometry.box_corners([[0, 0, 0]], [[2, 2, 2]], [0.3])[0]
     lengths = [np.linalg.norm(corners[i] - corners[j]) for i, j in geometry.BOX_EDGES]

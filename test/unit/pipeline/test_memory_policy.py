@@ -225,6 +225,8 @@ def test_inference_interval_skips_sets_but_not_jittered_ones():
     assert not is_due(history, start + 100_000_000, config)
     assert is_due(history, start + 195_000_000, config)
     assert is_due(history, start - 1, config)
+    # However often sets are wanted, one is never processed twice.
+    assert not is_due(history, start, MemoryPolicyConfig())
 
 
 def test_statistics_count():

@@ -233,6 +233,23 @@ class TestUnavailable:
             tree.insert("c", "a", None, (0, 0, 0), UNIT)
         assert tree.lookup("a", "c", 0).shape == (4, 4)
 
+    @pytest.mark.parametrize("names", ["abc", "cba", "bca"])
+    def test_a_frame_hung_up_elsewhere_closes_no_loop(self, names):
+        top, middle, low = names
+        tree = TransformTree()
+        tree.insert(top, middle, 1, (0, 0, 0), UNIT)
+        tree.insert(middle, low, 1, (0, 0, 0), UNIT)
+        with pytest.raises(TransformError, match=f"'{low}' -> '{middle}' would close a loop"):
+            tree.insert(low, middle, 2, (0, 0, 0), UNIT)
+        assert tree.lookup(top, low, 1).shape == (4, 4)
+
+    def test_an_edge_without_poses_gives_way_to_a_turned_one(self):
+        tree = TransformTree()
+        tree.insert("odom", "base", SECOND, (1, 0, 0), UNIT)
+        tree.clear()
+        tree.insert("base", "odom", SECOND, (2, 0, 0), UNIT)
+        assert tree.lookup("odom", "base", SECOND)[0, 3] == -2
+
     def test_turned_edge_is_refused_until_the_old_one_is_gone(self):
         tree = TransformTree(history_ns=10 * SECOND)
         tree.insert("odom", "base", SECOND, (1, 0, 0), UNIT)
