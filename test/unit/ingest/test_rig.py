@@ -13,6 +13,7 @@ from streampetr_ros.ingest.rig import (
     CalibrationError,
     CameraInfo,
     Region,
+    RigTolerance,
     build_calibration,
     rig_changed,
 )
@@ -197,3 +198,88 @@ class TestRigChanged:
         front, back = build(), replace(build(), name="back")
         assert rig_changed([front, back], [front]) is None
         assert rig_changed([front], [back, front]) is None
+
+
+class TestLimits:
+    """What lies exactly on a limit is taken, one step beyond it is not."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"k": with_entry(with_entry(K, 0, 160.0), 4, 160.0)},
+            {"k": with_entry(with_entry(K, 0, 32000.0), 4, 32000.0)},
+            {"k": with_entry(with_entry(K, 0, 1000.0), 4, 2000.0)},
+            {"k": with_entry(K, 1, 100.0)},
+            {"k": with_entry(K, 1, -100.0)},
+            {"k": with_entry(with_entry(K, 2, 0.0), 5, 0.0)},
+            {"k": with_entry(with_entry(K, 2, 1600.0), 5, 900.0)},
+            {"roi": Region(x_offset=600, y_offset=300, width=1000, height=600)},
+            {"binning_x": 1600, "binning_y": 900},
+        ],
+    )
+    def test_taken(self, changes):
+        assert build(**changes).distortion_model == "none"
+
+    @pytest.mark.parametrize(
+        ("changes", "word"),
+        [
+            ({"k": with_entry(with_entry(K, 0, 159.0), 4, 159.0)}, "implausible"),
+            ({"k": with_entry(K, 4, 159.0)}, "implausible"),
+            ({"k": with_entry(K, 4, 2001.0)}, "different"),
+            ({"k": with_entry(K, 1, -101.0)}, "triangular"),
+            ({"k": with_entry(K, 6, 1.0)}, "triangular"),
+            ({"k": with_entry(K, 2, 1601.0)}, "principal point"),
+            ({"k": with_entry(K, 5, -1.0)}, "principal point"),
+            ({"height": 0}, "size 1600 x 0"),
+            ({"height": -1}, "size 1600 x -1"),
+            ({"roi": Region(x_offset=601, width=1000, height=600)}, "no part of"),
+            ({"roi": Region(y_offset=301, width=1000, height=600)}, "no part of"),
+            ({"roi": Region(width=1000)}, "no part of"),
+            ({"roi": Region(height=600)}, "no part of"),
+            ({"roi": Region(y_offset=-1)}, "negative"),
+            ({"binning_y": 901}, "leaves no pixels"),
+            ({"r": with_entry(IDENTITY, 8, -1.0)}, "no rotation"),
+            ({"r": (0.0, 3.0, *IDENTITY[2:])}, "no rotation"),
+        ],
+    )
+    def test_refused(self, changes, word):
+        with pytest.raises(CalibrationError, match=word):
+            build(**changes)
+
+    @pytest.mark.parametrize(("index", "focal"), [(3, P[0]), (7, P[5])])
+    def test_stereo_baseline_of_either_direction(self, index, focal):
+        found = build(rectified=True, p=with_entry(P, index, 10.0 * focal))
+        assert abs(geometry.inverse(BASE_FROM_FRAME) @ found.base_from_camera)[:3, 3].max() == (
+            pytest.approx(10.0)
+        )
+        for metres in (10.1, -10.1):
+            with pytest.raises(CalibrationError, match="baseline"):
+                build(rectified=True, p=with_entry(P, index, metres * focal))
+
+    def test_stereo_camera_sits_below_by_the_second_row(self):
+        found = build(rectified=True, p=with_entry(P, 7, -P[5] * 0.3))
+        frame_from_camera = geometry.inverse(BASE_FROM_FRAME) @ found.base_from_camera
+        assert np.allclose(frame_from_camera[:3, 3], [0.0, 0.3, 0.0])
+
+    def test_mounting_with_another_last_row(self):
+        mounting = BASE_FROM_FRAME.copy()
+        mounting[3, 0] = 0.5
+        with pytest.raises(CalibrationError, match="mounting"):
+            build_calibration("front", INFO, mounting, rectified=False)
+
+    @pytest.mark.parametrize(("tolerance", "changed"), [(0.5, False), (0.49, True)])
+    def test_differences_up_to_the_tolerance_are_none(self, tolerance, changed):
+        before = build(d=PLUMB_BOB)
+        matrix = replace(before, intrinsic=before.intrinsic + 0.5)
+        lens = replace(before, distortion=before.distortion + 0.5 * np.eye(5)[1])
+        pixels = RigTolerance(pixels=tolerance)
+        widths = RigTolerance(pixels=0.0, widths=tolerance / WIDTH)
+        coefficients = RigTolerance(coefficients=tolerance + 1e-12)
+        assert (rig_changed([before], [matrix], pixels) is not None) == changed
+        assert (rig_changed([before], [matrix], widths) is not None) == changed
+        assert (rig_changed([before], [lens], coefficients) is not None) == changed
+
+    def test_lens_does_not_count_where_any_coefficients_are_taken(self):
+        tolerance = RigTolerance(coefficients=np.inf)
+        assert rig_changed([build()], [build(d=PLUMB_BOB)], tolerance) is None
+        assert "lens" in str(rig_changed([build()], [build(d=PLUMB_BOB)]))
