@@ -145,3 +145,36 @@ def test_trails_stay_in_the_fixed_frame() -> None:
     trails.update(now.selected(np.array([1])), fixed_from_base, 2.5)
     back = trails.update(now, fixed_from_base, 2.5)
     assert len(back[0]) == 1, "a trail does not survive its track"
+
+
+def test_a_repeated_stamp_is_no_interval() -> None:
+    life = MarkerLife()
+    assert [life.after(stamp) for stamp in (SECOND, SECOND, 0)] == [5.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize(("speed", "arrows"), [(0.5, 1), (0.49, 0)])
+def test_the_slowest_object_with_a_velocity_arrow(speed: float, arrows: int) -> None:
+    found = detections()
+    velocities = np.tile([0.0, -speed], (len(found), 1))
+    found = replace(found, boxes=replace(found.boxes, velocities=velocities))
+    names = [marker.ns for marker in PEN.objects(detection_figures(found))]
+    assert names.count("car/velocity") == arrows
+
+
+def test_labels_lie_above_boxes_and_headings_end_at_noses() -> None:
+    found = detections()
+    boxes = found.selected(found.labels == 1).boxes
+    markers = PEN.objects(detection_figures(found))
+    place = marker_of(markers, "car/label").pose.position
+    top = boxes.centers[0] + [0.0, 0.0, 0.5 * boxes.sizes[0, 2] + 0.4]
+    np.testing.assert_allclose((place.x, place.y, place.z), top)
+    ahead = 0.5 * boxes.sizes[0, 0] * np.array([np.cos(boxes.yaws[0]), np.sin(boxes.yaws[0]), 0])
+    ends = [(p.x, p.y, p.z) for p in marker_of(markers, "car/heading").points]
+    np.testing.assert_allclose(ends, [boxes.centers[0], boxes.centers[0] + ahead])
+
+
+def test_trails_fade_in_equal_steps() -> None:
+    trail = np.column_stack([np.arange(5.0), np.zeros(5), np.zeros(5)])
+    (lines,) = PEN.trails([trail], [(1.0, 0.0, 0.0, 0.5)])
+    assert [ink.a for ink in lines.colors[::2]] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert [point.x for point in lines.points] == [0, 1, 1, 2, 2, 3, 3, 4]

@@ -134,3 +134,44 @@ def test_settings_of_a_kind_on_a_limit_are_refused(change):
 def test_settings_may_be_zero():
     assert VehicleConfig(turn_rate=0.0, depth_noise=0.0).turn_rate == 0.0
     assert TrackingConfig(query_evidence=0.0).query_evidence == 0.0
+
+
+@pytest.mark.parametrize(("distance", "tracks"), [(4.0, 1), (4.01, 2)])
+def test_a_detection_on_the_gate_continues_a_track(distance, tracks):
+    kind = VehicleConfig(gate=4.0, duplicate_distance=0.0)
+    tracker = Tracker(TrackingConfig(vehicle=kind, gate_chi2=1e6, new_density=1e-300))
+    follow([CAR], [0.0], tracker=tracker)
+    follow([replace(CAR, position=(10.0 + distance, 0.0))], [0.0], tracker=tracker)
+    assert len(tracker.table) == tracks
+
+
+@pytest.mark.parametrize(("queries", "tracks"), [((7, 7), 1), ((7, 8), 2), ((0, 0), 2)])
+def test_only_a_known_query_speaks_for_a_pair(queries, tracks):
+    """New objects are so frequent here that the place alone never speaks for a pair."""
+    kind = VehicleConfig(duplicate_distance=0.0)
+    settings = TrackingConfig(vehicle=kind, new_density=1e4, query_evidence=30.0)
+    tracker = Tracker(settings)
+    for query in queries:
+        tracker.step(replace(detect([CAR], 0.0), query_ids=np.array([query])), np.eye(4))
+    assert len(tracker.table) == tracks
+
+
+@pytest.mark.parametrize(("speed", "ahead"), [(5.0, 1.0), (1.0, -1.0)])
+def test_only_motion_that_is_sure_decides_between_headings(speed, ahead):
+    """Detections alternate; a fast car points where it drives, a slow one as the last one says."""
+    car, tracker = Thing("car", (10.0, 0.0), (0.6 * speed, 0.8 * speed)), Tracker()
+    for step in range(5):
+        detections = detect([car], 0.5 * step)
+        turn = np.pi if step % 2 == 0 else 0.0
+        boxes = replace(detections.boxes, yaws=detections.boxes.yaws + turn)
+        tracks = tracker.step(replace(detections, boxes=boxes), np.eye(4))
+    assert np.cos(tracks.boxes.yaws[0] - car.yaw) == pytest.approx(ahead, abs=0.01)
+
+
+def test_the_size_of_a_track_is_the_mean_of_its_detections():
+    tracker = Tracker()
+    for step, length in enumerate((4.0, 5.0, 6.0)):
+        detections = detect([CAR], 0.5 * step)
+        boxes = replace(detections.boxes, sizes=np.array([[length, 2.0, 1.5]]))
+        tracks = tracker.step(replace(detections, boxes=boxes), np.eye(4))
+    np.testing.assert_allclose(tracks.boxes.sizes, [[5.0, 2.0, 1.5]])
