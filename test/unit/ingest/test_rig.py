@@ -169,6 +169,7 @@ class TestRigChanged:
         ("change", "word"),
         [
             ({"width": 800}, "1600x900 to 800x900"),
+            ({"width": 3200}, "1600x900 to 3200x900"),
             ({"intrinsic": build().intrinsic + 0.6}, "camera matrix, by 0.60 pixels"),
             ({"intrinsic": np.full((3, 3), np.nan)}, "camera matrix"),
             ({"distortion_model": "equidistant"}, "lens"),
