@@ -142,14 +142,14 @@ class CameraStatistics:
     received: int
     used: int
     dropped: Mapping[DropReason, int]
-    reordered: int
-    pending: int
-    last_stamp_ns: int | None
-    silent_ns: int | None
-    offset_ns: int
-    lag_ns: int | None
-    rate_hz: float
-    problems: tuple[str, ...]
+    reordered: int = 0
+    pending: int = 0
+    last_stamp_ns: int | None = None
+    silent_ns: int | None = None
+    offset_ns: int = 0
+    lag_ns: int | None = None
+    rate_hz: float = 0.0
+    problems: tuple[str, ...] = ()
     repeated: int = 0
 
 
@@ -172,11 +172,11 @@ class SyncStatistics:
 
     cameras: tuple[CameraStatistics, ...]
     complete: int
-    degraded: int
-    restarts: int
-    last_restart: str
-    period_ns: int | None
-    window_ns: int
-    last_set_stamp_ns: int | None
+    degraded: int = 0
+    restarts: int = 0
+    last_restart: str = ""
+    period_ns: int | None = None
+    window_ns: int = 0
+    last_set_stamp_ns: int | None = None
     waiting_for: str = ""
     dropped: Mapping[DropReason, int] = field(default_factory=dict)

@@ -107,12 +107,9 @@ class MessageFiltersSynchroniser(Generic[T]):
         return SyncStatistics(
             cameras=tuple(self._camera(name) for name in self._cameras),
             complete=self._sets,
-            degraded=0,
             restarts=self._restarts,
             last_restart=self._last_restart,
-            period_ns=None,
             window_ns=round(self._parameters.slop_s * 1e9),
-            last_set_stamp_ns=None,
             dropped=dict(total),
         )
 
@@ -140,12 +137,6 @@ class MessageFiltersSynchroniser(Generic[T]):
             received=self._received[name],
             used=self._sets,
             dropped=dict(self._dropped[name]),
-            reordered=0,
-            pending=0,
             last_stamp_ns=self._newest.get(name),
-            silent_ns=None,
-            offset_ns=0,
-            lag_ns=None,
-            rate_hz=0.0,
             problems=() if self._received[name] else ("no image yet",),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
@@ -137,7 +138,9 @@ def test_a_clock_that_jitters_is_no_jump(graph: Graph, node: NodeProcess) -> Non
 
     def behind() -> None:
         answered: list[Object3DArray] = []
+        deadline = time.monotonic() + 60.0
         while not answered:
+            assert time.monotonic() < deadline, "the last set was not answered"
             graph.is_true(lambda: False, within=0.02)
             behind_ns = max(player.clock_ns, default=0) - 12_000_000
             second.publish(Clock(clock=time_message(types, max(0, behind_ns))))

@@ -142,12 +142,6 @@ def test_drops_are_reported_once() -> None:
         return SyncStatistics(
             cameras=(camera(dropped={DropReason.LATE: count}),),
             complete=0,
-            degraded=0,
-            restarts=0,
-            last_restart="",
-            period_ns=None,
-            window_ns=0,
-            last_set_stamp_ns=None,
         )
 
     report.update(statistics(2), {"front": "/front/image_raw"})
