@@ -19,7 +19,7 @@ from rig_simulation import (
 )
 from rig_simulation import possible_sets as possible
 
-from streampetr_ros.ingest.sync.rhythm import RigTiming
+from streampetr_ros.ingest.sync.rhythm import RigTiming, measure_phases
 from streampetr_ros.ingest.sync.synchroniser import FrameSetSynchroniser
 from streampetr_ros.ingest.sync.types import StampedImage, SyncConfig
 
@@ -240,3 +240,8 @@ class TestLearning:
         sets, statistics = run(rig, events, period_ns=SECOND // 12, window_ns=10 * MS)
         assert statistics.window_ns == 10 * MS
         assert len(sets) == possible(events, 6)
+
+
+def test_cameras_that_sent_nothing_have_no_phase():
+    assert measure_phases([[], [], []], 100) == [None, None, None]
+    assert measure_phases([[0, 100], [], [30, 130]], 100) == [0.0, None, pytest.approx(30.0)]

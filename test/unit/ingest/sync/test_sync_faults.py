@@ -135,6 +135,14 @@ class TestSkewedClocks:
         assert "clock skew: fires -23.3 ms" in problems(statistics, "front")
         assert healthy(statistics, "front")
 
+    def test_a_camera_near_its_given_offset_is_healthy(self):
+        rig = Rig(skew={"front": 3.0})
+        sync = FrameSetSynchroniser(rig.config(given=True))
+        sets = play(sync, rig.events(100))
+        statistics = sync.statistics(rig.events(100)[-1].arrival_ns)
+        assert len(sets) == 100
+        assert healthy(statistics)
+
     @pytest.mark.parametrize(
         ("skew", "word"), [(60.0, "sooner"), (-300.0, "later"), (5000.0, "sooner")]
     )
