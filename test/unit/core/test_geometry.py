@@ -101,6 +101,7 @@ def test_projection_and_points_behind():
     np.testing.assert_allclose(pixels[0], [100.0, 90.0])
     assert np.isnan(pixels[1]).all()
     np.testing.assert_allclose(depth, [2.0, -1.0])
+    assert np.isnan(geometry.project(image_from_camera, [[1.0, 0.5, 0.0]])[0]).all()
 
 
 def test_headings_and_velocities_turn_with_the_frame():

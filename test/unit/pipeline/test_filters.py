@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from streampetr_ros.core.types import Boxes, Detections
-from streampetr_ros.pipeline.filters import FilterConfig, filter_detections
+from streampetr_ros.core.types import Boxes, Detections, Tracks
+from streampetr_ros.pipeline.filters import FilterConfig, filter_detections, filter_tracks
 
 CLASSES = ("car", "pedestrian")
 
@@ -41,6 +41,28 @@ def test_one_threshold_or_one_per_class():
 
 def test_range_is_in_the_base_frame():
     assert kept_scores(range_min=(-60, -60, -5), range_max=(20, 60, 5)) == [0.9, 0.4, 0.2]
+
+
+def test_a_box_on_the_edge_of_the_range_is_within():
+    found = detections()
+    tracks = Tracks(
+        stamp_ns=1,
+        boxes=found.boxes,
+        scores=found.scores,
+        labels=found.labels,
+        class_names=CLASSES,
+        frame="base",
+        ids=np.arange(5),
+        ages=np.ones(5),
+        unseen=np.zeros(5),
+        covariances=np.zeros((5, 6, 6)),
+        sources=np.arange(5),
+    )
+    limits = FilterConfig(range_min=(5, 0, 1), range_max=(12, 1, 2))
+    for kept in (filter_detections(found, limits), filter_tracks(tracks, limits)):
+        assert kept.boxes.centers[:, 0].tolist() == [5.0, 8.0, 12.0]
+    upper = FilterConfig(range_min=(4, -1, 0), range_max=(12, 0, 1))
+    assert filter_tracks(tracks, upper).boxes.centers[:, 0].tolist() == [5.0, 8.0, 12.0]
 
 
 def test_the_best_are_kept():

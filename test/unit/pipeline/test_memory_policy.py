@@ -260,6 +260,8 @@ def test_rig_order():
     ("values", "message"),
     [
         ({"max_gap_s": 0.0}, "max_gap_s must be above 0"),
+        ({"pose_tolerance": -1.0}, "pose_tolerance must be a finite number"),
+        ({"angle_tolerance": -1.0}, "angle_tolerance must be a finite number"),
         ({"max_speed": -1.0}, "max_speed must be a finite number"),
         ({"max_gap_s": float("nan")}, "max_gap_s must be a finite number"),
         ({"memory_interval_s": 3.0}, "must be below max_gap_s"),

@@ -53,9 +53,11 @@ def test_an_edge_that_goes_back_alone_begins_anew_alone():
         tree.insert("base_link", "wheel", 10 * SECOND + k, (0, 0, 1), UNIT)
     for k in range(6, 12):
         tree.insert("odom", "base_link", 10 * SECOND + k, (k, 0, 0), UNIT)
+        tree.insert("base_link", "arm", 10 * SECOND + k, (0, 0, 3), UNIT)
         with suppress(TransformError):
             tree.insert("base_link", "wheel", k, (0, 0, 2), UNIT)
     assert tree.restarts == 0
+    assert tree.lookup("base_link", "arm", 10 * SECOND + 6)[2, 3] == 3
     assert tree.lookup("odom", "base_link", 10 * SECOND + 9)[0, 3] == 9
     assert tree.lookup("base_link", "wheel", 11)[2, 3] == 2
 
