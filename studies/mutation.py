@@ -4,7 +4,9 @@ Of every room a sample of changes is drawn (a comparison, a sign, an and/or, a t
 a copy of what is committed, one at a time, and the tests of that room are run. What they let pass
 is printed.
 
-    scripts/mutate --sample 30 --seed 0
+    python studies/mutation.py --rooms track --sample 30 --seed 0
+
+`scripts/mutate` installs the tool first and takes the same options.
 """
 
 from __future__ import annotations
